@@ -1,0 +1,1 @@
+//! Attestation evidence to verdict: SEV-SNP reports and TPM 2.0 quotes, offline, without I/O

@@ -1,0 +1,1 @@
+//! Simulated silicon for tests; never shipped

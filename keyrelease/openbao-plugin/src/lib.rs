@@ -1,0 +1,1 @@
+//! OpenBao's plugin protocol for Rust

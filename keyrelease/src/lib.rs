@@ -1,0 +1,1 @@
+//! Secrets released by OpenBao on attestation

@@ -1,0 +1,1 @@
+//! Gathers attestation evidence of this machine and serves it locally

@@ -1,0 +1,1 @@
+//! The words that CloudTaser's rooms share

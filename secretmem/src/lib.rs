@@ -1,0 +1,1 @@
+//! Memory in memfd_secret regions: where a secret lives and when it dies

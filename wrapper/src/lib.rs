@@ -1,0 +1,1 @@
+//! PID 1 that hands secrets to an unchanged program
