@@ -1,1 +1,26 @@
-//! Memory in memfd_secret regions: where a secret lives and when it dies
+//! Where a secret lives and when it dies.
+//!
+//! A [`Region`] is a few pages of `memfd_secret(2)` memory between two guard pages: out of the kernel's
+//! direct map, locked, left out of core dumps, absent in forked children, wiped on drop. [`Builder`] fills
+//! one once, value after value, and freezes it into read-only [`Values`]. A [`Parcel`] is memory that
+//! another process will own: it keeps its descriptor until it is given away.
+//!
+//! Trusted: the kernel, and the process that holds the region. Untrusted: everybody else on the machine,
+//! root included, as far as they only read memory. Whoever may run code in this process reads it all.
+
+mod error;
+mod kernel;
+mod region;
+mod values;
+
+pub use error::Error;
+pub use region::{Parcel, Region};
+pub use values::{Builder, Span, Values};
+
+/// Asks the kernel for one page of secret memory and gives it back.
+///
+/// Kernel versions say little here: the feature may be compiled out, switched off at boot, refused by a
+/// seccomp filter or starved by a limit. Only trying tells.
+pub fn probe() -> Result<(), Error> {
+    Region::create(1).map(drop)
+}
