@@ -1,1 +1,12 @@
-//! Simulated silicon for tests; never shipped
+//! Silicon you can hold in your hand: chips that sign reports, and the devices that present them.
+//!
+//! [`snp`] makes AMD SEV-SNP chips with a whole certificate chain of their own and signs reports whose
+//! every field is settable. The other modules present such a chip, or a TPM, to an unchanged program.
+//!
+//! Trusted: nothing. Every key in this crate is public (`fixtures/`), so whoever accepts one of its
+//! roots accepts everybody. Never shipped: `publish = false`, and only in dev-dependencies.
+
+#![forbid(unsafe_code)]
+
+mod der;
+pub mod snp;
