@@ -1,1 +1,50 @@
-//! Attestation evidence to verdict: SEV-SNP reports and TPM 2.0 quotes, offline, without I/O
+//! Attestation evidence to verdict, offline.
+//!
+//! Bytes come in, a verdict with every check comes out, and each stage of trust is a type that the next
+//! step asks for:
+//!
+//! | type | made only by | lets you |
+//! |---|---|---|
+//! | `&[u8]` | the wire | parse |
+//! | [`Evidence`] | [`Evidence::parse`] | see what is claimed, and which endorsements are needed |
+//! | [`Prepared`] | [`Endorsements::prepare`] | verify any evidence of that chip or key |
+//! | [`Verified<Claims>`](Verified) | [`Evidence::verify`] | believe the claims |
+//! | [`AttestedKey`] | [`Challenge::redeem`], which uses the challenge up | be appraised |
+//! | [`Admitted`] or [`Refused`] | [`Policy::appraise`] | seal to the key; read every check |
+//!
+//! The crate has no I/O, no clock, no random source and no `unsafe`. Cryptography is an argument
+//! ([`Crypto`]) with two providers. Platforms: AMD SEV-SNP ([`snp`]) and TPM 2.0 quotes ([`tpm`]).
+#![forbid(unsafe_code)]
+
+mod appraisal;
+mod bundle;
+mod bytes;
+mod challenge;
+mod check;
+pub mod crypto;
+mod decide;
+mod digest;
+mod endorsement;
+mod error;
+mod evidence;
+pub mod policy;
+pub mod snp;
+mod time;
+pub mod tpm;
+mod verified;
+mod x509;
+
+pub use appraisal::{Admitted, Appraisal, Refused};
+pub use bundle::{BadBundle, Bundle, Replay, VerifierKey};
+pub use bytes::Malformed;
+pub use challenge::{AttestedKey, Challenge, Kem, OfferedKey, Stale, Transcript};
+pub use check::{Answer, Check};
+pub use crypto::Crypto;
+pub use decide::{Context, Decision, Question, decide, parse, prepare};
+pub use digest::{ChipId, Digest, NotHex};
+pub use endorsement::{Endorsements, Prepared, Revocation, Roots, TrustAnchors};
+pub use error::CannotJudge;
+pub use evidence::{Evidence, Platform};
+pub use policy::{BadPolicy, Policy};
+pub use time::{NotATime, UnixTime, Window};
+pub use verified::{Claims, Rejected, Unverified, Verified};

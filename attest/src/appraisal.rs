@@ -1,0 +1,129 @@
+//! The answer: admitted or refused, with every check.
+//!
+//! [`Admitted`] is what sealing asks for. It is made only by [`crate::Policy::appraise`], cannot be cloned
+//! and cannot be read back from a file:
+//!
+//! ```compile_fail,E0624
+//! # fn forge(appraisal: attest::Appraisal, key: attest::AttestedKey) {
+//! let admitted = attest::Admitted::assertion(appraisal, key);
+//! # }
+//! ```
+
+use minicbor::{Decode, Encode};
+
+use crate::check::{Answer, Check};
+use crate::{AttestedKey, Digest, OfferedKey, Platform, Roots, UnixTime};
+
+/// Everything that was asked about one piece of evidence, and every answer.
+#[derive(Clone, Debug, Eq, PartialEq, Encode, Decode, serde::Serialize)]
+pub struct Appraisal {
+    /// Which hardware spoke.
+    #[n(0)]
+    pub platform: Platform,
+    /// Whose roots stand behind it.
+    #[n(1)]
+    pub roots: Roots,
+    /// The policy's name.
+    #[n(2)]
+    pub policy: String,
+    /// The policy's version.
+    #[n(3)]
+    pub policy_version: u64,
+    /// SHA-256 of the policy's text.
+    #[n(4)]
+    pub policy_digest: Digest<32>,
+    /// When it was judged.
+    #[n(5)]
+    pub at: UnixTime,
+    /// The first second at which the answer no longer holds.
+    #[n(6)]
+    pub valid_until: UnixTime,
+    /// The checks, in the order in which they ran.
+    #[n(7)]
+    pub checks: Vec<Check>,
+}
+
+impl Appraisal {
+    /// Whether no check failed.
+    #[must_use]
+    pub fn admits(&self) -> bool {
+        self.failing().next().is_none()
+    }
+
+    /// The checks that failed.
+    pub fn failing(&self) -> impl Iterator<Item = &Check> {
+        self.checks.iter().filter(|check| check.verdict == Answer::Fail)
+    }
+
+    /// The deterministic CBOR of this appraisal: the same judgement gives the same bytes.
+    #[must_use]
+    pub fn to_cbor(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        // Writing to a Vec does not fail: its error type has no values.
+        minicbor::encode(self, &mut bytes).unwrap_or_else(|error| match error.into_write() {
+            Some(never) => match never {},
+            None => bytes.clear(),
+        });
+        bytes
+    }
+}
+
+/// A machine and a key that a policy admits.
+#[derive(Debug)]
+pub struct Admitted {
+    appraisal: Appraisal,
+    key: AttestedKey,
+}
+
+impl Admitted {
+    /// Says that a policy admits this key.
+    pub(crate) fn assertion(appraisal: Appraisal, key: AttestedKey) -> Self {
+        Self { appraisal, key }
+    }
+
+    /// Every check.
+    #[must_use]
+    pub fn appraisal(&self) -> &Appraisal {
+        &self.appraisal
+    }
+
+    /// The key that secrets may be sealed to.
+    #[must_use]
+    pub fn key(&self) -> &OfferedKey {
+        self.key.key()
+    }
+
+    /// The first second at which the machine must be attested anew.
+    #[must_use]
+    pub fn valid_until(&self) -> UnixTime {
+        self.appraisal.valid_until
+    }
+}
+
+/// A "no" with its reasons. Not an error: the evidence was judged.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    appraisal: Appraisal,
+}
+
+impl Refused {
+    pub(crate) fn new(appraisal: Appraisal) -> Self {
+        Self { appraisal }
+    }
+
+    /// Every check.
+    #[must_use]
+    pub fn appraisal(&self) -> &Appraisal {
+        &self.appraisal
+    }
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let reasons = self.appraisal.failing();
+        let reasons: Vec<String> = reasons
+            .map(|check| format!("{}: expected {}, found {}", check.id, check.expected, check.found))
+            .collect();
+        write!(f, "refused: {}", reasons.join("; "))
+    }
+}

@@ -1,0 +1,68 @@
+//! The whole decision, top to bottom.
+//!
+//! One pure function stands between evidence and a sealed secret. The server runs it on a request, an
+//! auditor runs it on a [`crate::Bundle`]: same bytes in, same appraisal out.
+//!
+//! Trusted: the [`Context`]. Untrusted: the [`Question`].
+
+use crate::{Admitted, CannotJudge, Challenge, Crypto, Endorsements, Evidence, OfferedKey, Platform, Policy};
+use crate::{Prepared, Refused, Revocation, TrustAnchors, UnixTime, Unverified};
+
+/// What somebody sent.
+#[derive(Debug)]
+pub struct Question<'a> {
+    /// The parsed evidence.
+    pub evidence: &'a Evidence<'a>,
+    /// The challenge that it answers.
+    pub challenge: Challenge,
+    /// The key to seal to.
+    pub offered: OfferedKey,
+}
+
+/// What the verifier believes.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The cryptographic library.
+    pub crypto: &'a dyn Crypto,
+    /// The policy that judges.
+    pub policy: &'a Policy,
+}
+
+/// Admitted or refused.
+pub type Decision = Result<Admitted, Refused>;
+
+/// Judges a question under endorsements that were verified before.
+pub fn decide(
+    question: Question<'_>,
+    prepared: Result<&Prepared, &Unverified>,
+    context: Context<'_>,
+    now: UnixTime,
+) -> Result<Decision, CannotJudge> {
+    let verified = match prepared {
+        Ok(prepared) => question.evidence.verify(context.crypto, prepared, now),
+        Err(unverified) => Err(unverified.clone()),
+    };
+    let claims = match verified {
+        Ok(claims) => claims,
+        Err(Unverified::Rejected(rejected)) => return Ok(Err(context.policy.refuse(&rejected, now))),
+        Err(Unverified::CannotJudge(error)) => return Err(error),
+    };
+    let key = question.challenge.redeem(context.crypto, question.offered, &claims, now);
+    Ok(context.policy.appraise(&claims, key, now))
+}
+
+/// Parses evidence that a caller sent under the name of a platform.
+pub fn parse(platform: Platform, bytes: &[u8]) -> Result<Evidence<'_>, CannotJudge> {
+    Evidence::parse(platform, bytes).map_err(|problem| CannotJudge::Evidence { platform, problem })
+}
+
+/// Verifies endorsements as a release does: with revocation.
+pub fn prepare(
+    evidence: &Evidence<'_>,
+    endorsements: &Endorsements,
+    crypto: &dyn Crypto,
+    anchors: &TrustAnchors,
+    now: UnixTime,
+) -> Result<Prepared, Unverified> {
+    endorsements.prepare(crypto, evidence, anchors, Revocation::Required, now)
+}

@@ -1,0 +1,304 @@
+//! Policy: which genuine machines are admitted.
+//!
+//! A typed document with a shelf life. What it does not set is refused; an exception is written down with
+//! a reason and an end. [`Policy::appraise`] asks every question, in a fixed order, and answers with
+//! [`Admitted`] or [`Refused`], both of which carry the whole [`Appraisal`].
+//!
+//! Trusted: the document (whoever keeps it decided who may change it) and the verified claims.
+//! Untrusted: nothing is read here that was not verified before.
+
+mod operators;
+mod snp;
+mod tpm;
+
+use serde::Deserialize;
+
+use crate::check::{Answer, Checks};
+use crate::{Admitted, Appraisal, AttestedKey, Claims, Crypto, Digest, Platform, Refused, Rejected, Roots};
+use crate::{Stale, UnixTime, Verified};
+
+pub use operators::{Among, AnyOf, AnyWord, Bit, MaskEq, Min};
+pub use snp::SnpPolicy;
+pub use tpm::TpmPolicy;
+
+/// A policy, with the digest of the text that it was parsed from.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    document: Document,
+    digest: Digest<32>,
+}
+
+/// The document as it is written, in TOML.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    name: String,
+    version: u64,
+    expires: UnixTime,
+    #[serde(default, rename = "insecure-accept-simulated-roots")]
+    accept_simulated_roots: bool,
+    freshness: Freshness,
+    #[serde(default, rename = "reference")]
+    references: Vec<Reference>,
+    snp: Option<SnpPolicy>,
+    tpm: Option<TpmPolicy>,
+    #[serde(default, rename = "waive")]
+    waivers: Vec<Waiver>,
+}
+
+/// How long things are good.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Freshness {
+    /// How long a verdict holds, in seconds.
+    verdict_seconds: u64,
+    /// How old a revocation list may be, in days, even if it says that it is current.
+    collateral_days: u64,
+}
+
+/// A known good value, with where it comes from.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reference {
+    /// The name by which sections refer to it.
+    pub id: String,
+    /// The value, hex.
+    pub value: String,
+    /// Who computed it, from what.
+    pub provenance: String,
+}
+
+/// A written exception.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Waiver {
+    check: String,
+    reason: String,
+    ticket: String,
+    until: UnixTime,
+}
+
+impl Policy {
+    /// The longest text that is parsed, in bytes.
+    pub const MAX_BYTES: usize = 256 * 1024;
+
+    /// Parses a policy. Unknown fields, empty sets, dangling references and a document without any
+    /// platform are errors.
+    pub fn parse(crypto: &dyn Crypto, text: &str) -> Result<Self, BadPolicy> {
+        if text.len() > Self::MAX_BYTES {
+            return Err(BadPolicy::TooLong { limit: Self::MAX_BYTES, found: text.len() });
+        }
+        let document: Document =
+            toml::from_str(text).map_err(|error| BadPolicy::Document(error.to_string().trim().to_owned()))?;
+        document.problems()?;
+        Ok(Self { digest: crypto.sha256(&[text.as_bytes()]), document })
+    }
+
+    /// The policy's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.document.name
+    }
+
+    /// The policy's version; a store takes only higher ones.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.document.version
+    }
+
+    /// When the policy ends.
+    #[must_use]
+    pub fn expires(&self) -> UnixTime {
+        self.document.expires
+    }
+
+    /// SHA-256 of the text.
+    #[must_use]
+    pub fn digest(&self) -> Digest<32> {
+        self.digest
+    }
+
+    /// Judges genuine claims. The challenge's outcome is one of the checks, so that a stale answer and a
+    /// bad configuration are reported together; without an attested key nothing is admitted.
+    pub fn appraise(
+        &self,
+        claims: &Verified<Claims>,
+        key: Result<AttestedKey, Stale>,
+        now: UnixTime,
+    ) -> Result<Admitted, Refused> {
+        let mut checks = Checks::default();
+        checks.extend(claims.checks());
+        self.invariants(claims.roots(), now, &mut checks);
+        match &key {
+            Ok(_) => checks.ask("challenge.bound", true, "this nonce, purpose and key", "bound"),
+            Err(stale @ Stale::Expired { .. }) => {
+                checks.ask("challenge.current", false, "an answer before the expiry", stale.to_string())
+            }
+            Err(stale @ Stale::NotBound) => {
+                checks.ask("challenge.bound", false, "this nonce, purpose and key", stale.to_string())
+            }
+        };
+        let mut valid_until = self.valid_until(claims, now);
+        let mut asked = Checks::default();
+        self.platform(claims, now, &mut asked);
+        self.waive(&mut asked, now, &mut valid_until);
+        checks.extend(&asked.into_vec());
+        let appraisal = self.appraisal(claims.platform(), claims.roots(), checks, now, valid_until);
+        match key {
+            Ok(key) if appraisal.admits() => Ok(Admitted::assertion(appraisal, key)),
+            _ => Err(Refused::new(appraisal)),
+        }
+    }
+
+    /// Puts a rejection on record: evidence that is not genuine is refused by every policy.
+    #[must_use]
+    pub fn refuse(&self, rejected: &Rejected, now: UnixTime) -> Refused {
+        let mut checks = Checks::default();
+        checks.extend(rejected.checks());
+        self.invariants(rejected.roots(), now, &mut checks);
+        Refused::new(self.appraisal(rejected.platform(), rejected.roots(), checks, now, now))
+    }
+
+    fn appraisal(
+        &self,
+        platform: Platform,
+        roots: Roots,
+        checks: Checks,
+        at: UnixTime,
+        valid_until: UnixTime,
+    ) -> Appraisal {
+        Appraisal {
+            platform,
+            roots,
+            policy: self.document.name.clone(),
+            policy_version: self.document.version,
+            policy_digest: self.digest,
+            at,
+            valid_until: valid_until.max(at),
+            checks: checks.into_vec(),
+        }
+    }
+
+    /// What no waiver reaches.
+    fn invariants(&self, roots: Roots, now: UnixTime, checks: &mut Checks) {
+        let expires = self.document.expires;
+        let (expected, found) = (format!("a policy that holds at {now}"), format!("expires {expires}"));
+        checks.ask("policy.current", now < expires, expected, found);
+        let accepted = roots == Roots::Vendor || self.document.accept_simulated_roots;
+        let expected = if self.document.accept_simulated_roots { "vendor or simulated" } else { "vendor" };
+        checks.ask("roots.accepted", accepted, expected, roots.to_string());
+    }
+
+    fn platform(&self, claims: &Verified<Claims>, now: UnixTime, checks: &mut Checks) {
+        let freshness = self.document.freshness;
+        let section = match (claims.claims(), &self.document.snp, &self.document.tpm) {
+            (Claims::Snp(claims), Some(policy), _) => {
+                policy.appraise(claims, &self.document.references, checks);
+                snp::collateral_age(claims, freshness.collateral_days, now, checks);
+                true
+            }
+            (Claims::Tpm(claims), _, Some(policy)) => {
+                policy.appraise(claims, &self.document.references, checks);
+                true
+            }
+            (Claims::Snp(_), None, _) | (Claims::Tpm(_), _, None) => false,
+        };
+        let platform = claims.platform();
+        checks.ask("policy.platform", section, "a platform that the policy has a section for", platform.name());
+    }
+
+    fn waive(&self, checks: &mut Checks, now: UnixTime, valid_until: &mut UnixTime) {
+        for check in checks.iter_mut().filter(|check| check.verdict == Answer::Fail) {
+            let waiver = self.document.waivers.iter().find(|waiver| waiver.check == check.id);
+            let Some(waiver) = waiver.filter(|waiver| now < waiver.until && !UNWAIVABLE.contains(&&*check.id))
+            else {
+                continue;
+            };
+            check.verdict = Answer::Waived;
+            let (reason, ticket) = (&waiver.reason, &waiver.ticket);
+            check.expected = format!("{}; waived until {}: {reason} ({ticket})", check.expected, waiver.until);
+            *valid_until = (*valid_until).min(waiver.until);
+        }
+    }
+
+    fn valid_until(&self, claims: &Verified<Claims>, now: UnixTime) -> UnixTime {
+        let verdict = now.plus(self.document.freshness.verdict_seconds);
+        verdict.min(self.document.expires).min(claims.window().until)
+    }
+}
+
+impl Document {
+    fn problems(&self) -> Result<(), BadPolicy> {
+        if self.name.is_empty() || self.version == 0 {
+            return Err(BadPolicy::Unnamed);
+        }
+        if self.snp.is_none() && self.tpm.is_none() {
+            return Err(BadPolicy::Empty);
+        }
+        if self.freshness.verdict_seconds == 0 || self.freshness.collateral_days == 0 {
+            return Err(BadPolicy::NoShelfLife);
+        }
+        for (at, reference) in self.references.iter().enumerate() {
+            let twice = self.references.iter().skip(at.saturating_add(1)).any(|other| other.id == reference.id);
+            if twice || hex::decode(&reference.value).is_err() || reference.provenance.is_empty() {
+                return Err(BadPolicy::Reference(reference.id.clone()));
+            }
+        }
+        for waiver in &self.waivers {
+            if waiver.reason.is_empty() || waiver.ticket.is_empty() || UNWAIVABLE.contains(&&*waiver.check) {
+                return Err(BadPolicy::Waiver(waiver.check.clone()));
+            }
+        }
+        let used = self.snp.iter().flat_map(SnpPolicy::reference_ids);
+        let used = used.chain(self.tpm.iter().flat_map(TpmPolicy::reference_ids));
+        for id in used {
+            if !self.references.iter().any(|reference| reference.id == id) {
+                return Err(BadPolicy::Dangling(id.to_owned()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The known good values with these ids, and the check's words for them.
+pub(crate) fn resolve<'r>(ids: &[String], references: &'r [Reference]) -> Vec<&'r Reference> {
+    references.iter().filter(|reference| ids.contains(&reference.id)).collect()
+}
+
+/// Policy-stage checks that hold whatever the policy says.
+const UNWAIVABLE: [&str; 3] = ["policy.platform", "snp.crl.present", "snp.crl.age"];
+
+/// Why a text is not a policy.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadPolicy {
+    /// Not TOML, an unknown field, a wrong type, an empty set.
+    #[error("policy does not parse: {0}")]
+    Document(String),
+    /// No platform section: it would admit nobody, or, read wrongly, everybody.
+    #[error("policy is empty: expected a section [snp] or [tpm]")]
+    Empty,
+    /// No name, or version 0.
+    #[error("policy needs a name and a version of at least 1")]
+    Unnamed,
+    /// A span of zero.
+    #[error("policy freshness: verdict_seconds and collateral_days must be at least 1")]
+    NoShelfLife,
+    /// A reference value that is not hex, stands twice, or says not where it comes from.
+    #[error("policy reference {0:?} needs a unique id, a value in hex and a provenance")]
+    Reference(String),
+    /// A section names a reference value that is not there.
+    #[error("policy names reference {0:?}, which it does not define")]
+    Dangling(String),
+    /// A waiver without reason or ticket, or for a check that cannot be waived.
+    #[error("policy waiver for {0:?} needs a reason and a ticket, and a check that can be waived")]
+    Waiver(String),
+    /// Longer than anything reasonable.
+    #[error("policy is longer than {limit} bytes: found {found}")]
+    TooLong {
+        /// The limit.
+        limit: usize,
+        /// The length.
+        found: usize,
+    },
+}

@@ -1,0 +1,167 @@
+//! Verified claims: what the hardware said, and nobody else.
+//!
+//! [`Verified`] has one constructor, private to this crate and used only where a signature has just been
+//! checked. It cannot be built, deserialised or changed from outside:
+//!
+//! ```compile_fail,E0451
+//! # fn forge(claims: attest::Claims) {
+//! let verified = attest::Verified { inner: claims, checks: vec![], roots: attest::Roots::Vendor };
+//! # }
+//! ```
+//! ```compile_fail,E0624
+//! # fn forge(claims: attest::Claims) {
+//! let verified = attest::Verified::assertion(claims, vec![], attest::Roots::Vendor);
+//! # }
+//! ```
+
+use crate::check::{Check, Checks};
+use crate::{CannotJudge, Platform, Roots, Window, snp, tpm};
+
+/// Claims whose signature and endorsements were checked.
+#[derive(Debug)]
+pub struct Verified<C> {
+    inner: C,
+    checks: Vec<Check>,
+    roots: Roots,
+}
+
+impl<C> Verified<C> {
+    /// Says that these claims are genuine. Whoever writes this has just proved it.
+    pub(crate) fn assertion(claims: C, checks: Vec<Check>, roots: Roots) -> Self {
+        Self { inner: claims, checks, roots }
+    }
+
+    /// The claims.
+    pub fn claims(&self) -> &C {
+        &self.inner
+    }
+
+    /// The checks that made them trustworthy, in order.
+    pub fn checks(&self) -> &[Check] {
+        &self.checks
+    }
+
+    /// Whose roots stand behind them.
+    pub fn roots(&self) -> Roots {
+        self.roots
+    }
+}
+
+impl<C> std::ops::Deref for Verified<C> {
+    type Target = C;
+
+    fn deref(&self) -> &C {
+        &self.inner
+    }
+}
+
+/// What the hardware says about itself and its guest.
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum Claims {
+    /// Of an SNP report.
+    Snp(Box<snp::Claims>),
+    /// Of a TPM quote.
+    Tpm(Box<tpm::Claims>),
+}
+
+impl Claims {
+    /// Which hardware spoke.
+    #[must_use]
+    pub fn platform(&self) -> Platform {
+        match self {
+            Self::Snp(_) => Platform::SevSnp,
+            Self::Tpm(_) => Platform::Tpm2,
+        }
+    }
+
+    /// The caller's bytes that the hardware signed: SNP's REPORT_DATA, the TPM's extraData.
+    #[must_use]
+    pub fn caller_data(&self) -> &[u8] {
+        match self {
+            Self::Snp(claims) => &claims.report_data.0,
+            Self::Tpm(claims) => &claims.extra_data,
+        }
+    }
+
+    /// A name for the machine that stays the same over reboots and guests: the chip id, or the name of
+    /// the attestation key. `None` where the hardware hides it (a masked chip id, a VLEK).
+    #[must_use]
+    pub fn hardware_id(&self) -> Option<&[u8]> {
+        match self {
+            Self::Snp(claims) => (!claims.chip_id.is_zero()).then_some(claims.chip_id.0.as_slice()),
+            Self::Tpm(claims) => Some(claims.ak_name.as_bytes()),
+        }
+    }
+
+    /// What was measured, in one line of hex: SNP's launch measurement, the TPM's PCR digest.
+    #[must_use]
+    pub fn measurement(&self) -> String {
+        match self {
+            Self::Snp(claims) => claims.measurement.to_string(),
+            Self::Tpm(claims) => hex::encode(&claims.pcr_digest),
+        }
+    }
+
+    /// When the endorsements behind the claims hold.
+    #[must_use]
+    pub fn window(&self) -> Window {
+        match self {
+            Self::Snp(claims) => claims.vek.window,
+            Self::Tpm(_) => Window::ALWAYS,
+        }
+    }
+}
+
+/// Why evidence did not become [`Verified`].
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unverified {
+    /// Judged, and not genuine.
+    #[error("{0}")]
+    Rejected(Rejected),
+    /// Not judged.
+    #[error(transparent)]
+    CannotJudge(#[from] CannotJudge),
+}
+
+/// Evidence that was judged and is not genuine: at least one of the checks failed.
+#[derive(Clone, Debug)]
+pub struct Rejected {
+    platform: Platform,
+    checks: Vec<Check>,
+    roots: Roots,
+}
+
+impl Rejected {
+    pub(crate) fn new(platform: Platform, checks: Checks, roots: Roots) -> Self {
+        Self { platform, checks: checks.into_vec(), roots }
+    }
+
+    /// Which hardware was said to speak.
+    #[must_use]
+    pub fn platform(&self) -> Platform {
+        self.platform
+    }
+
+    /// All checks up to the end of the stage that failed, in order.
+    #[must_use]
+    pub fn checks(&self) -> &[Check] {
+        &self.checks
+    }
+
+    /// Whose roots were used.
+    #[must_use]
+    pub fn roots(&self) -> Roots {
+        self.roots
+    }
+}
+
+impl std::fmt::Display for Rejected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let failing = self.checks.iter().filter(|check| check.verdict == crate::Answer::Fail);
+        let ids: Vec<&str> = failing.map(|check| check.id.as_str()).collect();
+        write!(f, "{} evidence is not genuine: {}", self.platform, ids.join(", "))
+    }
+}
