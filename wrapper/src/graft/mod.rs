@@ -1,0 +1,237 @@
+//! The exec-time environment graft: an unchanged program finds secrets in its environment, nobody else does.
+//!
+//! The child starts with references in its environment and is traced from its `execve` on. [`Tracer`]
+//! follows it through shells, `env`, init programs and user switchers. At the first program that is none of
+//! those it has the process map secret memory, points the `envp[]` slots at it and lets the process go: no
+//! stop afterwards. `/proc/PID/environ` goes on showing the references.
+//!
+//! Trusted: our own secrets. Untrusted: every traced process; it is read with bounds, and killed with us.
+
+mod deliver;
+mod inject;
+mod program;
+mod references;
+mod registers;
+mod stack;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::Command;
+
+use rustix::process::{Pid, WaitStatus};
+use secretmem::Parcel;
+
+pub use references::{Secrets, Unfit};
+
+use crate::kernel::{self, Resume};
+use inject::{Session, Tracee};
+use program::{Program, Role};
+use references::Expansion;
+use stack::{Entry, Stack};
+
+const OPTIONS: i32 = libc::PTRACE_O_EXITKILL
+    | libc::PTRACE_O_TRACEEXEC
+    | libc::PTRACE_O_TRACEFORK
+    | libc::PTRACE_O_TRACEVFORK
+    | libc::PTRACE_O_TRACECLONE;
+
+/// Follows the processes that still carry references.
+#[derive(Debug)]
+pub struct Tracer {
+    secrets: Secrets,
+    traced: BTreeSet<i32>,
+}
+
+impl Tracer {
+    /// A tracer that follows nothing yet.
+    #[must_use]
+    pub fn new(secrets: Secrets) -> Self {
+        Self { secrets, traced: BTreeSet::new() }
+    }
+
+    /// Starts `command` with references in its environment, and handles its own `execve`.
+    ///
+    /// Everything happens on the calling thread: the kernel takes orders for a tracee from nobody else.
+    pub fn start(&mut self, command: &mut Command) -> Result<Pid, Error> {
+        command.envs(self.secrets.references());
+        kernel::trace_from_exec(command);
+        let child = command.spawn().map_err(Error::starting)?;
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(Error::NotReceived)?;
+        let status = inject::wait_for(pid)?;
+        if status.stopping_signal() != Some(libc::SIGTRAP) {
+            return Err(Error::Gone(status));
+        }
+        kernel::set_trace_options(pid, OPTIONS)
+            .map_err(|source| Error::Trace { doing: "setting options", source })?;
+        self.traced.insert(pid.as_raw_pid());
+        self.executed(pid)?;
+        Ok(pid)
+    }
+
+    /// Whether `pid` is followed: its stops are ours, not the terminal's.
+    #[must_use]
+    pub fn follows(&self, pid: Pid) -> bool {
+        self.traced.contains(&pid.as_raw_pid())
+    }
+
+    /// Forgets a process that has ended.
+    pub fn forget(&mut self, pid: Pid) {
+        self.traced.remove(&pid.as_raw_pid());
+    }
+
+    /// Handles a stop of a process that is traced, or has just been born to one that is.
+    ///
+    /// A process that was killed meanwhile is no error: [`Error::Gone`] says how it ended.
+    pub fn stopped(&mut self, pid: Pid, status: WaitStatus) -> Result<(), Error> {
+        let signal = status.stopping_signal().unwrap_or(0);
+        let outcome = match status.as_raw() >> 16 {
+            libc::PTRACE_EVENT_EXEC => return self.executed(pid),
+            0 => self.signalled(pid, signal),
+            _other_event => kernel::resume(pid, Resume::Continue, 0),
+        };
+        match outcome {
+            // Killed between its stop and our answer: its end is reported next.
+            Err(gone) if gone.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+            other => other.map_err(|source| Error::Trace { doing: "resuming", source }),
+        }
+    }
+
+    fn signalled(&mut self, pid: Pid, signal: i32) -> io::Result<()> {
+        // A process is born traced with a SIGSTOP that nobody sent.
+        let born = signal == libc::SIGSTOP && self.traced.insert(pid.as_raw_pid());
+        let stops = matches!(signal, libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU);
+        let swallow = born || (stops && kernel::is_group_stop(pid));
+        kernel::resume(pid, Resume::Continue, if swallow { 0 } else { signal })
+    }
+
+    /// A process has just become another program.
+    fn executed(&mut self, pid: Pid) -> Result<(), Error> {
+        let tracee = Tracee { pid };
+        let top = registers::stack_pointer(&tracee.registers()?);
+        let stack = Stack::read(tracee, usize::try_from(top).unwrap_or(usize::MAX))?;
+        let file = fs::read_link(format!("/proc/{pid}/exe")).ok();
+        let [own, first] = &stack.arguments;
+        let program = Program { file: file.as_deref(), arguments: [own, first] };
+        match program.role() {
+            Role::Carrier => kernel::resume(pid, Resume::Continue, 0),
+            Role::Consumer => {
+                let pending = self.graft(tracee, &stack)?;
+                self.forget(pid);
+                release(pid, &pending)
+            }
+        }
+        .map_err(|source| Error::Trace { doing: "resuming", source })
+    }
+
+    /// Replaces the references of a stopped program by values. Returns signals that must be sent again.
+    fn graft(&self, tracee: Tracee, stack: &Stack) -> Result<Vec<i32>, Error> {
+        let entries = stack.entries(tracee)?;
+        let found: Vec<(&Entry, Expansion<'_>)> = entries
+            .iter()
+            .filter_map(|entry| self.secrets.expand(&entry.text).map(|expansion| (entry, expansion)))
+            .collect();
+        if found.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (memory, len) = lay_out(&found)?;
+        let mut session = Session::begin(tracee)?;
+        let mut address = deliver::deliver(tracee, &mut session, memory, len)?;
+        for (entry, expansion) in &found {
+            tracee.set_word(entry.slot, address)?;
+            address = address.saturating_add(u64::try_from(expansion.len()).unwrap_or(u64::MAX));
+        }
+        session.end()
+    }
+}
+
+/// The entries side by side in memory that is about to change hands.
+fn lay_out(found: &[(&Entry, Expansion<'_>)]) -> Result<(OwnedFd, usize), Error> {
+    let len = found.iter().map(|(_, expansion)| expansion.len()).fold(0, usize::saturating_add);
+    let mut parcel = Parcel::create(len)?;
+    let mut place = parcel.bytes_mut()?;
+    for (_, expansion) in found {
+        place = expansion.write(place).unwrap_or_default();
+    }
+    Ok((parcel.give(), len))
+}
+
+fn release(pid: Pid, pending: &[i32]) -> io::Result<()> {
+    kernel::resume(pid, Resume::Detach, 0)?;
+    for signal in pending {
+        kernel::send_signal(pid, *signal)?;
+    }
+    Ok(())
+}
+
+/// Why a program was not started, or was not given its secrets. No value was handed over in any case.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The program itself cannot be started.
+    #[error("starting the program: {0}")]
+    Exec(io::Error),
+    /// The kernel, a security module or a sandbox does not let us trace our own child.
+    #[error(
+        "tracing is refused (yama ptrace_scope 2 or 3, gVisor, or a security profile); secrets cannot be handed over"
+    )]
+    TracingRefused,
+    /// A request to the kernel about a traced process.
+    #[error("{doing} of the traced program: {source}")]
+    Trace {
+        /// The step.
+        doing: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// A system call made on our behalf in the program was refused.
+    #[error("{doing} in the program: {source}")]
+    Refused {
+        /// The system call.
+        doing: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// Our side of handing memory over.
+    #[error("{doing}: {source}")]
+    Socket {
+        /// The step.
+        doing: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// There is no secret memory to hand over.
+    #[error(transparent)]
+    Memory(#[from] secretmem::Error),
+    /// A program of another word size has other registers and another stack.
+    #[error("the program is a 32-bit one, only 64-bit programs can be given secrets")]
+    NarrowProgram,
+    /// A stack that the kernel would not have laid out.
+    #[error("the program's stack is malformed: {what} {found}")]
+    Stack {
+        /// The part.
+        what: &'static str,
+        /// What it was.
+        found: usize,
+    },
+    /// The program did not leave a system call.
+    #[error("{0} in the program did not end")]
+    Stuck(&'static str),
+    /// The program received something other than our memory.
+    #[error("the program did not receive the memory")]
+    NotReceived,
+    /// The program ended in the middle.
+    #[error("the program ended before it was given its secrets")]
+    Gone(WaitStatus),
+}
+
+impl Error {
+    fn starting(error: io::Error) -> Self {
+        if error.raw_os_error() == Some(kernel::TRACING_REFUSED) {
+            Self::TracingRefused
+        } else {
+            Self::Exec(error)
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! System calls that no safe interface offers: tracing, signal masks, fork. The one home of `unsafe` here.
+//!
+//! Each function is one call with its arguments checked; what the calls mean is decided by their callers.
+//!
+//! Trusted: process ids, which come from our own children. Untrusted: the memory of a traced process,
+//! which is only ever read as bytes and words.
+
+#![expect(unsafe_code, reason = "ptrace, signalfd and fork; nothing else in this room")]
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{FromRawFd as _, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+use std::ptr;
+
+use libc::{c_int, c_long, c_uint};
+use rustix::process::Pid;
+
+/// The general registers of this architecture, as `PTRACE_GETREGSET` gives them.
+pub(crate) type Registers = libc::user_regs_struct;
+
+/// An error number that `execve(2)` never gives: tracing was refused before the program was tried.
+pub(crate) const TRACING_REFUSED: c_int = libc::ENOTRECOVERABLE;
+
+/// The register set of the general registers (`NT_PRSTATUS` of elf(5)).
+const NT_PRSTATUS: usize = 1;
+
+/// Has the child ask to be traced by us before it runs its program, with no signal blocked.
+pub(crate) fn trace_from_exec(command: &mut Command) {
+    let ask = || {
+        // First of all: a blocked SIGTRAP would let the program run past its first stop.
+        set_signal_mask(&signal_set(libc::sigemptyset))?;
+        request(libc::PTRACE_TRACEME, 0, 0, 0)
+            .map_err(|_refused| io::Error::from_raw_os_error(TRACING_REFUSED))
+    };
+    // SAFETY: between fork and exec the closure makes system calls alone; it takes no lock and no memory.
+    unsafe { command.pre_exec(ask) };
+}
+
+/// How a traced process goes on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Resume {
+    /// Freely, until its next event.
+    Continue,
+    /// For one instruction.
+    Step,
+    /// Freely, and no longer traced.
+    Detach,
+}
+
+/// Lets a stopped tracee go on, with `signal` delivered to it (0: none).
+pub(crate) fn resume(pid: Pid, how: Resume, signal: c_int) -> io::Result<()> {
+    let code = match how {
+        Resume::Continue => libc::PTRACE_CONT,
+        Resume::Step => libc::PTRACE_SINGLESTEP,
+        Resume::Detach => libc::PTRACE_DETACH,
+    };
+    request(code, pid.as_raw_pid(), 0, usize::try_from(signal).unwrap_or(0))
+}
+
+/// Sets what a tracee stops for, and that it dies with us.
+pub(crate) fn set_trace_options(pid: Pid, options: c_int) -> io::Result<()> {
+    request(libc::PTRACE_SETOPTIONS, pid.as_raw_pid(), 0, usize::try_from(options).unwrap_or(0))
+}
+
+/// Whether a stop is the whole group's stop and not the delivery of a signal (ptrace(2), "Group-stop").
+pub(crate) fn is_group_stop(pid: Pid) -> bool {
+    let mut info = MaybeUninit::<libc::siginfo_t>::uninit();
+    let place = info.as_mut_ptr().expose_provenance();
+    let answer = request(libc::PTRACE_GETSIGINFO, pid.as_raw_pid(), 0, place);
+    answer.is_err_and(|error| error.raw_os_error() == Some(libc::EINVAL))
+}
+
+/// One word of a tracee's memory.
+pub(crate) fn peek(pid: Pid, address: usize) -> io::Result<u64> {
+    let mut word = 0_u64;
+    let place = (&raw mut word).expose_provenance();
+    request(libc::PTRACE_PEEKDATA, pid.as_raw_pid(), address, place)?;
+    Ok(word)
+}
+
+/// Replaces one word of a tracee's memory, program text included.
+pub(crate) fn poke(pid: Pid, address: usize, word: u64) -> io::Result<()> {
+    let word = usize::try_from(word).map_err(io::Error::other)?;
+    request(libc::PTRACE_POKEDATA, pid.as_raw_pid(), address, word)
+}
+
+/// The general registers of a tracee; none when it runs the 32-bit instruction set.
+pub(crate) fn registers(pid: Pid) -> io::Result<Option<Registers>> {
+    let mut set = MaybeUninit::<Registers>::zeroed();
+    let mut place = libc::iovec { iov_base: set.as_mut_ptr().cast(), iov_len: size_of::<Registers>() };
+    let vector = (&raw mut place).expose_provenance();
+    request(c_uint_of(libc::PTRACE_GETREGSET), pid.as_raw_pid(), NT_PRSTATUS, vector)?;
+    // SAFETY: the place was zeroed, and every bit pattern is a valid set of integers.
+    let set = unsafe { set.assume_init() };
+    Ok((place.iov_len == size_of::<Registers>()).then_some(set))
+}
+
+/// Replaces the general registers of a tracee.
+pub(crate) fn set_registers(pid: Pid, mut set: Registers) -> io::Result<()> {
+    let mut place = libc::iovec { iov_base: (&raw mut set).cast(), iov_len: size_of::<Registers>() };
+    let vector = (&raw mut place).expose_provenance();
+    request(c_uint_of(libc::PTRACE_SETREGSET), pid.as_raw_pid(), NT_PRSTATUS, vector)
+}
+
+/// Reads a tracee's memory at once, up to the first page that cannot be read.
+pub(crate) fn read_memory(pid: Pid, address: usize, into: &mut [u8]) -> io::Result<usize> {
+    let local = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
+    let remote = libc::iovec { iov_base: ptr::without_provenance_mut(address), iov_len: into.len() };
+    // SAFETY: `local` describes `into`; the remote side is checked by the kernel.
+    let read =
+        unsafe { libc::process_vm_readv(pid.as_raw_pid(), &raw const local, 1, &raw const remote, 1, 0) };
+    usize::try_from(read).map_err(|_negative| io::Error::last_os_error())
+}
+
+/// Blocks every signal that can be blocked and returns the descriptor from which they are read.
+pub(crate) fn block_signals() -> io::Result<OwnedFd> {
+    let all = signal_set(libc::sigfillset);
+    set_signal_mask(&all)?;
+    // SAFETY: `all` is a valid set; -1 asks for a new descriptor.
+    let fd = unsafe { libc::signalfd(-1, &raw const all, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn signal_set(fill: unsafe extern "C" fn(*mut libc::sigset_t) -> c_int) -> libc::sigset_t {
+    let mut set = MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: `set` is a valid place for one set; both functions that fill sets cannot fail.
+    unsafe { fill(set.as_mut_ptr()) };
+    // SAFETY: the call above initialised the set.
+    unsafe { set.assume_init() }
+}
+
+fn set_signal_mask(set: &libc::sigset_t) -> io::Result<()> {
+    // SAFETY: `set` is a valid set; a null pointer for the old mask is allowed.
+    outcome(unsafe { libc::sigprocmask(libc::SIG_SETMASK, set, ptr::null_mut()) })
+}
+
+/// Sends a signal by its number: real-time signals have no name.
+pub(crate) fn send_signal(pid: Pid, signal: c_int) -> io::Result<()> {
+    // SAFETY: no pointers are passed.
+    outcome(unsafe { libc::kill(pid.as_raw_pid(), signal) })
+}
+
+/// Which side of a fork this is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Side {
+    /// The new process.
+    Child,
+    /// This process, with the id of the new one.
+    Parent(Pid),
+}
+
+/// Splits the process in two. It must have one thread.
+pub(crate) fn fork() -> io::Result<Side> {
+    // SAFETY: this program starts no threads, so no lock is held that the child could wait for.
+    let pid = unsafe { libc::fork() };
+    match pid {
+        0 => Ok(Side::Child),
+        pid => Pid::from_raw(pid.max(0)).map(Side::Parent).ok_or_else(io::Error::last_os_error),
+    }
+}
+
+/// The raw call: glibc's own wrapper returns peeked words where errors should be.
+fn request(code: c_uint, pid: c_int, address: usize, data: usize) -> io::Result<()> {
+    // SAFETY: every caller in this file passes as `data` a number, or the address of a live place of the
+    // size that the request writes or reads.
+    let answer: c_long = unsafe { libc::syscall(libc::SYS_ptrace, c_long::from(code), pid, address, data) };
+    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn c_uint_of(code: impl TryInto<c_uint>) -> c_uint {
+    code.try_into().unwrap_or(c_uint::MAX)
+}
+
+fn outcome(code: c_int) -> io::Result<()> {
+    if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+const _: () = assert!(usize::BITS == u64::BITS, "64-bit machines only");
