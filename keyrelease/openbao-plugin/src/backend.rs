@@ -26,7 +26,11 @@ pub trait Backend: Send + Sync + 'static {
     /// [`Operation::Update`](crate::Operation::Update). `None` is 404 for a read and 204 for a write.
     /// The future is dropped when the caller goes away. A panic is answered with 500 and the
     /// process lives on.
-    fn handle(&self, request: Request, host: &Host) -> impl Future<Output = Result<Option<Response>, Error>> + Send;
+    fn handle(
+        &self,
+        request: Request,
+        host: &Host,
+    ) -> impl Future<Output = Result<Option<Response>, Error>> + Send;
 
     /// The one spelling of `path`, asked before the policy check and before [`Backend::handle`].
     ///

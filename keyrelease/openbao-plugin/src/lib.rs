@@ -49,15 +49,26 @@
 #![forbid(unsafe_code)]
 
 mod backend;
+mod broker;
+mod control;
+mod convert;
+mod environment;
 mod error;
 mod host;
+mod isolate;
+mod life;
+mod listen;
 pub mod log;
+mod output;
 mod pool;
 mod request;
 mod response;
 mod serve;
+mod service;
 mod storage;
 mod system;
+mod tls;
+mod wire;
 
 pub use backend::{Backend, Config, Kind, SpecialPaths, Spelling};
 pub use error::{Error, HostError};

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use tonic::transport::Channel;
 
+use crate::convert::alias;
 use crate::storage::{MAX_MESSAGE, answer, checked};
-use crate::wire::pb;
 use crate::wire::pb::system_view_client::SystemViewClient;
+use crate::wire::{logical, pb};
 use crate::{Alias, HostError};
 
 /// OpenBao's view of itself, for one mount.
@@ -31,7 +32,7 @@ impl System {
         let args = pb::EntityInfoArgs { entity_id: entity_id.to_owned() };
         let reply = answer("entity info", self.client.clone().entity_info(args).await)?;
         checked("entity info", &reply.err)?;
-        Ok(reply.entity.map(Entity::from))
+        Ok(reply.entity.map(entity))
     }
 
     /// The names of the groups that the entity belongs to.
@@ -88,15 +89,13 @@ pub struct Entity {
     pub disabled: bool,
 }
 
-impl From<crate::wire::logical::Entity> for Entity {
-    fn from(entity: crate::wire::logical::Entity) -> Self {
-        Self {
-            id: entity.id,
-            name: entity.name,
-            aliases: entity.aliases.into_iter().map(Alias::from).collect(),
-            metadata: entity.metadata.into_iter().collect(),
-            disabled: entity.disabled,
-        }
+fn entity(wire: logical::Entity) -> Entity {
+    Entity {
+        id: wire.id,
+        name: wire.name,
+        aliases: wire.aliases.into_iter().map(alias).collect(),
+        metadata: wire.metadata.into_iter().collect(),
+        disabled: wire.disabled,
     }
 }
 

@@ -1,0 +1,181 @@
+//! The service that answers for all mounts: finds the instance, asks it, and isolates its panics.
+//!
+//! Each call names its mount by `multiplex_id`. During a reload the old and the new instance of one
+//! mount live side by side under different ids.
+//!
+//! Trusted: the host. Untrusted: the caller's words inside a request, and the backend's temper.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Map, Value};
+use tonic::metadata::MetadataMap;
+use tonic::{Request as Call, Response as Answer, Status};
+
+use crate::broker::Broker;
+use crate::isolate::isolated;
+use crate::pool::Pool;
+use crate::serve::Help;
+use crate::wire::pb;
+use crate::{Backend, Config, Error, Host, Kind, Operation, Response, Spelling, convert, log};
+
+/// All instances in this process.
+pub(crate) struct Service<F, B> {
+    pub(crate) factory: F,
+    pub(crate) help: Help,
+    pub(crate) broker: Broker,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) instances: Mutex<HashMap<String, Arc<Instance<B>>>>,
+}
+
+/// One mount.
+#[derive(Debug)]
+pub(crate) struct Instance<B> {
+    backend: B,
+    host: Host,
+}
+
+impl<F, B> Service<F, B>
+where
+    F: Fn(Config) -> Result<B, String> + Send + Sync + 'static,
+    B: Backend,
+{
+    fn instance(&self, metadata: &MetadataMap) -> Result<Arc<Instance<B>>, Status> {
+        let id = multiplex_id(metadata)?;
+        let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        instances.get(id).cloned().ok_or_else(|| Status::not_found(format!("no instance {id:?}")))
+    }
+
+    async fn set_up(&self, id: String, args: pb::SetupArgs) -> Result<(), String> {
+        let config = Config { options: args.config.into_iter().collect(), mount_uuid: args.backend_uuid };
+        let backend = isolated(async { (self.factory)(config).map_err(Error::Internal) }).await;
+        let backend = backend.map_err(|error| error.to_string())?;
+        let channel = self.broker.dial(args.broker_id).await.map_err(|error| error.to_string())?;
+        let host = Host::new(channel, Arc::clone(&self.pool));
+        let instance = Arc::new(Instance { backend, host });
+        drop(self.instances.lock().unwrap_or_else(PoisonError::into_inner).insert(id, instance));
+        Ok(())
+    }
+
+    async fn respond(&self, instance: &Instance<B>, request: pb::Request) -> Result<Option<Response>, Error> {
+        let Instance { backend, host } = instance;
+        let operation = match request.operation.as_str() {
+            "resolve-path" => return respelled(backend.spelling(&request.path)?),
+            "rollback" => return backend.tick(host).await.map(|()| None),
+            "help" => return self.help.at(&request.path).map(Some),
+            "read" => Operation::Read,
+            "list" => Operation::List,
+            "scan" => Operation::Scan,
+            "create" | "update" => Operation::Update,
+            "patch" => Operation::Patch,
+            "delete" => Operation::Delete,
+            "renew" => Operation::Renew,
+            "revoke" => Operation::Revoke,
+            "resolve-role" => Operation::ResolveRole,
+            "alias-lookahead" => Operation::AliasLookahead,
+            // A later server's internal question is not for a handler to guess at.
+            _ => return Err(Error::UnsupportedOperation),
+        };
+        backend.handle(convert::request(request, operation)?, host).await
+    }
+}
+
+/// The answer to `resolve-path`; none keeps the path.
+fn respelled(spelling: Spelling) -> Result<Option<Response>, Error> {
+    Ok(match spelling {
+        Spelling::Canonical => None,
+        Spelling::Instead(path) => {
+            Some(Response::data(Map::from_iter([("path".to_owned(), Value::String(path))])))
+        }
+    })
+}
+
+#[tonic::async_trait]
+impl<F, B> pb::backend_server::Backend for Service<F, B>
+where
+    F: Fn(Config) -> Result<B, String> + Send + Sync + 'static,
+    B: Backend,
+{
+    async fn handle_request(
+        &self,
+        call: Call<pb::HandleRequestArgs>,
+    ) -> Result<Answer<pb::HandleRequestReply>, Status> {
+        let instance = self.instance(call.metadata())?;
+        let request = call.into_inner().request.ok_or_else(|| Status::invalid_argument("no request"))?;
+        let result = isolated(self.respond(&instance, request)).await;
+        Ok(Answer::new(convert::reply(result, log::now())))
+    }
+
+    async fn special_paths(&self, call: Call<pb::Empty>) -> Result<Answer<pb::SpecialPathsReply>, Status> {
+        let instance = self.instance(call.metadata())?;
+        let special = isolated(async { Ok(instance.backend.special_paths()) }).await.map_err(status)?;
+        let paths = pb::Paths {
+            root: special.root,
+            unauthenticated: special.unauthenticated,
+            local_storage: special.local_storage,
+            ..pb::Paths::default()
+        };
+        Ok(Answer::new(pb::SpecialPathsReply { paths: Some(paths) }))
+    }
+
+    // "No check": every write then arrives as an update, and needs the update capability.
+    async fn handle_existence_check(
+        &self,
+        _call: Call<pb::HandleExistenceCheckArgs>,
+    ) -> Result<Answer<pb::HandleExistenceCheckReply>, Status> {
+        Ok(Answer::new(pb::HandleExistenceCheckReply::default()))
+    }
+
+    async fn cleanup(&self, call: Call<pb::Empty>) -> Result<Answer<pb::Empty>, Status> {
+        let id = multiplex_id(call.metadata())?;
+        let removed = self.instances.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        if let Some(instance) = removed {
+            // The mount is gone either way; a panic is in the log.
+            drop(isolated(async { Ok(instance.backend.cleanup().await) }).await);
+        }
+        Ok(Answer::new(pb::Empty {}))
+    }
+
+    async fn invalidate_key(&self, call: Call<pb::InvalidateKeyArgs>) -> Result<Answer<pb::Empty>, Status> {
+        let instance = self.instance(call.metadata())?;
+        let key = call.into_inner().key;
+        isolated(async { Ok(instance.backend.invalidate(&key).await) }).await.map_err(status)?;
+        Ok(Answer::new(pb::Empty {}))
+    }
+
+    async fn setup(&self, call: Call<pb::SetupArgs>) -> Result<Answer<pb::SetupReply>, Status> {
+        let id = multiplex_id(call.metadata())?.to_owned();
+        let err = self.set_up(id, call.into_inner()).await.err().unwrap_or_default();
+        Ok(Answer::new(pb::SetupReply { err }))
+    }
+
+    async fn initialize(
+        &self,
+        call: Call<pb::InitializeArgs>,
+    ) -> Result<Answer<pb::InitializeReply>, Status> {
+        let instance = self.instance(call.metadata())?;
+        let result = isolated(async { instance.backend.initialize(&instance.host).await }).await;
+        Ok(Answer::new(pb::InitializeReply { err: result.err().as_ref().map(convert::proto_error) }))
+    }
+
+    async fn r#type(&self, call: Call<pb::Empty>) -> Result<Answer<pb::TypeReply>, Status> {
+        let instance = self.instance(call.metadata())?;
+        let r#type = match instance.backend.kind() {
+            Kind::Secret => 1,
+            Kind::Auth => 2,
+        };
+        Ok(Answer::new(pb::TypeReply { r#type }))
+    }
+}
+
+/// Which instance a call is for; a host that does not multiplex names none and has one.
+fn multiplex_id(metadata: &MetadataMap) -> Result<&str, Status> {
+    metadata
+        .get("multiplex_id")
+        .map_or(Ok(""), |id| id.to_str())
+        .map_err(|_not_ascii| Status::invalid_argument("multiplex_id is not text"))
+}
+
+fn status(error: Error) -> Status {
+    Status::internal(error.to_string())
+}
