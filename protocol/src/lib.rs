@@ -1,1 +1,11 @@
-//! The words that CloudTaser's rooms share
+//! The words that CloudTaser's rooms share.
+//!
+//! [`agent`]: what a local process and the node agent say to each other over a Unix socket.
+//! [`release`]: what a client and OpenBao say to each other to have a secret released.
+//! [`secret`]: the plaintext inside a sealed secret.
+//! No I/O, no cryptography: bytes to values and back, with every length checked.
+#![forbid(unsafe_code)]
+
+pub mod agent;
+pub mod release;
+pub mod secret;

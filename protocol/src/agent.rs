@@ -1,0 +1,213 @@
+//! The node agent's socket: one request, one reply, then the agent closes.
+//!
+//! A frame is a big-endian u32 length and that many bytes of CBOR. The caller says which nonce, purpose
+//! and key the hardware shall sign; the agent answers with evidence and the endorsements that the machine
+//! has. The agent never judges and never sees a secret.
+//!
+//! Untrusted: both sides of the socket, for each other. The verifier decides later.
+
+use attest::{OfferedKey, Platform};
+use minicbor::bytes::ByteVec;
+use minicbor::{Decode, Encode};
+
+/// What a local process asks.
+#[derive(Clone, Debug, Eq, PartialEq, Encode, Decode)]
+pub struct EvidenceRequest {
+    /// The version of this protocol: [`VERSION`].
+    #[n(0)]
+    pub version: u32,
+    /// The verifier's nonce.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub nonce: [u8; 32],
+    /// The purpose of the answer, for example `attest-keys/release/db`.
+    #[n(2)]
+    pub context: String,
+    /// The key that the evidence shall vouch for.
+    #[n(3)]
+    pub key: OfferedKey,
+    /// Which hardware shall speak; absent: whichever the agent prefers.
+    #[n(4)]
+    pub platform: Option<Platform>,
+}
+
+/// What the agent answers.
+#[derive(Clone, Debug, Eq, PartialEq, Encode, Decode)]
+pub enum Reply {
+    /// Evidence over the nonce, purpose and key of the request.
+    #[n(0)]
+    Evidence(#[n(0)] EvidenceReply),
+    /// Why there is none.
+    #[n(1)]
+    Failed(#[n(0)] Failure),
+}
+
+/// Evidence and what the machine has to go with it.
+#[derive(Clone, Debug, Eq, PartialEq, Encode, Decode)]
+pub struct EvidenceReply {
+    /// Which hardware spoke.
+    #[n(0)]
+    pub platform: Platform,
+    /// The evidence.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub evidence: Vec<u8>,
+    /// Certificates that the host or the hardware handed out, DER.
+    #[n(2)]
+    pub certificates: Vec<ByteVec>,
+    /// Revocation lists that the agent keeps, DER.
+    #[n(3)]
+    pub revocation_lists: Vec<ByteVec>,
+}
+
+/// Why the agent has no evidence.
+#[derive(Clone, Debug, Eq, PartialEq, Encode, Decode)]
+pub struct Failure {
+    /// A stable name: `agent.denied`, `agent.version`, `agent.malformed`, `agent.busy`, `agent.platform`,
+    /// `agent.hardware`.
+    #[n(0)]
+    pub code: String,
+    /// The same for people.
+    #[n(1)]
+    pub message: String,
+}
+
+/// The version of this protocol.
+pub const VERSION: u32 = 1;
+/// The longest request frame, in bytes.
+pub const MAX_REQUEST: usize = 16 * 1024;
+/// The longest reply frame, in bytes.
+pub const MAX_REPLY: usize = 512 * 1024;
+/// The longest purpose, in bytes.
+pub const MAX_CONTEXT: usize = 1024;
+
+/// Puts a message into a frame.
+pub fn to_frame<M: Encode<()>>(message: &M) -> Result<Vec<u8>, BadFrame> {
+    let body = minicbor::to_vec(message).map_err(|error| BadFrame::Content(error.to_string()))?;
+    let length = u32::try_from(body.len()).map_err(|_| BadFrame::TooLong { limit: MAX_REPLY, found: body.len() })?;
+    Ok([length.to_be_bytes().as_slice(), &body].concat())
+}
+
+/// The length of the body that follows these four bytes.
+pub fn body_length(header: [u8; 4], limit: usize) -> Result<usize, BadFrame> {
+    let found = usize::try_from(u32::from_be_bytes(header)).unwrap_or(usize::MAX);
+    if found > limit { Err(BadFrame::TooLong { limit, found }) } else { Ok(found) }
+}
+
+/// Decodes the body of a request.
+pub fn parse_request(body: &[u8]) -> Result<EvidenceRequest, BadFrame> {
+    let request: EvidenceRequest = parse(body)?;
+    if request.version != VERSION {
+        return Err(BadFrame::Version(request.version));
+    }
+    if request.context.len() > MAX_CONTEXT {
+        return Err(BadFrame::TooLong { limit: MAX_CONTEXT, found: request.context.len() });
+    }
+    if request.key.public.len() != request.key.kem.public_len() {
+        let (expected, found) = (request.key.kem.public_len(), request.key.public.len());
+        return Err(BadFrame::Key { expected, found });
+    }
+    Ok(request)
+}
+
+/// Decodes the body of a reply.
+pub fn parse_reply(body: &[u8]) -> Result<Reply, BadFrame> {
+    parse(body)
+}
+
+/// Exactly one value, in the one encoding that this side would have chosen: an unknown field is an error.
+fn parse<'b, M: Decode<'b, ()> + Encode<()>>(body: &'b [u8]) -> Result<M, BadFrame> {
+    let mut decoder = minicbor::Decoder::new(body);
+    let message: M = decoder.decode().map_err(|error| BadFrame::Content(error.to_string()))?;
+    if decoder.position() != body.len() {
+        return Err(BadFrame::Content("bytes follow the end".to_owned()));
+    }
+    match minicbor::to_vec(&message) {
+        Ok(again) if again == body => Ok(message),
+        Ok(_) => Err(BadFrame::Content("unknown fields, or not the shortest encoding".to_owned())),
+        Err(error) => Err(BadFrame::Content(error.to_string())),
+    }
+}
+
+/// Why bytes are not a message.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadFrame {
+    /// Longer than the limit.
+    #[error("message too long: at most {limit} bytes, found {found}")]
+    TooLong {
+        /// The limit.
+        limit: usize,
+        /// The length.
+        found: usize,
+    },
+    /// Not the CBOR of a message.
+    #[error("malformed message: {0}")]
+    Content(String),
+    /// Another version of the protocol.
+    #[error("protocol version: expected 1, found {0}")]
+    Version(u32),
+    /// A key of the wrong length for its kind.
+    #[error("offered key: expected {expected} bytes, found {found}")]
+    Key {
+        /// The length that the kind has.
+        expected: usize,
+        /// The length that was sent.
+        found: usize,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use attest::Kem;
+
+    fn request() -> EvidenceRequest {
+        let key = OfferedKey { kem: Kem::X25519, public: vec![7; 32] };
+        let context = "attest-keys/release/db".to_owned();
+        EvidenceRequest { version: VERSION, nonce: [1; 32], context, key, platform: None }
+    }
+
+    fn body(frame: &[u8]) -> &[u8] {
+        &frame[4..]
+    }
+
+    #[test]
+    fn a_request_survives_the_wire_and_every_truncation_of_it_is_refused() {
+        let frame = to_frame(&request()).unwrap();
+        assert_eq!(body_length(frame[..4].try_into().unwrap(), MAX_REQUEST).unwrap(), frame.len() - 4);
+        assert_eq!(parse_request(body(&frame)).unwrap(), request());
+        for cut in 0..body(&frame).len() {
+            assert!(matches!(parse_request(&body(&frame)[..cut]), Err(BadFrame::Content(_))), "{cut}");
+        }
+        let trailing = [body(&frame), &[0]].concat();
+        assert_eq!(parse_request(&trailing), Err(BadFrame::Content("bytes follow the end".to_owned())));
+    }
+
+    #[test]
+    fn another_version_and_a_key_of_the_wrong_length_are_named() {
+        let newer = EvidenceRequest { version: 2, ..request() };
+        assert_eq!(parse_request(body(&to_frame(&newer).unwrap())), Err(BadFrame::Version(2)));
+        let mut short = request();
+        short.key.public.pop();
+        let expected = Err(BadFrame::Key { expected: 32, found: 31 });
+        assert_eq!(parse_request(body(&to_frame(&short).unwrap())), expected);
+    }
+
+    /// Lesson L5: a field that this version does not know may have carried a check.
+    #[test]
+    fn l05_an_unknown_field_is_refused() {
+        let mut encoder = minicbor::Encoder::new(Vec::new());
+        let plain = to_frame(&request()).unwrap();
+        let fields = minicbor::Decoder::new(body(&plain)).array().unwrap().unwrap();
+        encoder.array(fields + 2).unwrap();
+        let mut longer = encoder.into_writer();
+        longer.extend_from_slice(&body(&plain)[1..]);
+        longer.extend_from_slice(&[0xf6, 0x01]);
+        assert!(matches!(parse_request(&longer), Err(BadFrame::Content(_))));
+    }
+
+    #[test]
+    fn a_frame_that_claims_four_gigabytes_is_not_allocated() {
+        let found = usize::try_from(u32::MAX).unwrap();
+        assert_eq!(body_length([0xff; 4], MAX_REPLY), Err(BadFrame::TooLong { limit: MAX_REPLY, found }));
+    }
+}

@@ -1,0 +1,193 @@
+//! A release through OpenBao: the JSON of `challenge`, `login` and `release/<key>/open`.
+//!
+//! Two messages each way. `POST <mount>/challenge` answers a [`ChallengeReply`]. The client has its
+//! hardware sign nonce, purpose ([`open_context`], [`login_context`]) and key, and sends a
+//! [`Presentation`]. The answer is a [`Sealed`] secret, a [`Refusal`] (HTTP 403) with every failing
+//! check, or an OpenBao error (HTTP 400 and above) that says why nothing could be judged.
+//!
+//! Untrusted: all of it, for both sides, until the verifier or the HPKE open says otherwise.
+
+use attest::{Check, Kem, Platform};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+/// A challenge, as OpenBao draws it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct ChallengeReply {
+    /// To be sent back as it is: nonce, expiry and OpenBao's MAC over them.
+    pub challenge: Base64,
+    /// The nonce to sign, 32 bytes of hex.
+    pub nonce: String,
+    /// The first second at which an answer is too late.
+    pub expires: attest::UnixTime,
+}
+
+/// Evidence in answer to a challenge.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Presentation {
+    /// The challenge, as it was received.
+    pub challenge: Base64,
+    /// Which hardware speaks.
+    pub platform: Platform,
+    /// The evidence.
+    pub evidence: Base64,
+    /// Certificates that go with it, DER.
+    #[serde(default)]
+    pub certificates: Vec<Base64>,
+    /// Revocation lists that go with it, DER.
+    #[serde(default)]
+    pub revocation_lists: Vec<Base64>,
+    /// The kind of the key to seal to: `x-wing` or `x25519`.
+    pub kem: String,
+    /// The key to seal to.
+    pub public_key: Base64,
+}
+
+/// A sealed secret.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// The id of the decision, under which the record can be read: 64 hex digits.
+    pub decision: String,
+    /// The version of the secret.
+    pub version: u64,
+    /// How long the machine counts as attested, in seconds.
+    pub lease_seconds: u64,
+    /// HPKE's encapsulated key.
+    pub enc: Base64,
+    /// HPKE's ciphertext with its tag, over the encoding of [`crate::secret`].
+    pub ciphertext: Base64,
+}
+
+/// A "no": the evidence was judged.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The id of the decision, under which the record can be read.
+    pub decision: String,
+    /// The failing checks.
+    pub failing: Vec<RefusedCheck>,
+}
+
+/// A failing check.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct RefusedCheck {
+    /// Its stable name.
+    pub id: String,
+    /// What would have been right.
+    pub expected: String,
+    /// What was found.
+    pub found: String,
+}
+
+impl From<&Check> for RefusedCheck {
+    fn from(check: &Check) -> Self {
+        Self { id: check.id.clone(), expected: check.expected.clone(), found: check.found.clone() }
+    }
+}
+
+/// What the hardware signs for `POST <mount>/release/<key>/open`. `mount` has no slash at its end.
+#[must_use]
+pub fn open_context(mount: &str, key: &str) -> String {
+    format!("{mount}/release/{key}")
+}
+
+/// What the hardware signs for `POST <mount>/login` with this role. `mount` is like `auth/attest`.
+#[must_use]
+pub fn login_context(mount: &str, role: &str) -> String {
+    format!("{mount}/login/{role}")
+}
+
+/// HPKE's `info` for every sealed secret.
+pub const SEAL_INFO: &[u8] = b"cloudtaser/seal/v1";
+
+/// HPKE's associated data: the decision, the version and the lease, each of fixed length. A sealed secret
+/// cannot be passed off as the answer to another decision, or with another lease.
+#[must_use]
+pub fn seal_aad(decision: &[u8; 32], version: u64, lease_seconds: u64) -> [u8; 48] {
+    let mut aad = [0; 48];
+    let parts = decision.iter().copied().chain(version.to_be_bytes()).chain(lease_seconds.to_be_bytes());
+    for (to, from) in aad.iter_mut().zip(parts) {
+        *to = from;
+    }
+    aad
+}
+
+impl Presentation {
+    /// The key to seal to, if its kind is known and its length right.
+    pub fn offered(&self) -> Result<attest::OfferedKey, BadKey> {
+        let kem = Kem::named(&self.kem).ok_or_else(|| BadKey::Kind(self.kem.chars().take(32).collect()))?;
+        if self.public_key.0.len() != kem.public_len() {
+            return Err(BadKey::Length { expected: kem.public_len(), found: self.public_key.0.len() });
+        }
+        Ok(attest::OfferedKey { kem, public: self.public_key.0.clone() })
+    }
+}
+
+/// Why an offered key cannot be sealed to.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadKey {
+    /// Not a kind that is known here.
+    #[error("kem: expected x-wing or x25519, found {0:?}")]
+    Kind(String),
+    /// Not as long as keys of its kind are.
+    #[error("public_key: expected {expected} bytes, found {found}")]
+    Length {
+        /// The length that the kind has.
+        expected: usize,
+        /// The length that was sent.
+        found: usize,
+    },
+}
+
+/// Bytes that travel as standard base64 with padding.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Base64(pub Vec<u8>);
+
+impl std::fmt::Debug for Base64 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+impl Serialize for Base64 {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Base64 {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'_, str>::deserialize(deserializer)?;
+        let wrong = |_| serde::de::Error::custom("expected standard base64 with padding");
+        STANDARD.decode(text.as_bytes()).map(Self).map_err(wrong)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_associated_data_tells_decision_version_and_lease_apart() {
+        let base = seal_aad(&[1; 32], 2, 3);
+        for other in [seal_aad(&[2; 32], 2, 3), seal_aad(&[1; 32], 3, 3), seal_aad(&[1; 32], 2, 4)] {
+            assert_ne!(base, other);
+        }
+    }
+
+    #[test]
+    fn an_unknown_field_in_a_presentation_is_refused() {
+        let json = r#"{"challenge":"","platform":"sev-snp","evidence":"","kem":"x25519","public_key":"","debug":true}"#;
+        let error = serde_json::from_str::<Presentation>(json).unwrap_err().to_string();
+        assert!(error.contains("unknown field `debug`"), "{error}");
+    }
+
+    #[test]
+    fn a_key_of_the_wrong_length_is_named() {
+        let json = r#"{"challenge":"","platform":"tpm2","evidence":"","kem":"x25519","public_key":"AAAA"}"#;
+        let presentation: Presentation = serde_json::from_str(json).unwrap();
+        assert_eq!(presentation.offered(), Err(BadKey::Length { expected: 32, found: 3 }));
+    }
+}
