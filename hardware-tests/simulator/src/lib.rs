@@ -10,3 +10,4 @@
 
 mod der;
 pub mod snp;
+pub mod tsm;

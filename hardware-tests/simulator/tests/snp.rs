@@ -1,6 +1,11 @@
 //! A second opinion, `sev`'s verifier, accepts what the simulated chips sign, and nothing else.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot set up its evidence has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test that cannot set up or read its evidence has failed"
+)]
 
 use sev::certs::snp::{Chain, Verifiable};
 use sev::firmware::guest::AttestationReport;
@@ -104,7 +109,7 @@ fn sev_reads_back_every_field_that_was_set() {
     assert!(report.plat_info.alias_check_complete() && report.plat_info.ecc_enabled());
     assert!(report.key_info.author_key_en() && report.key_info.mask_chip_key());
     assert_eq!(report.key_info.signing_key(), 7);
-    assert_eq!((report.family_id, report.image_id), ([0x10; 16].into(), [0x11; 16].into()));
+    assert_eq!((report.family_id, report.image_id), ([0x10; 16], [0x11; 16]));
     assert_eq!(report.report_data[..], [0x12; 64]);
     assert_eq!(report.measurement[..], [0x13; 48]);
     assert_eq!(report.host_data[..], [0x14; 32]);
