@@ -68,7 +68,10 @@ mod tests {
         let mut calls = 0;
         let done = twice(|| {
             calls += 1;
-            if calls == 1 { bail!("connection reset") } else { Ok(calls) }
+            if calls == 1 {
+                bail!("connection reset")
+            }
+            Ok(calls)
         });
         assert_eq!(done.unwrap(), 2);
     }

@@ -29,6 +29,7 @@ pub(crate) fn run(house: &House) -> Result<()> {
     if let Some(dir) = &vectors {
         cargo.env("CLOUDTASER_VECTORS", dir);
     }
+    std::fs::create_dir_all(&house.target)?;
     let log = house.target.join("test.log");
     let mut tally = Tally::default();
     listen(&mut cargo, &log, &mut tally)?;
@@ -47,6 +48,7 @@ fn listen(cargo: &mut Command, log: &Path, tally: &mut Tally) -> Result<()> {
             println!("{line}");
         }
     }
+    tally.end();
     let status = child.wait()?;
     if !status.success() && tally.failed == 0 {
         // It did not build, or a test took its whole process down.

@@ -15,6 +15,8 @@ pub(crate) struct Tally {
     /// What went wrong, in the order in which it was seen.
     pub(crate) faults: Vec<String>,
     part: Part,
+    /// A test binary has begun and not said how it went.
+    open: bool,
     /// Tests that libtest counts as passed, though they skipped something.
     partly: u64,
 }
@@ -48,6 +50,7 @@ impl Tally {
             "successes:" => self.part = Part::Successes,
             "failures:" => self.part = Part::Outside,
             _ if line.starts_with("test result: ") => self.result(line),
+            _ if self.part == Part::Outside && is_start(line) => self.start(),
             _ if line.starts_with("---- ") && self.part == Part::Skipped => self.part = Part::Successes,
             _ => self.outcome(line),
         }
@@ -87,6 +90,19 @@ impl Tally {
         self.faults.push(fault);
     }
 
+    fn start(&mut self) {
+        self.end();
+        self.open = true;
+    }
+
+    /// The binary that is still open, if any, was taken down by one of its tests.
+    pub(crate) fn end(&mut self) {
+        if self.open {
+            self.fault("a test took its whole process down".to_owned());
+        }
+        self.open = false;
+    }
+
     fn outcome(&mut self, line: &str) {
         let Some(test) = line.strip_prefix("test ") else { return };
         if let Some((name, _)) = test.split_once(" ... FAILED") {
@@ -99,6 +115,7 @@ impl Tally {
     // test result: ok. 12 passed; 0 failed; 1 ignored; …
     fn result(&mut self, line: &str) {
         self.part = Part::Outside;
+        self.open = false;
         self.passed = self.passed.saturating_add(count(line, " passed"));
         self.failed = self.failed.saturating_add(count(line, " failed"));
     }
@@ -114,6 +131,10 @@ impl fmt::Display for Tally {
 fn count(line: &str, what: &str) -> u64 {
     let before = line.split_once(what).map(|(before, _)| before).unwrap_or_default();
     before.rsplit(' ').next().and_then(|number| number.parse().ok()).unwrap_or_default()
+}
+
+fn is_start(line: &str) -> bool {
+    line.starts_with("running ") && (line.ends_with(" tests") || line.ends_with(" test"))
 }
 
 // Thousands of lines that say that all is well.
@@ -154,6 +175,16 @@ mod tests {
     fn a_skip_without_a_reason_is_not_earned() {
         let tally = read("SKIP sealed");
         assert_eq!((tally.failed, tally.faults), (1, vec!["a skip without a reason: sealed".to_owned()]));
+    }
+
+    #[test]
+    fn a_binary_without_a_result_has_failed() {
+        let mut tally =
+            read("running 2 tests\ntest a ... ok\n\nrunning 1 test\ntest result: ok. 1 passed; 0 failed");
+        assert_eq!(tally.to_string(), "1 passed, 1 failed, 0 skipped");
+        tally.line("running 1 test");
+        tally.end();
+        assert_eq!(tally.to_string(), "1 passed, 2 failed, 0 skipped");
     }
 
     #[test]

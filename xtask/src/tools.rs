@@ -72,11 +72,13 @@ fn debian(packages: &[&str]) -> Result<()> {
         return Ok(());
     }
     eprintln!("xtask: installing {}", missing.join(" "));
-    child::twice(|| child::run(apt()?.args(["update", "--quiet=2"])))?;
+    let update = || child::run(apt()?.args(["update", "--quiet=2"]));
     let install = || {
         child::run(apt()?.args(["install", "--quiet=2", "--yes", "--no-install-recommends"]).args(&missing))
     };
-    child::twice(install).with_context(|| format!("these Debian packages are needed: {}", missing.join(" ")))
+    child::twice(update)
+        .and_then(|()| child::twice(install))
+        .with_context(|| format!("these Debian packages are needed: {}", missing.join(" ")))
 }
 
 fn is_installed(package: &str) -> bool {
@@ -87,22 +89,21 @@ fn is_installed(package: &str) -> bool {
 
 fn apt() -> Result<Command> {
     if which("apt-get").is_none() {
-        bail!(
-            "expected a machine with apt-get; elsewhere install what corresponds to {:?}",
-            DEBIAN.map(|(name, _)| name)
-        );
+        let all = DEBIAN.map(|(name, _)| name);
+        bail!("expected a machine with apt-get; elsewhere install what corresponds to {all:?}");
     }
     let is_root = child::read(Command::new("id").arg("-u"))?.trim() == "0";
     let mut apt = match (is_root, which("sudo")) {
-        (true, _) => Command::new("apt-get"),
+        (true, _) => Command::new("env"),
         (false, Some(sudo)) => {
             let mut sudo = Command::new(sudo);
-            sudo.arg("apt-get");
+            sudo.arg("env");
             sudo
         }
         (false, None) => bail!("expected root or sudo, to install packages; found neither"),
     };
-    apt.env("DEBIAN_FRONTEND", "noninteractive");
+    // Behind sudo, which drops the environment.
+    apt.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
     Ok(apt)
 }
 
