@@ -5,7 +5,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use crate::kernel;
+use crate::graft::kernel;
 
 /// Every signal that can be blocked, blocked, and read from here.
 #[derive(Debug)]

@@ -14,8 +14,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpgrp, getpid, kill_process_group, wait};
 use rustix::termios::tcsetpgrp;
 
+use crate::graft::kernel;
 use crate::graft::{self, Tracer};
-use crate::kernel;
 use crate::signals::{News, Signals};
 
 /// Runs `command` to its end and returns the code to exit with: its own, or 128 and the signal's number.
@@ -75,7 +75,7 @@ impl Supervisor {
             return Ok((pid == self.main).then(|| code(status)));
         }
         if pid == self.main && !self.tracer.follows(pid) {
-            self.stop_too();
+            Self::stop_too();
             return Ok(None);
         }
         match self.tracer.stopped(pid, status) {
@@ -100,7 +100,7 @@ impl Supervisor {
     }
 
     /// The shell that started us must see the job stop, or the terminal hangs.
-    fn stop_too(&self) {
+    fn stop_too() {
         if getpid() == Pid::INIT {
             return;
         }

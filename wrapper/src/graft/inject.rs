@@ -8,7 +8,7 @@
 use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
 
 use super::{Error, registers};
-use crate::kernel::{self, Registers, Resume};
+use crate::graft::kernel::{self, Registers, Resume};
 
 /// Single steps that one system call may take: leaving `execve`, and signals in between.
 const MAX_STEPS: usize = 64;

@@ -9,6 +9,7 @@
 
 mod deliver;
 mod inject;
+pub(crate) mod kernel;
 mod program;
 mod references;
 mod registers;
@@ -25,8 +26,8 @@ use secretmem::Parcel;
 
 pub use references::{Secrets, Unfit};
 
-use crate::kernel::{self, Resume};
 use inject::{Session, Tracee};
+use kernel::Resume;
 use program::{Program, Role};
 use references::Expansion;
 use stack::{Entry, Stack};
@@ -59,6 +60,15 @@ impl Tracer {
         kernel::trace_from_exec(command);
         let child = command.spawn().map_err(Error::starting)?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(Error::NotReceived)?;
+        let begun = self.begin(pid);
+        if begun.is_err() {
+            // It stands still with references that nobody will replace. Already gone is as good.
+            kernel::send_signal(pid, libc::SIGKILL).unwrap_or_default();
+        }
+        begun.map(|()| pid)
+    }
+
+    fn begin(&mut self, pid: Pid) -> Result<(), Error> {
         let status = inject::wait_for(pid)?;
         if status.stopping_signal() != Some(libc::SIGTRAP) {
             return Err(Error::Gone(status));
@@ -66,8 +76,7 @@ impl Tracer {
         kernel::set_trace_options(pid, OPTIONS)
             .map_err(|source| Error::Trace { doing: "setting options", source })?;
         self.traced.insert(pid.as_raw_pid());
-        self.executed(pid)?;
-        Ok(pid)
+        self.executed(pid)
     }
 
     /// Whether `pid` is followed: its stops are ours, not the terminal's.

@@ -2,7 +2,7 @@
 //!
 //! A further architecture is a further table with the same five items.
 
-use crate::kernel::Registers;
+use crate::graft::kernel::Registers;
 
 pub(super) use table::*;
 

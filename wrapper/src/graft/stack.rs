@@ -10,7 +10,7 @@ use std::io;
 use rustix::process::Pid;
 
 use super::{Error, Tracee};
-use crate::kernel;
+use crate::graft::kernel;
 
 /// Pointers that one environment may have; Linux itself allows 6 MiB of strings and pointers at most.
 const MAX_ENTRIES: usize = 1 << 16;
