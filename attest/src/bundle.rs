@@ -153,6 +153,7 @@ impl Bundle {
             nonce: self.challenge.nonce,
             context: self.challenge.context.clone(),
             expires: self.challenge.expires,
+            answered: self.challenge.answered,
         };
         let question = Question { evidence: &evidence, challenge, offered: self.offered.clone() };
         let prepared = prepare(&evidence, &endorsements, crypto, &anchors, now);

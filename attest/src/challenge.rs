@@ -40,6 +40,10 @@ pub struct Challenge {
     /// The first second at which an answer is too late.
     #[n(2)]
     pub expires: UnixTime,
+    /// Whether the caller's ledger already holds an answer to it. A challenge that was answered is still
+    /// judged, so that the refusal is on record with all its reasons.
+    #[n(3)]
+    pub answered: bool,
 }
 
 impl Challenge {
@@ -51,6 +55,9 @@ impl Challenge {
         claims: &Verified<Claims>,
         now: UnixTime,
     ) -> Result<AttestedKey, Stale> {
+        if self.answered {
+            return Err(Stale::Answered);
+        }
         if now >= self.expires {
             return Err(Stale::Expired { expires: self.expires, now });
         }
@@ -186,6 +193,9 @@ impl AttestedKey {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Stale {
+    /// The challenge was answered before.
+    #[error("challenge was answered before")]
+    Answered,
     /// The answer came at or after the expiry.
     #[error("challenge expired at {expires}, answered at {now}")]
     Expired {

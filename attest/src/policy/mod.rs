@@ -131,6 +131,9 @@ impl Policy {
         self.invariants(claims.roots(), now, &mut checks);
         match &key {
             Ok(_) => checks.ask("challenge.bound", true, "this nonce, purpose and key", "bound"),
+            Err(stale @ Stale::Answered) => {
+                checks.ask("challenge.unused", false, "a challenge without an answer", stale.to_string())
+            }
             Err(stale @ Stale::Expired { .. }) => {
                 checks.ask("challenge.current", false, "an answer before the expiry", stale.to_string())
             }
