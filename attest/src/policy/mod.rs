@@ -141,16 +141,21 @@ impl Policy {
                 checks.ask("challenge.bound", false, "this nonce, purpose and key", stale.to_string())
             }
         };
-        let mut valid_until = self.valid_until(claims, now);
-        let mut asked = Checks::default();
-        self.platform(claims, now, &mut asked);
-        self.waive(&mut asked, now, &mut valid_until);
-        checks.extend(&asked.into_vec());
-        let appraisal = self.appraisal(claims.platform(), claims.roots(), checks, now, valid_until);
+        let appraisal = self.judge(claims, checks, now);
         match key {
             Ok(key) if appraisal.admits() => Ok(Admitted::assertion(appraisal, key)),
             _ => Err(Refused::new(appraisal)),
         }
+    }
+
+    /// Judges genuine claims for somebody who only looks: no challenge is asked for, no key is attested,
+    /// and so nothing is admitted, whatever the appraisal says.
+    #[must_use]
+    pub fn inspect(&self, claims: &Verified<Claims>, now: UnixTime) -> Appraisal {
+        let mut checks = Checks::default();
+        checks.extend(claims.checks());
+        self.invariants(claims.roots(), now, &mut checks);
+        self.judge(claims, checks, now)
     }
 
     /// Puts a rejection on record: evidence that is not genuine is refused by every policy.
@@ -160,6 +165,16 @@ impl Policy {
         checks.extend(rejected.checks());
         self.invariants(rejected.roots(), now, &mut checks);
         Refused::new(self.appraisal(rejected.platform(), rejected.roots(), checks, now, now))
+    }
+
+    /// Asks the policy's own questions after those of the earlier stages.
+    fn judge(&self, claims: &Verified<Claims>, mut checks: Checks, now: UnixTime) -> Appraisal {
+        let mut valid_until = self.valid_until(claims, now);
+        let mut asked = Checks::default();
+        self.platform(claims, now, &mut asked);
+        self.waive(&mut asked, now, &mut valid_until);
+        checks.extend(&asked.into_vec());
+        self.appraisal(claims.platform(), claims.roots(), checks, now, valid_until)
     }
 
     fn appraisal(
