@@ -11,3 +11,4 @@
 mod der;
 pub mod snp;
 pub mod tsm;
+pub mod vtpm;
