@@ -14,6 +14,7 @@ pub(crate) mod list;
 
 mod arrows;
 mod source;
+mod trust;
 
 /// A place where a rule is broken.
 #[derive(Debug, Eq, PartialEq)]

@@ -5,8 +5,8 @@
 
 use crate::rust::{self, Kind, Token, is_test_file};
 
-use super::Fault;
 use super::list::{List, covers};
+use super::{Fault, trust};
 
 /// What one file shows.
 #[derive(Debug, Default)]
@@ -20,22 +20,17 @@ pub(crate) struct Scan {
 pub(crate) fn scan(list: &List, name: &str, text: &str, is_root: bool) -> Scan {
     let tokens = rust::lex(text);
     let tests = rust::Tests::find(&tokens);
-    let paths: Vec<(usize, String)> = if is_test_file(name) {
-        Vec::new()
-    } else {
-        rust::paths(&tokens).into_iter().filter(|(line, _)| !tests.contain(*line)).collect()
-    };
-    let mut scan = Scan { faults: unsafe_faults(list, name, &tokens, is_root), trust: Vec::new() };
-    scan.faults.extend(ban_faults(list, name, &paths));
-    scan.faults.extend(open_constructors(name, &tokens));
-    for (line, path) in &paths {
-        match creates_trust(list, name, path) {
-            Some(Ok(of)) => scan.trust.push(format!("{name}:{line}: {of}")),
-            Some(Err(what)) => scan.faults.push(Fault::new(format!("{name}:{line}"), what)),
-            None => {}
-        }
+    let mut faults = unsafe_faults(list, name, &tokens, is_root);
+    let mut calls = Vec::new();
+    if !is_test_file(name) {
+        let shipped: Vec<_> = tokens.into_iter().filter(|token| !tests.contain(token.line)).collect();
+        let paths = rust::paths(&shipped);
+        let trust = trust::scan(list, name, &shipped, &paths);
+        faults.extend(ban_faults(list, name, &paths));
+        faults.extend(trust.faults);
+        calls = trust.calls;
     }
-    scan
+    Scan { faults, trust: calls }
 }
 
 /// Every room takes the workspace's lints.
@@ -87,35 +82,6 @@ fn is_within(path: &str, banned: &str) -> bool {
     path.strip_prefix(banned).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
-// `Type::assertion` is a constructor of trust whatever the type is called, so that no alias hides one.
-fn creates_trust<'p>(list: &List, name: &str, path: &'p str) -> Option<Result<&'p str, String>> {
-    let of = path.strip_suffix("::assertion")?;
-    let of = of.rsplit("::").next().unwrap_or(of);
-    let listed = if of == "Self" {
-        list.trust.values().any(|files| covers(files, name))
-    } else {
-        list.trust.get(of).is_some_and(|files| covers(files, name))
-    };
-    Some(if listed { Ok(of) } else { Err(format!("{of}::assertion outside its listed files")) })
-}
-
-// The constructor of trust is for its own crate.
-fn open_constructors(name: &str, tokens: &[Token<'_>]) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    for (at, pair) in tokens.windows(2).enumerate() {
-        let [word, constructor] = pair else { continue };
-        if (word.text, constructor.text) != ("fn", "assertion") {
-            continue;
-        }
-        let before: Vec<&str> =
-            tokens.get(at.saturating_sub(2)..at).unwrap_or_default().iter().map(|token| token.text).collect();
-        if matches!(before.as_slice(), [.., "pub"] | ["pub", "const"]) {
-            faults.push(Fault::new(format!("{name}:{}", word.line), "a constructor of trust is pub"));
-        }
-    }
-    faults
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,34 +130,11 @@ mod tests {
     }
 
     #[test]
-    fn trust_is_created_only_where_it_is_earned() {
-        let call = "fn f() { Verified::<Claims>::assertion(claims) }";
-        assert!(found("attest/src/snp.rs", call, false).is_empty());
-        assert_eq!(
-            found("attest/src/tpm.rs", call, false),
-            ["attest/src/tpm.rs:1: Verified::assertion outside its listed files"]
-        );
-        assert_eq!(
-            found("attest/src/snp.rs", "use Verified as V; fn f() { V::assertion(c) }", false),
-            ["attest/src/snp.rs:1: V::assertion outside its listed files"]
-        );
-    }
-
-    #[test]
-    fn places_that_create_trust_are_listed() {
+    fn tests_may_make_what_they_need() {
         let list: List = toml::from_str(LIST).unwrap();
-        let scan = scan(&list, "attest/src/snp.rs", "fn f() {\n crate::Verified::assertion(c) }", false);
-        assert_eq!(scan.trust, ["attest/src/snp.rs:2: Verified"]);
-    }
-
-    #[test]
-    fn a_constructor_of_trust_is_not_public() {
-        let open = "impl V { pub const fn assertion() {} }";
-        assert_eq!(
-            found("attest/src/v.rs", open, false),
-            ["attest/src/v.rs:1: a constructor of trust is pub"]
-        );
-        assert!(found("attest/src/v.rs", "impl V { pub(crate) fn assertion() {} }", false).is_empty());
+        let text = "fn f() { Verified::assertion(c) }\n#[cfg(test)]\nmod tests { fn g() { Verified::assertion(c) } }";
+        assert_eq!(scan(&list, "attest/src/snp.rs", text, false).trust, ["attest/src/snp.rs:1: Verified"]);
+        assert!(scan(&list, "attest/tests/all.rs", text, false).faults.is_empty());
     }
 
     #[test]
