@@ -36,11 +36,26 @@ struct Keys {
     root_token: String,
 }
 
+/// A plugin to be put into a server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plugin<'a> {
+    pub(crate) kind: Kind,
+    /// The name in the catalogue.
+    pub(crate) name: &'a str,
+    pub(crate) binary: &'a Path,
+    /// What the server starts it with.
+    pub(crate) args: &'a [&'a str],
+    /// Where it is mounted.
+    pub(crate) path: &'a str,
+    /// Further flags of `bao auth enable` or `bao secrets enable`.
+    pub(crate) flags: &'a [&'a str],
+}
+
 /// Which of OpenBao's two plugin catalogues.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Plugin {
+pub(crate) enum Kind {
     Auth,
-    Secret,
+    Secrets,
 }
 
 impl Bao {
@@ -96,25 +111,30 @@ impl Bao {
         child::read(&mut self.command(words))
     }
 
-    /// Runs `bao VERB -format=json …` as root and returns the answer.
+    /// Runs `bao VERB …` as root and returns its answer as JSON.
     pub(crate) fn json(&self, verb: &str, words: &[&str]) -> Result<Value> {
-        let words: Vec<&str> = [verb, "-format=json"].iter().chain(words).copied().collect();
-        Ok(serde_json::from_str(&self.call(&words)?)?)
+        let mut command = self.command(&[verb]);
+        let text = child::read(command.args(words).env("BAO_FORMAT", "json"))?;
+        serde_json::from_str(&text).with_context(|| format!("bao {verb}"))
     }
 
-    /// Copies `binary` to the plugin directory, registers it under `name` by its SHA-256 and enables it at `path`.
-    pub(crate) fn plug(&self, kind: Plugin, name: &str, binary: &Path, path: &str) -> Result<()> {
-        let installed = self.dir.path().join("plugins").join(name);
-        fs::copy(binary, &installed).with_context(|| binary.display().to_string())?;
+    /// Copies the plugin to the plugin directory, registers it by its SHA-256, and mounts it.
+    pub(crate) fn plug(&self, plugin: Plugin<'_>) -> Result<()> {
+        let installed = self.dir.path().join("plugins").join(plugin.name);
+        fs::copy(plugin.binary, &installed).with_context(|| plugin.binary.display().to_string())?;
         let sum = child::read(Command::new("sha256sum").arg(&installed))?;
         let digest = sum.split_whitespace().next().context("sha256sum printed nothing")?;
-        let (catalogue, enable) = match kind {
-            Plugin::Auth => ("auth", "auth"),
-            Plugin::Secret => ("secret", "secrets"),
+        let (catalogue, mounts) = match plugin.kind {
+            Kind::Auth => ("auth", "auth"),
+            Kind::Secrets => ("secret", "secrets"),
         };
-        let (digest, command) = (format!("-sha256={digest}"), format!("-command={name}"));
-        self.call(&["plugin", "register", &digest, &command, catalogue, name])?;
-        self.call(&[enable, "enable", &format!("-path={path}"), name])?;
+        let mut register = self.command(&["plugin", "register"]);
+        register.arg(format!("-sha256={digest}")).arg(format!("-command={}", plugin.name));
+        register.args(plugin.args.iter().map(|arg| format!("-args={arg}")));
+        child::read(register.args([catalogue, plugin.name]))?;
+        let mut enable = self.command(&[mounts, "enable"]);
+        enable.arg(format!("-path={}", plugin.path)).args(plugin.flags).arg(plugin.name);
+        child::read(&mut enable)?;
         Ok(())
     }
 
@@ -240,10 +260,33 @@ mod tests {
     }
 
     #[test]
-    fn a_plugin_that_is_none_is_refused_by_name() {
+    fn a_plugin_is_mounted_by_its_digest_and_answers() {
+        let house = crate::house::House::find().unwrap();
+        let example = ["build", "--quiet", "--package", "cloudtaser-openbao-plugin", "--example", "notes"];
+        child::run(child::cargo(&house.root).args(example)).unwrap();
+        let binary = house.target.join("debug/examples/notes");
         let bao = start();
-        let refusal =
-            bao.plug(Plugin::Secret, "true", Path::new("/bin/true"), "none").unwrap_err().to_string();
+        let secrets = Plugin {
+            kind: Kind::Secrets,
+            name: "notes",
+            binary: &binary,
+            args: &[],
+            path: "notes",
+            flags: &["-description=kept"],
+        };
+        bao.plug(secrets).unwrap();
+        let auth = Plugin { kind: Kind::Auth, name: "word", args: &["--kind=auth"], path: "word", ..secrets };
+        bao.plug(auth).unwrap();
+        assert_eq!(bao.json("secrets", &["list"]).unwrap()["notes/"]["description"], "kept");
+        assert_eq!(bao.json("auth", &["list"]).unwrap()["word/"]["type"], "word");
+    }
+
+    #[test]
+    fn a_plugin_that_is_none_is_refused_with_its_command() {
+        let bao = start();
+        let binary = Path::new("/bin/true");
+        let none = Plugin { kind: Kind::Secrets, name: "true", binary, args: &[], path: "none", flags: &[] };
+        let refusal = bao.plug(none).unwrap_err().to_string();
         assert!(refusal.contains("secrets enable -path=none true"), "{refusal}");
     }
 }
