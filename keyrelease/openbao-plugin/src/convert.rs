@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::system::from_nanoseconds;
 use crate::wire::{logical, pb};
-use crate::{Alias, Auth, Body, Error, Lease, Operation, Request, Response, Secret, TokenType};
+use crate::{Alias, Auth, Body, Error, Lease, Operation, Request, Response, Secret, Spelling, TokenType};
 
 /// A request for the handler, once the operation is known.
 pub(crate) fn request(wire: pb::Request, operation: Operation) -> Result<Request, Error> {
@@ -36,7 +36,7 @@ pub(crate) fn request(wire: pb::Request, operation: Operation) -> Result<Request
         peer_certificates: chain.certificates.into_iter().map(|one| one.asn1_data).collect(),
         wrap_ttl: wire.wrap_info.map(|wrap| from_nanoseconds(wrap.ttl)).filter(|ttl| !ttl.is_zero()),
         auth: wire.auth.map(auth).transpose()?,
-        secret: wire.secret.map(secret).transpose()?,
+        secret: wire.secret.as_ref().map(secret).transpose()?,
     })
 }
 
@@ -50,6 +50,20 @@ pub(crate) fn reply(result: Result<Option<Response>, Error>, now: Timestamp) -> 
     }
 }
 
+/// What the host gets for the question which spelling of a path is the one; no response keeps it.
+pub(crate) fn respelled(result: Result<Spelling, Error>) -> pb::HandleRequestReply {
+    let (path, err) = match result {
+        Ok(Spelling::Canonical) => (None, None),
+        Ok(Spelling::Instead(path)) => (Some(path), None),
+        Err(error) => (None, Some(proto_error(&error))),
+    };
+    let data = path.map(|path| text(Map::from_iter([("path".to_owned(), Value::String(path))])));
+    pb::HandleRequestReply {
+        response: data.map(|data| pb::Response { data, ..pb::Response::default() }),
+        err,
+    }
+}
+
 /// An error as the host's `ProtoError` alone, where no response may go with it.
 pub(crate) fn proto_error(error: &Error) -> pb::ProtoError {
     let (err_type, err_code) = match error {
@@ -59,7 +73,6 @@ pub(crate) fn proto_error(error: &Error) -> pb::ProtoError {
         Error::BadRequest(_) | Error::Refused { .. } => (BAD_REQUEST, 0),
         Error::UnsupportedOperation => (UNSUPPORTED_OPERATION, 0),
         Error::UnsupportedPath => (UNSUPPORTED_PATH, 0),
-        Error::InvalidRequest(_) => (INVALID_REQUEST, 0),
         Error::PermissionDenied(_) => (PERMISSION_DENIED, 0),
     };
     pb::ProtoError { err_type, err_msg: error.to_string(), err_code }
@@ -69,9 +82,13 @@ fn refusal(error: Error) -> pb::HandleRequestReply {
     let err = proto_error(&error);
     match error {
         // Here the host takes the words from the response and the status from the error.
-        Error::PermissionDenied(message) | Error::InvalidRequest(message) => {
+        Error::PermissionDenied(message) => {
             pb::HandleRequestReply { response: Some(spoken(message, None)), err: Some(err) }
         }
+        Error::BadRequest(message) => pb::HandleRequestReply {
+            response: Some(spoken(message, None)),
+            err: Some(pb::ProtoError { err_type: INVALID_REQUEST, ..err }),
+        },
         // Here it takes both from the response, whose status is then 400.
         Error::Refused { message, data } => {
             pb::HandleRequestReply { response: Some(spoken(message, Some(data))), err: None }
@@ -79,7 +96,6 @@ fn refusal(error: Error) -> pb::HandleRequestReply {
         Error::ReadOnly
         | Error::Internal(_)
         | Error::Coded { .. }
-        | Error::BadRequest(_)
         | Error::UnsupportedOperation
         | Error::UnsupportedPath => pb::HandleRequestReply { response: None, err: Some(err) },
     }
@@ -144,7 +160,7 @@ fn authorised(auth: Auth, now: Timestamp) -> pb::Auth {
 
 fn auth(wire: pb::Auth) -> Result<Auth, Error> {
     Ok(Auth {
-        lease: lease(wire.lease_options),
+        lease: lease(wire.lease_options.as_ref()),
         policies: wire.policies,
         metadata: wire.metadata.into_iter().collect(),
         display_name: wire.display_name,
@@ -164,8 +180,8 @@ fn auth(wire: pb::Auth) -> Result<Auth, Error> {
     })
 }
 
-fn secret(wire: pb::Secret) -> Result<Secret, Error> {
-    Ok(Secret { lease: lease(wire.lease_options), internal_data: object(&wire.internal_data)? })
+fn secret(wire: &pb::Secret) -> Result<Secret, Error> {
+    Ok(Secret { lease: lease(wire.lease_options.as_ref()), internal_data: object(&wire.internal_data)? })
 }
 
 /// An alias as the host tells of it.
@@ -196,14 +212,13 @@ fn lease_options(lease: Lease, now: Timestamp) -> pb::LeaseOptions {
     }
 }
 
-fn lease(wire: Option<pb::LeaseOptions>) -> Lease {
-    let wire = wire.unwrap_or_default();
-    Lease {
+fn lease(wire: Option<&pb::LeaseOptions>) -> Lease {
+    wire.map_or_else(Lease::default, |wire| Lease {
         ttl: from_nanoseconds(wire.ttl),
         max_ttl: from_nanoseconds(wire.max_ttl),
         renewable: wire.renewable,
         increment: from_nanoseconds(wire.increment),
-    }
+    })
 }
 
 /// Text that is always JSON: the host refuses the empty string.
@@ -223,13 +238,14 @@ fn nanoseconds(span: Duration) -> i64 {
     i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)
 }
 
-// The host's `ErrType…` numbers.
+// The host's `ErrType…` numbers. Both 4 and 7 are 400: 4 wraps its message in "1 error occurred",
+// and 7 says "invalid request" unless a response says more.
 const UNKNOWN: u32 = 0;
 const INTERNAL: u32 = 2;
 const CODED: u32 = 3;
-const BAD_REQUEST: u32 = 4;
 const UNSUPPORTED_OPERATION: u32 = 5;
 const UNSUPPORTED_PATH: u32 = 6;
+const BAD_REQUEST: u32 = 4;
 const INVALID_REQUEST: u32 = 7;
 const PERMISSION_DENIED: u32 = 8;
 
@@ -269,7 +285,7 @@ mod tests {
     #[test]
     fn a_token_comes_back_for_renewal_as_it_went_out() {
         let auth = Auth {
-            lease: Lease { ttl: Duration::from_secs(60), renewable: true, ..Lease::default() },
+            lease: Lease { ttl: Duration::from_mins(1), renewable: true, ..Lease::default() },
             policies: vec!["p".into()],
             alias: Some(Alias { name: "chip".into(), ..Alias::default() }),
             token_type: TokenType::Batch,

@@ -20,9 +20,6 @@ pub enum Error {
         /// The object in `data`.
         data: Map<String, Value>,
     },
-    /// 400, with "invalid request" beside the message in OpenBao's own log.
-    #[error("{0}")]
-    InvalidRequest(String),
     /// 403 with a message.
     #[error("{0}")]
     PermissionDenied(String),

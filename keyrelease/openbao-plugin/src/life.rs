@@ -102,4 +102,27 @@ pub(crate) async fn terminated() -> End {
 }
 
 /// How long we wait for the host's first stream; its own start timeout is the same.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::{Instant, timeout};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_plugin_that_no_host_connects_to_ends_after_a_minute() {
+        let (life, _ended) = Life::begin();
+        let started = Instant::now();
+        assert_eq!(life.no_host().await, End::NoHost);
+        assert_eq!(started.elapsed(), PATIENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_plugin_whose_host_came_does_not_end_after_a_minute() {
+        let (life, mut ended) = Life::begin();
+        life.host_came();
+        assert!(timeout(PATIENCE * 2, life.no_host()).await.is_err());
+        life.end(End::HostLeft);
+        assert_eq!(ended.recv().await, Some(End::HostLeft));
+    }
+}

@@ -76,14 +76,13 @@ impl Listener {
 }
 
 async fn handshake(socket: UnixStream, tls: TlsAcceptor, accepted: Sender<io::Result<Connection>>) {
-    match own_user(&socket) {
-        Ok(true) => {}
-        Ok(false) | Err(_) => return log::warn("connection of another user refused", &[]),
+    if !own_user(&socket).unwrap_or(false) {
+        return log::warn("connection of another user refused", &[]);
     }
     match timeout(HANDSHAKE_TIME, tls.accept(socket)).await {
         Ok(Ok(stream)) => drop(accepted.send(Ok(Connection(stream))).await),
         Ok(Err(error)) => {
-            log::warn("connection without the host's certificate refused", &[("error", &error)])
+            log::warn("connection without the host\'s certificate refused", &[("error", &error)]);
         }
         Err(late) => log::warn("tls handshake not finished in time", &[("error", &late)]),
     }

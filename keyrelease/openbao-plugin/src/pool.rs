@@ -92,3 +92,58 @@ fn work(jobs: &Mutex<Receiver<Job>>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn a_panicking_job_is_an_internal_error_and_its_thread_lives_on() {
+        let pool = Pool::start(1, 1).unwrap();
+        let panicked: Result<(), Error> = pool.run(|_| panic!("with a secret in it")).await;
+        assert_eq!(panicked, Err(Error::Internal("internal error".to_owned())));
+        assert_eq!(pool.run(|_| 7).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_into_the_queue_is_refused_at_once() {
+        let pool = Pool::start(1, 1).unwrap();
+        let (release, released) = sync_channel::<()>(0);
+        let (started, has_started) = oneshot::channel();
+        let mut working = Box::pin(pool.run(move |_| {
+            started.send(()).unwrap();
+            released.recv().unwrap_err();
+        }));
+        tokio::select! {
+            _ = &mut working => unreachable!("nobody released it"),
+            started = has_started => started.unwrap(),
+        }
+        let waiting = pool.run(|_| 2);
+        let refused = async {
+            let refused = pool.run(|_| 3).await;
+            drop(release);
+            refused
+        };
+        let (working, waiting, refused) = tokio::join!(working, waiting, refused);
+        assert_eq!((working, waiting, refused), (Ok(()), Ok(2), Err(Error::busy())));
+    }
+
+    #[tokio::test]
+    async fn a_job_whose_caller_left_the_queue_never_starts() {
+        let pool = Pool::start(1, 2).unwrap();
+        let (release, released) = sync_channel::<()>(0);
+        let mut working = Box::pin(pool.run(move |_| released.recv().unwrap_err()));
+        let mut waiting = Box::pin(pool.run(|_| panic!("started")));
+        tokio::select! {
+            biased;
+            _ = &mut working => unreachable!("nobody released it"),
+            _ = &mut waiting => unreachable!("it is behind the other"),
+            () = tokio::time::sleep(Duration::from_millis(10)) => {}
+        }
+        drop(waiting);
+        drop(release);
+        working.await.unwrap();
+        assert_eq!(pool.run(|_| 1).await, Ok(1));
+    }
+}

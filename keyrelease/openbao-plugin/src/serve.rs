@@ -62,7 +62,7 @@ impl<F> Plugin<F> {
         }
     }
 
-    /// What `path-help` and OpenBao's API explorer say: a text and an OpenAPI document.
+    /// What `path-help` and OpenBao's API explorer say: a text and an `OpenAPI` document.
     #[must_use]
     pub fn help(self, text: impl Into<String>, openapi: Value) -> Self {
         Self { help: Help { text: text.into(), openapi }, ..self }
@@ -212,7 +212,7 @@ where
         .add_service(PluginVersionServer::new(control))
         .serve_with_incoming(listener.incoming(identity.server));
     tokio::select! {
-        served = server => { served?; Ok(End::HostLeft) }
+        done = server => done.map(|()| End::HostLeft).map_err(ServeError::from),
         end = ended.recv() => {
             // The answer to the host's shutdown call has to leave first.
             tokio::time::sleep(FAREWELL).await;

@@ -8,7 +8,6 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::{Map, Value};
 use tonic::metadata::MetadataMap;
 use tonic::{Request as Call, Response as Answer, Status};
 
@@ -17,7 +16,7 @@ use crate::isolate::isolated;
 use crate::pool::Pool;
 use crate::serve::Help;
 use crate::wire::pb;
-use crate::{Backend, Config, Error, Host, Kind, Operation, Response, Spelling, convert, log};
+use crate::{Backend, Config, Error, Host, Kind, Operation, Response, convert, log};
 
 /// All instances in this process.
 pub(crate) struct Service<F, B> {
@@ -60,7 +59,6 @@ where
     async fn respond(&self, instance: &Instance<B>, request: pb::Request) -> Result<Option<Response>, Error> {
         let Instance { backend, host } = instance;
         let operation = match request.operation.as_str() {
-            "resolve-path" => return respelled(backend.spelling(&request.path)?),
             "rollback" => return backend.tick(host).await.map(|()| None),
             "help" => return self.help.at(&request.path).map(Some),
             "read" => Operation::Read,
@@ -80,16 +78,6 @@ where
     }
 }
 
-/// The answer to `resolve-path`; none keeps the path.
-fn respelled(spelling: Spelling) -> Result<Option<Response>, Error> {
-    Ok(match spelling {
-        Spelling::Canonical => None,
-        Spelling::Instead(path) => {
-            Some(Response::data(Map::from_iter([("path".to_owned(), Value::String(path))])))
-        }
-    })
-}
-
 #[tonic::async_trait]
 impl<F, B> pb::backend_server::Backend for Service<F, B>
 where
@@ -102,13 +90,18 @@ where
     ) -> Result<Answer<pb::HandleRequestReply>, Status> {
         let instance = self.instance(call.metadata())?;
         let request = call.into_inner().request.ok_or_else(|| Status::invalid_argument("no request"))?;
+        if request.operation == "resolve-path" {
+            let spelling = isolated(async { instance.backend.spelling(&request.path) }).await;
+            return Ok(Answer::new(convert::respelled(spelling)));
+        }
         let result = isolated(self.respond(&instance, request)).await;
         Ok(Answer::new(convert::reply(result, log::now())))
     }
 
     async fn special_paths(&self, call: Call<pb::Empty>) -> Result<Answer<pb::SpecialPathsReply>, Status> {
         let instance = self.instance(call.metadata())?;
-        let special = isolated(async { Ok(instance.backend.special_paths()) }).await.map_err(status)?;
+        let special = isolated(async { Ok(instance.backend.special_paths()) }).await;
+        let special = special.map_err(|error| status(&error))?;
         let paths = pb::Paths {
             root: special.root,
             unauthenticated: special.unauthenticated,
@@ -131,7 +124,7 @@ where
         let removed = self.instances.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
         if let Some(instance) = removed {
             // The mount is gone either way; a panic is in the log.
-            drop(isolated(async { Ok(instance.backend.cleanup().await) }).await);
+            drop(finished(instance.backend.cleanup()).await);
         }
         Ok(Answer::new(pb::Empty {}))
     }
@@ -139,7 +132,7 @@ where
     async fn invalidate_key(&self, call: Call<pb::InvalidateKeyArgs>) -> Result<Answer<pb::Empty>, Status> {
         let instance = self.instance(call.metadata())?;
         let key = call.into_inner().key;
-        isolated(async { Ok(instance.backend.invalidate(&key).await) }).await.map_err(status)?;
+        finished(instance.backend.invalidate(&key)).await.map_err(|error| status(&error))?;
         Ok(Answer::new(pb::Empty {}))
     }
 
@@ -168,6 +161,15 @@ where
     }
 }
 
+/// Isolates what cannot fail otherwise.
+async fn finished(work: impl Future<Output = ()>) -> Result<(), Error> {
+    isolated(async {
+        work.await;
+        Ok(())
+    })
+    .await
+}
+
 /// Which instance a call is for; a host that does not multiplex names none and has one.
 fn multiplex_id(metadata: &MetadataMap) -> Result<&str, Status> {
     metadata
@@ -176,6 +178,6 @@ fn multiplex_id(metadata: &MetadataMap) -> Result<&str, Status> {
         .map_err(|_not_ascii| Status::invalid_argument("multiplex_id is not text"))
 }
 
-fn status(error: Error) -> Status {
+fn status(error: &Error) -> Status {
     Status::internal(error.to_string())
 }

@@ -38,7 +38,7 @@ impl Identity {
         let pinned = Arc::new(Pinned { host, provider: Arc::clone(&provider) });
         let mut server = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&TLS13])?
-            .with_client_cert_verifier(Arc::clone(&pinned) as Arc<dyn ClientCertVerifier>)
+            .with_client_cert_verifier(Arc::<Pinned>::clone(&pinned))
             .with_single_cert(vec![certificate.clone()], private())?;
         // The host connects once: a ticket would be for nothing.
         server.send_tls13_tickets = 0;
@@ -178,5 +178,82 @@ impl ClientCertVerifier for Pinned {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{BasicConstraints, IsCa, PKCS_ECDSA_P521_SHA512};
+    use rustls::sign::{CertifiedKey, SingleCertAndKey};
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+    /// A certificate as go-plugin makes them: P-521, and CA:TRUE although it is a leaf.
+    fn host() -> (CertificateDer<'static>, KeyPair) {
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P521_SHA512).unwrap();
+        let mut parameters = parameters().unwrap();
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        (parameters.self_signed(&key).unwrap().der().clone(), key)
+    }
+
+    /// What the server says when a peer with this certificate and key dials it.
+    async fn dialled(
+        server: &Identity,
+        shown: Option<(CertificateDer<'static>, &KeyPair)>,
+    ) -> std::io::Result<()> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let pinned = Pinned { host: server.certificate.clone(), provider: Arc::clone(&provider) };
+        let client = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[&TLS13])
+            .unwrap()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(pinned));
+        let client = match shown {
+            None => client.with_no_client_auth(),
+            Some((certificate, key)) => {
+                let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+                let key = provider.key_provider.load_private_key(key).unwrap();
+                // Unlike the builder, this takes a certificate with a key that is not its own.
+                let both = CertifiedKey::new(vec![certificate], key);
+                client.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(both)))
+            }
+        };
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let name = ServerName::try_from("localhost").unwrap();
+        let (accepted, _) = tokio::join!(
+            TlsAcceptor::from(Arc::clone(&server.server)).accept(near),
+            TlsConnector::from(Arc::new(client)).connect(name, far),
+        );
+        accepted.map(drop)
+    }
+
+    #[tokio::test]
+    async fn the_hosts_p521_ca_certificate_is_accepted_as_a_leaf() {
+        let (certificate, key) = host();
+        let server = Identity::draw(certificate.clone()).unwrap();
+        dialled(&server, Some((certificate, &key))).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn another_certificate_with_the_same_names_is_refused() {
+        let (stranger, key) = host();
+        let server = Identity::draw(host().0).unwrap();
+        let error = dialled(&server, Some((stranger, &key))).await.unwrap_err();
+        assert!(error.to_string().contains("ApplicationVerificationFailure"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_hosts_certificate_without_its_key_is_refused() {
+        let (certificate, _) = host();
+        let server = Identity::draw(certificate.clone()).unwrap();
+        let error = dialled(&server, Some((certificate, &host().1))).await.unwrap_err();
+        assert!(error.to_string().contains("BadSignature"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_peer_without_a_certificate_is_refused() {
+        let server = Identity::draw(host().0).unwrap();
+        let error = dialled(&server, None).await.unwrap_err();
+        assert!(error.to_string().contains("no certificates"), "{error}");
     }
 }

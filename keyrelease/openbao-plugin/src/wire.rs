@@ -5,6 +5,8 @@
     unreachable_pub,
     unused_qualifications,
     clippy::pedantic,
+    clippy::as_conversions,
+    clippy::excessive_nesting,
     clippy::allow_attributes,
     clippy::allow_attributes_without_reason,
     reason = "generated from proto/, where the words are"

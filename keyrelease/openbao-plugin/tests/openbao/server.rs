@@ -1,105 +1,114 @@
 //! A real OpenBao server with the example plugin in it, initialised and unsealed by itself.
 //!
-//! One server is started for each test binary (each start costs about a second) and killed when
-//! the binary ends, by the kernel if need be.
+//! Most tests share one server. Each server hangs on a pipe that a shell reads: when the test
+//! process ends, in whatever way, the shell kills the server and removes its directory.
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 /// A running server.
-pub struct Server {
-    process: Child,
-    dir: TempDir,
+pub(crate) struct Server {
+    shell: Child,
+    process: u32,
+    dir: PathBuf,
     address: String,
     token: String,
 }
 
 /// An HTTP answer.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub content_type: String,
-    pub text: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) content_type: String,
+    pub(crate) text: String,
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or(Value::Null)
     }
 
-    pub fn data(&self) -> Value {
+    pub(crate) fn data(&self) -> Value {
         self.json()["data"].clone()
     }
 
     /// The words of a refusal.
-    pub fn errors(&self) -> String {
+    pub(crate) fn errors(&self) -> String {
         let errors = self.json()["errors"].clone();
         errors.as_array().map(|all| all.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
     }
 }
 
+/// The server that most tests share.
+pub(crate) fn shared() -> &'static Server {
+    static SHARED: OnceLock<Server> = OnceLock::new();
+    SHARED.get_or_init(Server::start)
+}
+
 impl Server {
     /// Starts a server with the plugin mounted at `notes/`, `other/` and `auth/notes/`.
-    pub fn start() -> Self {
-        let dir = TempDir::new().unwrap();
-        let plugins = dir.path().join("plugins");
+    pub(crate) fn start() -> Self {
+        let dir = TempDir::new().unwrap().keep();
+        let plugins = dir.join("plugins");
         fs::create_dir(&plugins).unwrap();
         fs::copy(example(), plugins.join("notes")).unwrap();
         let digest = sha256(&plugins.join("notes"));
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let config = dir.path().join("bao.hcl");
+        let config = dir.join("bao.hcl");
         fs::write(&config, configuration(port, &plugins, &digest)).unwrap();
-        let log = fs::File::create(dir.path().join("bao.log")).unwrap();
-        let process = Command::new(bao())
+        let mut shell = Command::new("sh")
+            .args(["-c", KEEPER, "keeper"])
+            .arg(bao())
             .args(["server", "-log-level=trace", "-log-format=json"])
             .arg(format!("-config={}", config.display()))
+            .env("DIR", &dir)
             .env("BAO_TOKEN", "an-inherited-credential")
             .env("AWS_SECRET_ACCESS_KEY", "another")
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut server =
-            Self { process, dir, address: format!("http://127.0.0.1:{port}"), token: String::new() };
+        let mut process = String::new();
+        BufReader::new(shell.stdout.take().unwrap()).read_line(&mut process).unwrap();
+        let process = process.trim().parse().unwrap();
+        let address = format!("http://127.0.0.1:{port}");
+        let mut server = Self { shell, process, dir, address, token: String::new() };
         server.wait_until_ready();
         server.token = server.log_in();
         server
     }
 
-    pub fn process_id(&self) -> u32 {
-        self.process.id()
-    }
-
-    pub fn read(&self, path: &str) -> Answer {
+    pub(crate) fn read(&self, path: &str) -> Answer {
         self.call("GET", path, None, &self.token)
     }
 
-    pub fn list(&self, path: &str) -> Answer {
+    pub(crate) fn list(&self, path: &str) -> Answer {
         self.call("LIST", path, None, &self.token)
     }
 
-    pub fn delete(&self, path: &str) -> Answer {
+    pub(crate) fn delete(&self, path: &str) -> Answer {
         self.call("DELETE", path, None, &self.token)
     }
 
-    pub fn write(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) fn write(&self, path: &str, body: &Value) -> Answer {
         self.call("POST", path, Some(body), &self.token)
     }
 
     /// One call; an empty token is none.
-    pub fn call(&self, method: &str, path: &str, body: Option<&Value>, token: &str) -> Answer {
+    pub(crate) fn call(&self, method: &str, path: &str, body: Option<&Value>, token: &str) -> Answer {
         self.try_call(method, path, body, token).unwrap()
     }
 
-    pub fn try_call(
+    pub(crate) fn try_call(
         &self,
         method: &str,
         path: &str,
@@ -114,7 +123,7 @@ impl Server {
             request = request.header("X-Vault-Token", token);
         }
         let body = body.map(Value::to_string).unwrap_or_default();
-        let mut answer = agent(Duration::from_secs(60)).run(request.body(body).unwrap())?;
+        let mut answer = agent(Duration::from_mins(1)).run(request.body(body).unwrap())?;
         let content_type = answer.headers().get("content-type").and_then(|value| value.to_str().ok());
         Ok(Answer {
             content_type: content_type.unwrap_or_default().to_owned(),
@@ -124,7 +133,7 @@ impl Server {
     }
 
     /// Asks and goes away before the answer.
-    pub fn ask_and_leave(&self, path: &str, after: Duration) {
+    pub(crate) fn ask_and_leave(&self, path: &str, after: Duration) {
         let request = ureq::http::Request::builder()
             .uri(format!("{}/v1/{path}", self.address))
             .header("X-Vault-Token", &self.token)
@@ -133,20 +142,31 @@ impl Server {
         agent(after).run(request).expect_err("the answer came too early");
     }
 
+    /// A token that may do everything.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
+    pub(crate) fn plugin_digest(&self) -> String {
+        sha256(&self.dir.join("plugins/notes"))
+    }
+
     /// Everything that the server logged so far.
-    pub fn log(&self) -> String {
-        fs::read_to_string(self.dir.path().join("bao.log")).unwrap()
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.dir.join("bao.log")).unwrap()
     }
 
     /// The log's entries whose message contains `text`, once there is one.
-    pub fn logged(&self, text: &str) -> Vec<Value> {
+    pub(crate) fn logged(&self, text: &str) -> Vec<Value> {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             let found: Vec<Value> = self
                 .log()
                 .lines()
                 .filter_map(|line| serde_json::from_str(line).ok())
-                .filter(|line: &Value| line["@message"].as_str().is_some_and(|message| message.contains(text)))
+                .filter(|line: &Value| {
+                    line["@message"].as_str().is_some_and(|message| message.contains(text))
+                })
                 .collect();
             if !found.is_empty() || Instant::now() > deadline {
                 return found;
@@ -156,24 +176,24 @@ impl Server {
     }
 
     /// The processes that the server has started and that live.
-    pub fn plugins(&self) -> Vec<u32> {
-        children(self.process.id())
+    pub(crate) fn plugins(&self) -> Vec<u32> {
+        children(self.process)
     }
 
     /// Kills the server as a crash would.
-    pub fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
+    pub(crate) fn kill(&self) {
+        signal("KILL", self.process);
+        eventually("the server's end", || !lives(self.process));
     }
 
-    fn wait_until_ready(&mut self) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+    fn wait_until_ready(&self) {
+        let deadline = Instant::now() + Duration::from_mins(1);
         loop {
-            if let Some(status) = self.process.try_wait().unwrap() {
-                panic!("server ended with {status}:\n{}", self.log());
-            }
+            assert!(lives(self.process), "server ended:\n{}", self.log());
             match self.try_call("GET", "sys/health", None, "") {
-                Ok(answer) if answer.status == 200 && self.log().contains("post-unseal setup complete") => break,
+                Ok(answer) if answer.status == 200 && self.log().contains("post-unseal setup complete") => {
+                    break;
+                }
                 Ok(_) | Err(_) => assert!(Instant::now() < deadline, "server not ready:\n{}", self.log()),
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -183,7 +203,8 @@ impl Server {
     fn log_in(&self) -> String {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
-            let answer = self.call("POST", "auth/userpass/login/root", Some(&json!({"password": "root"})), "");
+            let answer =
+                self.call("POST", "auth/userpass/login/root", Some(&json!({"password": "root"})), "");
             match answer.json()["auth"]["client_token"].as_str() {
                 Some(token) => return token.to_owned(),
                 None => assert!(Instant::now() < deadline, "{answer:?}\n{}", self.log()),
@@ -195,13 +216,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
+        drop(self.shell.stdin.take());
+        drop(self.shell.wait());
     }
 }
 
 /// The living children of `parent`.
-pub fn children(parent: u32) -> Vec<u32> {
+pub(crate) fn children(parent: u32) -> Vec<u32> {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     processes
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
@@ -209,8 +230,18 @@ pub fn children(parent: u32) -> Vec<u32> {
         .collect()
 }
 
-/// The state and the parent of a process.
-pub fn status(process: u32) -> Option<(String, u32)> {
+/// Whether a process lives: a zombie does not.
+pub(crate) fn lives(process: u32) -> bool {
+    status(process).is_some_and(|(state, _)| state != "Z")
+}
+
+/// Sends a signal.
+pub(crate) fn signal(name: &str, process: u32) {
+    let sent = Command::new("kill").args([format!("-{name}"), process.to_string()]).status().unwrap();
+    assert!(sent.success(), "kill -{name} {process}");
+}
+
+fn status(process: u32) -> Option<(String, u32)> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let field = |name: &str| {
         let line = status.lines().find(|line| line.starts_with(name))?;
@@ -220,7 +251,7 @@ pub fn status(process: u32) -> Option<(String, u32)> {
 }
 
 /// Waits until `done`, for ten seconds.
-pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !done() {
         assert!(Instant::now() < deadline, "{what} did not happen in 10 s");
@@ -229,7 +260,7 @@ pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 /// The example plugin, which cargo builds together with the tests.
-pub fn example() -> PathBuf {
+pub(crate) fn example() -> PathBuf {
     let deps = std::env::current_exe().unwrap().parent().unwrap().to_owned();
     let example = deps.parent().unwrap().join("examples/notes");
     assert!(example.exists(), "{} is missing: run `cargo build --example notes`", example.display());
@@ -244,6 +275,7 @@ fn agent(timeout: Duration) -> ureq::Agent {
     ureq::Agent::config_builder()
         .http_status_as_error(false)
         .allow_non_standard_methods(true)
+        .max_redirects(0)
         .timeout_global(Some(timeout))
         .build()
         .into()
@@ -307,22 +339,32 @@ fn configuration(port: u16, plugins: &Path, digest: &str) -> String {
 }
 
 fn request(path: &str, data: &Map<String, Value>) -> String {
-    let data = Value::Object(data.clone());
     let name = path.replace('/', "-");
     format!(
         "request \"{name}\" {{\n operation = \"update\"\n path = \"{path}\"\n data = {{ {} }}\n}}\n",
-        hcl(&data)
+        hcl(data)
     )
 }
 
 /// An object's inside in HCL, which takes JSON's strings but writes `=`.
-fn hcl(object: &Value) -> String {
-    let value = |value: &Value| match value {
-        Value::Object(_) => format!("{{ {} }}", hcl(value)),
-        other => other.to_string(),
+fn hcl(object: &Map<String, Value>) -> String {
+    let value = |value: &Value| {
+        value.as_object().map_or_else(|| value.to_string(), |inner| format!("{{ {} }}", hcl(inner)))
     };
-    object.as_object().unwrap().iter().map(|(name, inner)| format!("{name} = {}\n", value(inner))).collect()
+    let lines: Vec<String> =
+        object.iter().map(|(name, inner)| format!("{name} = {}", value(inner))).collect();
+    lines.join("\n")
 }
 
 /// 32 bytes, of no worth.
 const STATIC_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+/// Runs the server until its own standard input ends.
+const KEEPER: &str = r#"
+"$@" </dev/null >"$DIR/bao.log" 2>&1 &
+echo $!
+read line
+kill -9 $! 2>/dev/null
+wait
+rm -rf "$DIR"
+"#;
