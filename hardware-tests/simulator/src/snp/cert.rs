@@ -349,7 +349,7 @@ pub(super) fn authority_key_id(authority: Authority) -> Vec<u8> {
 pub mod oid {
     use super::Oid;
 
-    /// Version of the extension structure (AMD 57230, table 8, as the others of this arc).
+    /// Version of the extension structure (AMD 57230, as all of this arc up to the hardware id).
     pub const STRUCT_VERSION: Oid = &[1, 3, 6, 1, 4, 1, 3704, 1, 1];
     /// Product name.
     pub const PRODUCT_NAME: Oid = &[1, 3, 6, 1, 4, 1, 3704, 1, 2];

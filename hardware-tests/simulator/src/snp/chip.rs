@@ -135,6 +135,19 @@ impl Chip {
         Authority { vendor: self.vendor, product: self.product, role }
     }
 
+    /// The serial number of an authority's certificate, by AMD's numbering.
+    #[must_use]
+    pub const fn serial(&self, role: Role) -> u64 {
+        let last = match (role, self.product) {
+            (Role::Ark, _) => 0,
+            // Genoa's first ASK was withdrawn; the one in use has the next serial.
+            (Role::Ask, Product::Genoa) => 2,
+            (Role::Ask, Product::Milan | Product::Turin) => 1,
+            (Role::Asvk, _) => 0x101,
+        };
+        self.product.serial_prefix() | last
+    }
+
     /// All certificates as they should be.
     #[must_use]
     pub fn chain(&self) -> Chain {
@@ -152,7 +165,7 @@ impl Chip {
     pub fn ark(&self) -> CertBuilder {
         let ark = self.authority(Role::Ark);
         CertBuilder::new(ark.common_name(), ark.spki(), ark)
-            .serial(self.product.serial_prefix())
+            .serial(self.serial(Role::Ark))
             .not_before(AUTHORITY_FROM)
             .not_after(AUTHORITY_UNTIL)
             .trailer(Trailer::Explicit)
@@ -165,18 +178,13 @@ impl Chip {
     /// The certificate of the authority for VCEKs, about to be issued.
     #[must_use]
     pub fn ask(&self) -> CertBuilder {
-        // Genoa's first ASK was withdrawn; the one in use has the next serial.
-        let last = match self.product {
-            Product::Milan | Product::Turin => 1,
-            Product::Genoa => 2,
-        };
-        self.intermediate(Role::Ask, last)
+        self.intermediate(Role::Ask)
     }
 
     /// The certificate of the authority for VLEKs, about to be issued.
     #[must_use]
     pub fn asvk(&self) -> CertBuilder {
-        self.intermediate(Role::Asvk, 0x101)
+        self.intermediate(Role::Asvk)
     }
 
     /// The VCEK certificate, about to be issued.
@@ -246,10 +254,10 @@ impl Chip {
         )
     }
 
-    fn intermediate(&self, role: Role, last: u64) -> CertBuilder {
+    fn intermediate(&self, role: Role) -> CertBuilder {
         let (own, ark) = (self.authority(role), self.authority(Role::Ark));
         CertBuilder::new(own.common_name(), own.spki(), ark)
-            .serial(self.product.serial_prefix() | last)
+            .serial(self.serial(role))
             .not_before(AUTHORITY_FROM)
             .not_after(AUTHORITY_UNTIL)
             .trailer(Trailer::Explicit)

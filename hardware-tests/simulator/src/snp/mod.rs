@@ -10,13 +10,14 @@
 //! # assert!(chain.ark.len() > 1000);
 //! ```
 //!
-//! Layouts: AMD 56860 (SNP firmware ABI, revision 1.58), AMD 57230 (VCEK), AMD 58369 (VLEK), AMD 56421
+//! Layouts: AMD 56860 (SNP firmware ABI), AMD 57230 (VCEK), AMD 58369 (VLEK), AMD 56421
 //! (GHCB), compared with real evidence. Names, serials and extensions follow AMD's own certificates.
 
 mod cert;
 mod chip;
 mod crl;
 mod keys;
+mod pem;
 mod product;
 mod report;
 mod table;
@@ -25,6 +26,7 @@ pub use cert::{BasicConstraints, CertBuilder, Scheme, Trailer, oid};
 pub use chip::{Chain, Chip, EPOCH};
 pub use crl::CrlBuilder;
 pub use keys::{Authority, Role, Vendor};
+pub use pem::pem;
 pub use product::{Product, Tcb};
 pub use report::{DEFAULT_MEASUREMENT, REPORT_LEN, ReportBuilder, SigningKey, platform, policy};
 pub use table::{CertTable, Guid, guid};

@@ -1,7 +1,7 @@
 //! The certificate table of an extended report, which configfs-tsm shows as `auxblob`.
 //!
-//! AMD 56421 (GHCB), table of `MSG_REPORT` certificates: rows of GUID, offset and length, a row of zeros,
-//! then the certificates.
+//! AMD 56421 (GHCB), extended guest request: rows of GUID, offset and length, a row of zeros, then the
+//! certificates.
 
 /// A row's GUID in the order of its text form, as hosts write it.
 pub type Guid = [u8; 16];

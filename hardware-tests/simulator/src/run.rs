@@ -1,0 +1,152 @@
+//! Does what the command line means: writes files, mounts, waits.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+
+use nix::sys::signal::{SigSet, Signal};
+use simulator::snp::{Chain, Chip, Product, Vendor, pem};
+use simulator::tsm::{Fault, Mount, MountError, at_the_kernels_path};
+use simulator::vtpm::{Vtpm, VtpmError, manufacture};
+
+use crate::config::{Auxblob, Config, Keys, Machine, Signer};
+
+/// Why a command did not do what it should.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum RunError {
+    /// A file that could not be written.
+    #[error("writing {path}: {source}")]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The signals that end this program could not be awaited.
+    #[error("waiting for SIGTERM: {0}")]
+    Signal(#[from] nix::Error),
+    /// A mount namespace for a program.
+    #[error("running unshare: {0}")]
+    Exec(io::Error),
+    /// The report directory.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+    /// The TPM.
+    #[error(transparent)]
+    Vtpm(#[from] VtpmError),
+}
+
+pub(crate) fn run(config: Config) -> Result<(), RunError> {
+    match config {
+        Config::Snp { machine, mount, fault, auxblob } => show(machine, &mount, fault, auxblob),
+        Config::SnpReport { machine, report_data, output } => {
+            machine.write_endorsements()?;
+            write(&output, machine.sign(report_data))
+        }
+        Config::Roots { write, vendor } => write_roots(&write, vendor),
+        Config::Exec { reports, command } => exec(&reports, &command),
+        Config::Vtpm { state, keys } => run_vtpm(&state, keys),
+    }
+}
+
+impl Machine {
+    fn sign(&self, report_data: [u8; 64]) -> Vec<u8> {
+        let report = self.report.clone().report_data(report_data);
+        match self.signer {
+            Signer::Vcek => report.sign(),
+            Signer::Vlek => report.sign_with_vlek(),
+        }
+    }
+
+    fn write_endorsements(&self) -> Result<(), RunError> {
+        let Some(folder) = &self.endorsements else {
+            return Ok(());
+        };
+        make(folder)?;
+        let Chain { ark, ask, asvk, vcek, vlek } = self.chip.chain();
+        let crl = self.crl.der();
+        for (name, der) in
+            [("ark", ark), ("ask", ask), ("asvk", asvk), ("vcek", vcek), ("vlek", vlek), ("crl", crl)]
+        {
+            write(&folder.join(format!("{name}.der")), der)?;
+        }
+        Ok(())
+    }
+}
+
+fn show(machine: Machine, path: &Path, fault: Fault, auxblob: Auxblob) -> Result<(), RunError> {
+    let end = block_signals()?;
+    machine.write_endorsements()?;
+    let tsm = match machine.signer {
+        Signer::Vcek => simulator::tsm::Machine::new(&machine.chip),
+        Signer::Vlek => simulator::tsm::Machine::with_vlek(&machine.chip),
+    };
+    let tsm = tsm.report(machine.report).fault(fault);
+    let tsm = match auxblob {
+        Auxblob::Certificates => tsm,
+        Auxblob::Empty => tsm.auxblob(&[]),
+    };
+    let mount = Mount::new(tsm, path)?;
+    announce(&format!("ready {}", mount.path().display()))?;
+    end.wait()?;
+    Ok(())
+}
+
+/// Becomes the program, so that signals and exit code are its own.
+fn exec(reports: &Path, command: &[OsString]) -> Result<(), RunError> {
+    let mut words = command.iter();
+    let program = words.next().map(OsString::as_os_str).unwrap_or_default();
+    Err(RunError::Exec(at_the_kernels_path(reports, program).args(words).exec()))
+}
+
+fn run_vtpm(state: &Path, keys: Keys) -> Result<(), RunError> {
+    let end = block_signals()?;
+    make(state)?;
+    match keys {
+        Keys::AsFound => {}
+        Keys::Manufactured => {
+            manufacture(state)?;
+        }
+    }
+    let vtpm = Vtpm::start_in(state)?;
+    announce(&format!("ready {}", vtpm.tcti()))?;
+    end.wait()?;
+    Ok(())
+}
+
+fn write_roots(folder: &Path, vendor: Vendor) -> Result<(), RunError> {
+    make(folder)?;
+    for product in Product::ALL {
+        let der = Chip::new(0, product).with_vendor(vendor).chain().ark;
+        let name = format!("ark-{}", product.name().to_ascii_lowercase());
+        write(&folder.join(format!("{name}.pem")), pem(&der))?;
+        write(&folder.join(format!("{name}.der")), der)?;
+    }
+    Ok(())
+}
+
+/// Holds SIGTERM and SIGINT back in this thread and those it starts, so that they can be awaited.
+fn block_signals() -> Result<SigSet, RunError> {
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGTERM);
+    signals.add(Signal::SIGINT);
+    signals.thread_block()?;
+    Ok(signals)
+}
+
+fn announce(line: &str) -> Result<(), RunError> {
+    let mut stdout = io::stdout();
+    let written = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    written.map_err(|source| RunError::Write { path: PathBuf::from("standard output"), source })
+}
+
+fn make(folder: &Path) -> Result<(), RunError> {
+    fs::create_dir_all(folder).map_err(|source| RunError::Write { path: folder.to_owned(), source })
+}
+
+fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<(), RunError> {
+    fs::write(path, content).map_err(|source| RunError::Write { path: path.to_owned(), source })
+}

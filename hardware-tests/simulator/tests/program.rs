@@ -1,0 +1,142 @@
+//! `cloudtaser-sim` as the demonstration runs it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot set up or read its program has failed; a skip says so"
+)]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use sev::certs::snp::{Chain, Verifiable};
+use sev::firmware::guest::AttestationReport;
+use sev::parser::ByteParser;
+use tempfile::TempDir;
+
+#[test]
+fn a_machine_is_shown_until_sigterm() {
+    if !Path::new("/dev/fuse").exists() {
+        let required = std::env::var("REQUIRE").unwrap_or_default();
+        assert!(!required.split(',').any(|feature| feature == "fuse"), "/dev/fuse is absent");
+        eprintln!("SKIP program: /dev/fuse is absent");
+        return;
+    }
+    let (mount, endorsements) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let before = fs::metadata(mount.path()).unwrap().dev();
+    let mut child = sim(&["snp", "--product", "turin", "--seed", "7", "--debug", "--mount"])
+        .arg(mount.path())
+        .arg("--write-endorsements")
+        .arg(endorsements.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    assert_eq!(first_line(&mut child), format!("ready {}", mount.path().display()));
+    let request = mount.path().join("r0");
+    fs::create_dir(&request).unwrap();
+    fs::write(request.join("inblob"), [9; 64]).unwrap();
+    let report = fs::read(request.join("outblob")).unwrap();
+    verify(endorsements.path(), "ask", "vcek", &report).unwrap();
+    assert_eq!((report[0x50], report[0x0a] & 8), (9, 8));
+    assert!(fs::metadata(endorsements.path().join("crl.der")).unwrap().len() > 500);
+    let output = sim(&["exec", "--reports"])
+        .arg(mount.path())
+        .args(["--", "sh", "-c", "ls /sys/kernel/config/tsm/report; exit 7"])
+        .output()
+        .unwrap();
+    assert_eq!(
+        (output.status.code(), output.stdout.as_slice()),
+        (Some(7), &b"r0\n"[..]),
+        "{}",
+        error(&output)
+    );
+
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(fs::metadata(mount.path()).unwrap().dev(), before);
+}
+
+#[test]
+fn a_report_is_written_with_its_endorsements() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("report.bin");
+    let data = "ab".repeat(64);
+    let measurement = "cd".repeat(48);
+    let output = sim(&["snp-report", "--product", "genoa", "--vlek", "--tcb", "snp=8,microcode=115"])
+        .args(["--measurement", &measurement, "--report-data", &data, "--at", "2026-11-21T00:00:00Z"])
+        .arg("-o")
+        .arg(&file)
+        .arg("--write-endorsements")
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", error(&output));
+    let report = fs::read(&file).unwrap();
+    verify(folder.path(), "asvk", "vlek", &report).unwrap();
+    assert_eq!(report[0x50..0x90], [0xab; 64]);
+    assert_eq!(report[0x90..0xc0], [0xcd; 48]);
+    assert_eq!(report[0x180..0x188], [10, 0, 0, 0, 0, 0, 8, 115]);
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let output =
+        sim(&["snp-report", "--product", "rome", "--vendor", "intel", "--report-data", "00", "-o", "x"])
+            .args(["--at", "yesterday", "--measurement", "zz", "--revoke", "ark"])
+            .output()
+            .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = error(&output);
+    for problem in [
+        "--product is rome, expected milan, genoa or turin",
+        "--vendor is intel, expected simulated or other",
+        "--report-data has 1 bytes, expected 64",
+        "--at is yesterday, expected seconds since 1970",
+        "--measurement is not hexadecimal",
+        "--revoke is ark, expected ask, asvk or vcek",
+    ] {
+        assert!(text.contains(problem), "{problem} is not in {text}");
+    }
+    assert!(!Path::new("x").exists());
+}
+
+#[test]
+fn roots_are_written_in_both_forms() {
+    let folder = TempDir::new().unwrap();
+    let output = sim(&["roots", "--write"]).arg(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", error(&output));
+    for product in ["milan", "genoa", "turin"] {
+        let der = fs::read(folder.path().join(format!("ark-{product}.der"))).unwrap();
+        let pem = fs::read(folder.path().join(format!("ark-{product}.pem"))).unwrap();
+        let (from_der, from_pem) = (
+            sev::certs::snp::Certificate::from_der(&der).unwrap(),
+            sev::certs::snp::Certificate::from_pem(&pem).unwrap(),
+        );
+        assert_eq!(from_der.to_der().unwrap(), from_pem.to_der().unwrap());
+    }
+}
+
+fn sim(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cloudtaser-sim"));
+    command.args(arguments);
+    command
+}
+
+fn first_line(child: &mut Child) -> String {
+    BufReader::new(child.stdout.as_mut().unwrap()).lines().next().unwrap().unwrap()
+}
+
+fn error(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn verify(endorsements: &Path, intermediate: &str, key: &str, report: &[u8]) -> Result<(), String> {
+    let read = |name: &str| fs::read(endorsements.join(format!("{name}.der"))).unwrap();
+    let chain = Chain::from_der(&read("ark"), &read(intermediate), &read(key)).unwrap();
+    let report = AttestationReport::from_bytes(report).unwrap();
+    (&chain, &report).verify().map_err(|error| error.to_string())
+}
