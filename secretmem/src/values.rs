@@ -67,9 +67,8 @@ impl Builder {
     }
 
     /// Ends writing: from here on a write to these pages faults.
-    pub fn freeze(mut self) -> Result<Values, Error> {
-        self.region.set_read_only()?;
-        Ok(Values { region: self.region })
+    pub fn freeze(self) -> Result<Values, Error> {
+        Values::adopt(self.region)
     }
 }
 
@@ -85,6 +84,19 @@ pub struct Values {
 }
 
 impl Values {
+    /// Takes over a region that was filled elsewhere; a write to it faults from here on.
+    pub fn adopt(mut region: Region) -> Result<Self, Error> {
+        region.set_read_only()?;
+        Ok(Self { region })
+    }
+
+    /// The span of `len` bytes from `start`, if the region has them.
+    #[must_use]
+    pub fn span(&self, start: usize, len: usize) -> Option<Span> {
+        let range = start..start.checked_add(len)?;
+        self.region.bytes().get(range.clone()).map(|_bytes| Span(range))
+    }
+
     /// The value at `span`; none when the span is of some other, larger builder.
     #[must_use]
     pub fn read(&self, span: &Span) -> Option<&[u8]> {

@@ -154,6 +154,16 @@ fn values_lie_side_by_side_and_are_read_back() {
 }
 
 #[test]
+fn a_region_filled_elsewhere_is_read_by_position() {
+    let mut region = Region::create(8).unwrap();
+    region.bytes_mut().unwrap().copy_from_slice(b"a=secret");
+    let values = Values::adopt(region).unwrap();
+    assert_eq!(values.read(&values.span(2, 6).unwrap()), Some(&b"secret"[..]));
+    assert_eq!(values.span(2, 7), None);
+    assert_eq!(values.span(usize::MAX, 2), None);
+}
+
+#[test]
 fn debug_output_shows_no_byte() {
     let (values, span) = frozen();
     assert_eq!(format!("{values:?}"), "Values(Region(15 secret bytes))");

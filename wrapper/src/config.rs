@@ -32,8 +32,6 @@ pub struct Config {
     pub server: Server,
     /// Where the node agent listens.
     pub agent_socket: PathBuf,
-    /// The role to be judged under; it names the policy.
-    pub role: String,
     /// The mount of the secrets engine that releases.
     pub key_mount: String,
     /// What to ask for, and under which names to hand it over.
@@ -108,7 +106,6 @@ impl TryFrom<RawConfig> for Config {
                 .text("CLOUDTASER_AGENT_SOCKET")
                 .unwrap_or_else(|| AGENT_SOCKET.to_owned())
                 .into(),
-            role: reader.required("VAULT_AUTH_ROLE"),
             key_mount: reader.mount("CLOUDTASER_KEY_MOUNT", KEY_MOUNT),
             secrets: reader.secrets(),
             command: raw.command.clone(),
@@ -163,10 +160,6 @@ impl Reader<'_> {
             None => self.problem(
                 "VAULT_AUTH_METHOD: supported is attest, found none (kubernetes by default)".to_owned(),
             ),
-        }
-        if let Some(mount) = self.text("VAULT_AUTH_MOUNT_PATH") {
-            // Attested releases carry their evidence and log in nowhere, but a wrong word is still wrong.
-            self.check_mount("VAULT_AUTH_MOUNT_PATH", &mount);
         }
     }
 
@@ -342,7 +335,6 @@ mod tests {
             [
                 "VAULT_AUTH_METHOD: supported is attest, found none (kubernetes by default)",
                 "VAULT_ADDR: not set",
-                "VAULT_AUTH_ROLE: not set",
                 "CLOUDTASER_SECRET_PATHS: not set",
                 "CLOUDTASER_ENV_MAP: not set",
                 "command: no program to run",

@@ -1,13 +1,21 @@
 //! PID 1 that hands secrets to an unchanged program.
 //!
-//! [`config`] says what is wanted. [`graft`] decides what the child process sees. [`supervise`] is what an init program owes its child.
+//! [`config`] says what is wanted, [`release`] obtains it in a process of its own ([`isolate`]), [`graft`]
+//! decides what the child process sees, [`supervise`] is what an init program owes its child.
 //!
-//! Trusted: the configuration and what was opened with our own key. Untrusted: the child and its children.
+//! Trusted: the configuration and what was opened with our own key. Untrusted: the node agent, the network,
+//! the child and its children.
 
 #![deny(unsafe_code)]
 
 pub mod config;
 pub mod graft;
 pub mod harden;
+pub mod isolate;
+pub mod release;
+mod run;
 pub mod signals;
 pub mod supervise;
+
+pub use run::run;
+pub(crate) use run::say;

@@ -45,7 +45,7 @@ impl Tracee {
 }
 
 /// Waits for the next stop or the end of one child, which may be a thread of another group.
-pub(super) fn wait_for(pid: Pid) -> Result<WaitStatus, Error> {
+pub(crate) fn wait_for(pid: Pid) -> Result<WaitStatus, Error> {
     let options = WaitOptions::from_bits_retain(libc::__WALL.cast_unsigned());
     loop {
         match waitpid(Some(pid), options) {

@@ -24,6 +24,7 @@ use std::process::Command;
 use rustix::process::{Pid, WaitStatus};
 use secretmem::Parcel;
 
+pub(crate) use inject::wait_for;
 pub use references::{Secrets, Unfit};
 
 use inject::{Session, Tracee};
@@ -69,7 +70,7 @@ impl Tracer {
     }
 
     fn begin(&mut self, pid: Pid) -> Result<(), Error> {
-        let status = inject::wait_for(pid)?;
+        let status = wait_for(pid)?;
         if status.stopping_signal() != Some(libc::SIGTRAP) {
             return Err(Error::Gone(status));
         }

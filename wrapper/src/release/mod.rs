@@ -1,0 +1,235 @@
+//! From a configuration to secrets in secret memory: the client's side of a release.
+//!
+//! For each secret: a challenge from OpenBao, evidence from the node agent over challenge, purpose and our
+//! key, the sealed secret in return. All are opened side by side into one piece of secret memory, which is
+//! then given to the process that will hand them over. This process ends, with its key and its TLS.
+//!
+//! Untrusted: the agent, the network, OpenBao's answers until they open. Trusted: what opened.
+
+mod agent;
+mod open;
+mod openbao;
+mod patience;
+
+use protocol::agent::{EvidenceRequest, VERSION};
+use protocol::release::{Base64, ChallengeReply, Presentation, Refusal, Sealed, open_context};
+use protocol::secret::{BadSecret, fields_of};
+use secretmem::Parcel;
+
+pub use agent::Error as AgentError;
+pub use open::Error as OpenError;
+pub use openbao::Error as OpenBaoError;
+
+use crate::config::{Config, Wanted};
+use crate::say;
+use attest::{Kem, OfferedKey};
+use open::Key;
+use openbao::OpenBao;
+
+/// Secret memory that is about to change hands, and what lies where in it.
+#[derive(Debug)]
+pub struct Released {
+    /// The memory.
+    pub parcel: Parcel,
+    /// Its length in bytes.
+    pub len: usize,
+    /// The variables to fill.
+    pub places: Vec<Place>,
+}
+
+/// Where the value of one variable lies.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Place {
+    /// The variable.
+    pub variable: String,
+    /// The offset of its value.
+    pub start: usize,
+    /// The bytes of its value.
+    pub len: usize,
+}
+
+/// Has everything released that the configuration wants, or nothing.
+pub fn fetch(config: &Config) -> Result<Released, Error> {
+    let client =
+        Client { config, openbao: OpenBao::new(&config.server, &config.key_mount)?, key: Key::generate()? };
+    let mut sealed = Vec::with_capacity(config.secrets.len());
+    for wanted in &config.secrets {
+        let attempt = || client.ask(&wanted.key);
+        sealed.push(patience::patiently(attempt, Error::is_transient, |error, wait| {
+            say(format_args!("{error}; asking again in {} ms", wait.as_millis()));
+        })?);
+    }
+    client.open(&sealed)
+}
+
+struct Client<'a> {
+    config: &'a Config,
+    openbao: OpenBao,
+    key: Key,
+}
+
+impl Client<'_> {
+    /// One whole round: a challenge is good for one answer only, so nothing of a failed round is kept.
+    fn ask(&self, key: &str) -> Result<Sealed, Error> {
+        let challenge = self.openbao.challenge()?;
+        let request = EvidenceRequest {
+            version: VERSION,
+            nonce: nonce(&challenge)?,
+            context: open_context(&self.config.key_mount, key),
+            key: OfferedKey { kem: Kem::XWing, public: self.key.public().to_vec() },
+            platform: None,
+        };
+        let reply = agent::evidence(&self.config.agent_socket, &request)?;
+        let presentation = Presentation {
+            challenge: challenge.challenge,
+            platform: reply.platform,
+            evidence: Base64(reply.evidence),
+            certificates: reply.certificates.into_iter().map(|der| Base64(der.into())).collect(),
+            revocation_lists: reply.revocation_lists.into_iter().map(|der| Base64(der.into())).collect(),
+            kem: Kem::XWing.name().to_owned(),
+            public_key: Base64(request.key.public),
+        };
+        Ok(self.openbao.open(key, &presentation)?)
+    }
+
+    fn open(&self, sealed: &[Sealed]) -> Result<Released, Error> {
+        let len = sealed.iter().map(open::plaintext_len).fold(0, usize::saturating_add);
+        let mut parcel = Parcel::create(len)?;
+        let mut left = parcel.bytes_mut()?;
+        let mut places = Vec::new();
+        let mut start = 0;
+        for (wanted, sealed) in self.config.secrets.iter().zip(sealed) {
+            let opened = self.key.open(sealed, left)?;
+            let (plaintext, rest) = left.split_at_mut_checked(opened).ok_or(BadSecret::Truncated)?;
+            places.extend(places_in(plaintext, start, wanted)?);
+            start = start.saturating_add(opened);
+            left = rest;
+        }
+        Ok(Released { parcel, len, places })
+    }
+}
+
+fn nonce(challenge: &ChallengeReply) -> Result<[u8; 32], Error> {
+    let mut nonce = [0; 32];
+    hex::decode_to_slice(&challenge.nonce, &mut nonce)
+        .map_err(|_wrong| Error::Nonce(challenge.nonce.len()))?;
+    Ok(nonce)
+}
+
+/// Where in one opened secret the wanted fields lie; `start` is where the secret itself does.
+fn places_in(plaintext: &[u8], start: usize, wanted: &Wanted) -> Result<Vec<Place>, Error> {
+    let fields = fields_of(plaintext)?;
+    let base = plaintext.as_ptr().addr();
+    let place = |(field, variable): &(String, String)| {
+        let found = fields.iter().find(|(name, _)| name == field);
+        let (_, value) =
+            found.ok_or_else(|| Error::NoField { key: wanted.key.clone(), field: field.clone() })?;
+        let offset = value.as_ptr().addr().saturating_sub(base);
+        Ok(Place { variable: variable.clone(), start: start.saturating_add(offset), len: value.len() })
+    };
+    wanted.variables.iter().map(place).collect()
+}
+
+/// Text of others, safe for a terminal and a log line.
+fn printable(text: &str) -> String {
+    text.chars().take(500).map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+/// Why there are no secrets.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// OpenBao's side.
+    #[error(transparent)]
+    OpenBao(#[from] openbao::Error),
+    /// The node agent's side.
+    #[error(transparent)]
+    Agent(#[from] agent::Error),
+    /// A sealed secret that does not open.
+    #[error(transparent)]
+    Open(#[from] open::Error),
+    /// Too little secret memory.
+    #[error(transparent)]
+    Memory(#[from] secretmem::Error),
+    /// What opened is not in the format of secrets.
+    #[error("released secret: {0}")]
+    Secret(#[from] BadSecret),
+    /// A secret without a field that the map names.
+    #[error("secret {key} has no field {field}")]
+    NoField {
+        /// The secret.
+        key: String,
+        /// The field.
+        field: String,
+    },
+    /// A nonce that is not one.
+    #[error("malformed challenge: expected a nonce of 64 hex digits, found {0} characters")]
+    Nonce(usize),
+}
+
+impl Error {
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::OpenBao(error) => error.is_transient(),
+            Self::Agent(error) => error.is_transient(),
+            Self::Open(_) | Self::Memory(_) | Self::Secret(_) | Self::NoField { .. } | Self::Nonce(_) => {
+                false
+            }
+        }
+    }
+
+    /// The judgement, where there was one.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::OpenBao(openbao::Error::Refused(refusal)) => Some(refusal),
+            Self::OpenBao(_)
+            | Self::Agent(_)
+            | Self::Open(_)
+            | Self::Memory(_)
+            | Self::Secret(_)
+            | Self::NoField { .. }
+            | Self::Nonce(_) => None,
+        }
+    }
+
+    /// Tells everything that an operator needs, line by line.
+    pub fn tell(&self) {
+        say(self);
+        for check in self.refusal().into_iter().flat_map(|refusal| &refusal.failing) {
+            let [id, expected, found] =
+                [&check.id, &check.expected, &check.found].map(|text| printable(text));
+            say(format_args!("  {id}: expected {expected}, found {found}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(variables: &[(&str, &str)]) -> Wanted {
+        let variables =
+            variables.iter().map(|(field, name)| ((*field).to_owned(), (*name).to_owned())).collect();
+        Wanted { key: "db".to_owned(), variables }
+    }
+
+    #[test]
+    fn fields_are_found_where_they_lie() {
+        let secret =
+            protocol::secret::encode([("password", b"s3cret".as_slice()), ("user", b"app")]).unwrap();
+        let places =
+            places_in(&secret, 100, &wanted(&[("user", "PGUSER"), ("password", "PGPASSWORD")])).unwrap();
+        for (place, expected) in places.iter().zip(["app", "s3cret"]) {
+            let start = place.start - 100;
+            assert_eq!(&secret[start..start + place.len], expected.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_missing_field_is_named() {
+        let secret = protocol::secret::encode([("user", b"app".as_slice())]).unwrap();
+        let error = places_in(&secret, 0, &wanted(&[("password", "X")])).unwrap_err();
+        assert_eq!(error.to_string(), "secret db has no field password");
+    }
+}

@@ -1,0 +1,203 @@
+//! Our key, and what is sealed to it.
+//!
+//! HPKE (RFC 9180), base mode, X-Wing, HKDF-SHA256, `ChaCha20Poly1305`. Only a seed is kept, in secret memory;
+//! the private key is derived from it for the moment of opening. Plaintext appears in the place that the
+//! caller gives, and nowhere else.
+//!
+//! Untrusted: the sealed secret, until it has opened.
+
+use hpke::aead::{AeadTag, ChaCha20Poly1305};
+use hpke::inout::InOutBuf;
+use hpke::kdf::HkdfSha256;
+use hpke::kem::XWing;
+use hpke::{Deserializable as _, Kem as _, OpModeR, Serializable as _, single_shot_open_inout_detached};
+use protocol::release::{SEAL_INFO, Sealed, seal_aad};
+use rustix::rand::{GetRandomFlags, getrandom};
+use secretmem::Region;
+
+/// `Nsk` of X-Wing: the seed from which the pair is derived.
+const SEED: usize = 32;
+/// The tag of `ChaCha20Poly1305`, at the end of the ciphertext.
+const TAG: usize = 16;
+
+/// A key pair that secrets are sealed to, for one start of one program.
+#[derive(Debug)]
+pub(super) struct Key {
+    seed: Region,
+    public: Vec<u8>,
+}
+
+impl Key {
+    pub(super) fn generate() -> Result<Self, Error> {
+        let mut seed = Region::create(SEED)?;
+        let drawn = getrandom(seed.bytes_mut()?, GetRandomFlags::empty()).map_err(std::io::Error::from)?;
+        if drawn != SEED {
+            return Err(Error::Random(std::io::ErrorKind::UnexpectedEof.into()));
+        }
+        let (_, public) = XWing::derive_keypair(seed.bytes());
+        Ok(Self { public: public.to_bytes().to_vec(), seed })
+    }
+
+    pub(super) fn public(&self) -> &[u8] {
+        &self.public
+    }
+
+    /// Opens into the start of `place`; returns how many bytes are plaintext.
+    pub(super) fn open(&self, sealed: &Sealed, place: &mut [u8]) -> Result<usize, Error> {
+        let decision = decision(&sealed.decision)?;
+        let ciphertext = sealed.ciphertext.0.as_slice();
+        let (body, tag) = ciphertext
+            .split_at_checked(plaintext_len(sealed))
+            .ok_or(Error::Malformed("ciphertext shorter than its tag"))?;
+        let tag =
+            AeadTag::from_bytes(tag).map_err(|_wrong| Error::Malformed("ciphertext shorter than its tag"))?;
+        let enc = <XWing as hpke::Kem>::EncappedKey::from_bytes(&sealed.enc.0)
+            .map_err(|_wrong| Error::Malformed("encapsulated key of another kind"))?;
+        let (private, _) = XWing::derive_keypair(self.seed.bytes());
+        let place = place.get_mut(..body.len()).ok_or(Error::Malformed("secret longer than announced"))?;
+        place.copy_from_slice(body);
+        let aad = seal_aad(&decision, sealed.version, sealed.lease_seconds);
+        single_shot_open_inout_detached::<ChaCha20Poly1305, HkdfSha256, XWing>(
+            &OpModeR::Base,
+            &private,
+            &enc,
+            SEAL_INFO,
+            InOutBuf::from(place),
+            &aad,
+            &tag,
+        )
+        .map_err(|_one_answer_for_all| Error::NotForUs)?;
+        Ok(body.len())
+    }
+}
+
+/// Bytes of plaintext in a sealed secret.
+pub(super) fn plaintext_len(sealed: &Sealed) -> usize {
+    sealed.ciphertext.0.len().saturating_sub(TAG)
+}
+
+fn decision(text: &str) -> Result<[u8; 32], Error> {
+    let mut decision = [0; 32];
+    hex::decode_to_slice(text, &mut decision)
+        .map_err(|_wrong| Error::Malformed("decision is not 64 hex digits"))?;
+    Ok(decision)
+}
+
+/// Why a sealed secret does not open.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// It is not a sealed secret at all.
+    #[error("malformed sealed secret: {0}")]
+    Malformed(&'static str),
+    /// It was sealed to another key, for another decision, version or lease, or altered on the way.
+    #[error("the sealed secret does not open with our key, its decision, version and lease")]
+    NotForUs,
+    /// There is no secret memory for the key.
+    #[error(transparent)]
+    Memory(#[from] secretmem::Error),
+    /// The kernel's random source.
+    #[error("drawing a key: {0}")]
+    Random(#[from] std::io::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hpke::{OpModeS, single_shot_seal_inout_detached_with_rng};
+    use protocol::release::Base64;
+
+    const DECISION: [u8; 32] = [7; 32];
+
+    /// Not random: tests need none.
+    struct Counter(u8);
+
+    impl hpke::rand_core::TryRng for Counter {
+        type Error = std::convert::Infallible;
+        fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+            Ok(4)
+        }
+        fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+            Ok(4)
+        }
+        fn try_fill_bytes(&mut self, place: &mut [u8]) -> Result<(), Self::Error> {
+            place.fill(self.0);
+            Ok(())
+        }
+    }
+    impl hpke::rand_core::TryCryptoRng for Counter {}
+
+    fn sealed(key: &Key, plaintext: &[u8]) -> Sealed {
+        let public = <XWing as hpke::Kem>::PublicKey::from_bytes(key.public()).unwrap();
+        let mut body = plaintext.to_vec();
+        let (enc, tag) = single_shot_seal_inout_detached_with_rng::<ChaCha20Poly1305, HkdfSha256, XWing>(
+            &OpModeS::Base,
+            &public,
+            SEAL_INFO,
+            InOutBuf::from(body.as_mut_slice()),
+            &seal_aad(&DECISION, 2, 3),
+            &mut Counter(9),
+        )
+        .unwrap();
+        body.extend(tag.to_bytes());
+        let enc = Base64(enc.to_bytes().to_vec());
+        Sealed {
+            decision: hex::encode(DECISION),
+            version: 2,
+            lease_seconds: 3,
+            enc,
+            ciphertext: Base64(body),
+        }
+    }
+
+    #[test]
+    fn a_secret_opens_in_place_with_our_key() {
+        let key = Key::generate().unwrap();
+        let mut place = [0; 8];
+        assert_eq!(key.open(&sealed(&key, b"hello"), &mut place).unwrap(), 5);
+        assert_eq!(&place[..5], b"hello");
+    }
+
+    #[test]
+    fn a_secret_sealed_to_another_key_does_not_open() {
+        let sealed = sealed(&Key::generate().unwrap(), b"hello");
+        let opened = Key::generate().unwrap().open(&sealed, &mut [0; 8]);
+        assert!(matches!(opened, Err(Error::NotForUs)));
+    }
+
+    #[test]
+    fn a_secret_with_another_decision_version_or_lease_does_not_open() {
+        let key = Key::generate().unwrap();
+        let good = sealed(&key, b"hello");
+        for changed in [
+            Sealed { decision: hex::encode([8; 32]), ..good.clone() },
+            Sealed { version: 1, ..good.clone() },
+            Sealed { lease_seconds: 4, ..good },
+        ] {
+            assert!(matches!(key.open(&changed, &mut [0; 8]), Err(Error::NotForUs)));
+        }
+    }
+
+    #[test]
+    fn every_truncation_and_every_flipped_byte_is_refused() {
+        let key = Key::generate().unwrap();
+        let good = sealed(&key, b"hello");
+        for cut in 0..good.ciphertext.0.len() {
+            let short = Sealed { ciphertext: Base64(good.ciphertext.0[..cut].to_vec()), ..good.clone() };
+            assert!(
+                matches!(key.open(&short, &mut [0; 64]), Err(Error::NotForUs | Error::Malformed(_))),
+                "{cut}"
+            );
+            let mut flipped = good.clone();
+            flipped.ciphertext.0[cut] ^= 1;
+            assert!(matches!(key.open(&flipped, &mut [0; 64]), Err(Error::NotForUs)), "{cut}");
+        }
+    }
+
+    #[test]
+    fn a_place_that_is_too_small_is_refused() {
+        let key = Key::generate().unwrap();
+        let opened = key.open(&sealed(&key, b"hello"), &mut [0; 4]);
+        assert!(matches!(opened, Err(Error::Malformed("secret longer than announced"))));
+    }
+}

@@ -1,0 +1,207 @@
+//! OpenBao over HTTPS: a challenge, and a release in answer to evidence.
+//!
+//! TLS prefers X25519MLKEM768. Answers are capped in size; text in them is printed with control characters
+//! taken out.
+//!
+//! Untrusted: every answer. What matters in it is sealed to our key and bound to a decision.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::release::{ChallengeReply, Presentation, Refusal, Sealed};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+
+use super::printable;
+use crate::config::{Authority, Server};
+
+/// A sealed secret of 1 MiB in base64, and what is around it.
+const MAX_ANSWER: u64 = 2 * 1024 * 1024;
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// One OpenBao, and one mount of its secrets engine.
+#[derive(Debug)]
+pub(super) struct OpenBao {
+    agent: ureq::Agent,
+    mount: String,
+    namespace: Option<String>,
+}
+
+/// What OpenBao says around every answer of a plugin.
+#[derive(Deserialize)]
+struct Envelope<T> {
+    data: T,
+}
+
+#[derive(Default, Deserialize)]
+struct Errors {
+    #[serde(default)]
+    errors: Vec<String>,
+}
+
+impl OpenBao {
+    pub(super) fn new(server: &Server, mount: &str) -> Result<Self, Error> {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .proxy(None)
+            .timeout_global(Some(PATIENCE))
+            .user_agent("cloudtaser-wrapper")
+            .tls_config(tls(&server.authority)?)
+            .build();
+        let mount = format!("{}/v1/{mount}", server.address);
+        Ok(Self { agent: config.new_agent(), mount, namespace: server.namespace.clone() })
+    }
+
+    pub(super) fn challenge(&self) -> Result<ChallengeReply, Error> {
+        match self.post("challenge", b"{}".as_slice())? {
+            (200, body) => parse(&body),
+            (status, body) => Err(Error::answered(status, &body)),
+        }
+    }
+
+    pub(super) fn open(&self, key: &str, presentation: &Presentation) -> Result<Sealed, Error> {
+        let body = serde_json::to_vec(presentation).map_err(|error| Error::Malformed(error.to_string()))?;
+        match self.post(&format!("release/{key}/open"), &body)? {
+            (200, body) => parse(&body),
+            (403, body) => Err(refusal(&body).map_or_else(|| Error::answered(403, &body), Error::Refused)),
+            (status, body) => Err(Error::answered(status, &body)),
+        }
+    }
+
+    fn post(&self, path: &str, body: &[u8]) -> Result<(u16, Vec<u8>), Error> {
+        let request = self.agent.post(format!("{}/{path}", self.mount)).header("X-Vault-Request", "true");
+        let request = request.header("Content-Type", "application/json");
+        let request = match &self.namespace {
+            Some(namespace) => request.header("X-Vault-Namespace", namespace),
+            None => request,
+        };
+        let mut answer = request.send(body).map_err(|error| Error::Unreachable(error.to_string()))?;
+        let status = answer.status().as_u16();
+        let body = answer.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
+        match body {
+            Ok(body) => Ok((status, body)),
+            Err(ureq::Error::BodyExceedsLimit(limit)) => Err(Error::TooLong { limit }),
+            Err(error) => Err(Error::Unreachable(error.to_string())),
+        }
+    }
+}
+
+fn tls(authority: &Authority) -> Result<TlsConfig, Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = TlsConfig::builder().unversioned_rustls_crypto_provider(provider);
+    match authority {
+        Authority::InsecureNobody => Ok(tls.disable_verification(true).build()),
+        Authority::File(path) => {
+            let bad = |problem: String| Error::Authority(format!("{}: {problem}", path.display()));
+            let pem = fs::read(path).map_err(|error| bad(error.to_string()))?;
+            let mut certificates = Vec::new();
+            for item in parse_pem(&pem) {
+                if let PemItem::Certificate(certificate) = item.map_err(|error| bad(error.to_string()))? {
+                    certificates.push(certificate);
+                }
+            }
+            if certificates.is_empty() {
+                return Err(bad("no certificate in it".to_owned()));
+            }
+            Ok(tls.root_certs(RootCerts::Specific(Arc::new(certificates))).build())
+        }
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    let envelope: Result<Envelope<T>, _> = serde_json::from_slice(body);
+    envelope.map(|envelope| envelope.data).map_err(|error| Error::Malformed(printable(&error.to_string())))
+}
+
+/// A refusal is the whole body, or OpenBao's `data`.
+fn refusal(body: &[u8]) -> Option<Refusal> {
+    serde_json::from_slice(body).or_else(|_| parse(body)).ok()
+}
+
+/// Why OpenBao gave nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// It judged the evidence, and the answer is no.
+    #[error("OpenBao refused the release, decision {}", printable(&.0.decision))]
+    Refused(Refusal),
+    /// No connection, no TLS, or no whole answer.
+    #[error("OpenBao: {0}")]
+    Unreachable(String),
+    /// It answered with an error.
+    #[error("OpenBao answered {status}: {errors}")]
+    Answered {
+        /// The HTTP status.
+        status: u16,
+        /// Its errors, printable.
+        errors: String,
+    },
+    /// It answered with something else than agreed.
+    #[error("malformed answer of OpenBao: {0}")]
+    Malformed(String),
+    /// It answered with more than a secret can be.
+    #[error("answer of OpenBao too long: at most {limit} bytes")]
+    TooLong {
+        /// The limit.
+        limit: u64,
+    },
+    /// The certificates that should vouch for it cannot be used.
+    #[error("certificate authorities for OpenBao: {0}")]
+    Authority(String),
+}
+
+impl Error {
+    fn answered(status: u16, body: &[u8]) -> Self {
+        let errors: Errors = serde_json::from_slice(body).unwrap_or_default();
+        let errors =
+            if errors.errors.is_empty() { "no reason given".to_owned() } else { errors.errors.join("; ") };
+        Self::Answered { status, errors: printable(&errors) }
+    }
+
+    /// Sealed, restarting, electing a leader, or overloaded: it may answer in a moment.
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => true,
+            Self::Answered { status, .. } => *status == 429 || *status >= 500,
+            Self::Refused(_) | Self::Malformed(_) | Self::TooLong { .. } | Self::Authority(_) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_read_bare_and_in_an_envelope() {
+        let bare = r#"{"decision":"ab","failing":[{"id":"snp.policy.debug","expected":"off","found":"on"}]}"#;
+        let wrapped = format!(r#"{{"request_id":"x","data":{bare}}}"#);
+        for body in [bare, &wrapped] {
+            assert_eq!(refusal(body.as_bytes()).unwrap().failing[0].id, "snp.policy.debug");
+        }
+        assert_eq!(refusal(br#"{"errors":["permission denied"]}"#), None);
+    }
+
+    #[test]
+    fn a_sealed_server_may_answer_later_and_a_wrong_request_never() {
+        let sealed = Error::answered(503, br#"{"errors":["Vault is sealed"]}"#);
+        assert_eq!(sealed.to_string(), "OpenBao answered 503: Vault is sealed");
+        assert!(sealed.is_transient());
+        assert!(!Error::answered(400, b"not json").is_transient());
+    }
+
+    #[test]
+    fn control_characters_in_an_answer_are_not_printed() {
+        let told = Error::answered(400, br#"{"errors":["a\u001b[31mb\nc"]}"#).to_string();
+        assert_eq!(told, "OpenBao answered 400: a?[31mb?c");
+    }
+
+    #[test]
+    fn a_file_without_certificates_is_named() {
+        let error = tls(&Authority::File("/dev/null".into())).unwrap_err();
+        assert_eq!(error.to_string(), "certificate authorities for OpenBao: /dev/null: no certificate in it");
+    }
+}
