@@ -4,8 +4,8 @@
 //! and cannot be read back from a file:
 //!
 //! ```compile_fail,E0624
-//! # fn forge(appraisal: attest::Appraisal, key: attest::AttestedKey) {
-//! let admitted = attest::Admitted::assertion(appraisal, key);
+//! # fn forge(appraisal: attest::Appraisal, key: attest::AttestedKey, machine: attest::Machine) {
+//! let admitted = attest::Admitted::assertion(appraisal, key, machine);
 //! # }
 //! ```
 
@@ -73,12 +73,19 @@ impl Appraisal {
 pub struct Admitted {
     appraisal: Appraisal,
     key: AttestedKey,
+    machine: Machine,
 }
 
 impl Admitted {
     /// Says that a policy admits this key.
-    pub(crate) fn assertion(appraisal: Appraisal, key: AttestedKey) -> Self {
-        Self { appraisal, key }
+    pub(crate) fn assertion(appraisal: Appraisal, key: AttestedKey, machine: Machine) -> Self {
+        Self { appraisal, key, machine }
+    }
+
+    /// Which machine was admitted.
+    #[must_use]
+    pub fn machine(&self) -> &Machine {
+        &self.machine
     }
 
     /// Every check.
@@ -98,6 +105,15 @@ impl Admitted {
     pub fn valid_until(&self) -> UnixTime {
         self.appraisal.valid_until
     }
+}
+
+/// A machine, as an operator knows it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Machine {
+    /// The hardware's stable id; `None` where the hardware hides it.
+    pub hardware_id: Option<Vec<u8>>,
+    /// What was measured, hex.
+    pub measurement: String,
 }
 
 /// A "no" with its reasons. Not an error: the evidence was judged.

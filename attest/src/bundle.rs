@@ -2,7 +2,7 @@
 //!
 //! A bundle holds what was decided on (evidence, endorsements, challenge, key, policy, instant) and what
 //! was decided. [`Bundle::replay`] runs the same function again, offline, and compares the appraisals byte
-//! for byte. The file is a COSE_Sign1 (RFC 9052) by the verifier's Ed25519 key over deterministic CBOR.
+//! for byte. The file is a `COSE_Sign1` (RFC 9052) by the verifier's Ed25519 key over deterministic CBOR.
 //!
 //! Trusted: the verifier keys and trust anchors that the auditor brings. Untrusted: the file; after
 //! [`Bundle::open`], what its signer can lie about is the instant and the enrolled attestation keys.
@@ -76,7 +76,7 @@ impl Bundle {
         minicbor::to_vec(self).map_err(|error| BadBundle::Content(error.to_string()))
     }
 
-    /// The COSE Sig_structure that the verifier's key signs, for a payload made by [`Bundle::to_cbor`].
+    /// The COSE `Sig_structure` that the verifier's key signs, for a payload made by [`Bundle::to_cbor`].
     pub fn to_be_signed(payload: Vec<u8>, key: &VerifierKey, crypto: &dyn Crypto) -> Vec<u8> {
         unsigned(payload, key, crypto).tbs_data(&[])
     }
@@ -97,7 +97,7 @@ impl Bundle {
     pub fn signer(file: &[u8]) -> Result<Digest<32>, BadBundle> {
         let message = cose(file)?;
         let id = message.protected.header.key_id.as_slice();
-        id.try_into().map(Digest).map_err(|_| BadBundle::Cose(format!("key id of {} bytes", id.len())))
+        id.try_into().map(Digest).map_err(|_why| BadBundle::Cose(format!("key id of {} bytes", id.len())))
     }
 
     /// Checks the file's signature under one of `keys` and decodes it.
@@ -108,7 +108,7 @@ impl Bundle {
         let public = PublicKey::Ed25519(key.0);
         crypto
             .verify(Scheme::Ed25519, &public, &message.tbs_data(&[]), &message.signature)
-            .map_err(|_| BadBundle::Signature(signer))?;
+            .map_err(|_why| BadBundle::Signature(signer))?;
         Self::decode(message.payload.as_deref().unwrap_or_default())
     }
 
@@ -215,7 +215,7 @@ fn cose(file: &[u8]) -> Result<CoseSign1, BadBundle> {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadBundle {
-    /// Not a COSE_Sign1 of the expected shape.
+    /// Not a `COSE_Sign1` of the expected shape.
     #[error("not a signed bundle: {0}")]
     Cose(String),
     /// Signed by a key that the auditor did not name.

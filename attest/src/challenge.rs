@@ -153,7 +153,7 @@ impl Transcript<'_> {
     /// The domain that keeps these hashes apart from every other use of SHA-2.
     pub const DOMAIN: &'static [u8] = b"cloudtaser/attest/v1";
 
-    /// The bytes to hand to the hardware: SHA-512 of the transcript for SNP's REPORT_DATA (64 bytes),
+    /// The bytes to hand to the hardware: SHA-512 of the transcript for SNP's `REPORT_DATA` (64 bytes),
     /// SHA-256 of it for a TPM quote's qualifying data (32 bytes).
     #[must_use]
     pub fn caller_data(&self, crypto: &dyn Crypto, platform: crate::Platform) -> Vec<u8> {

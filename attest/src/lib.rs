@@ -34,7 +34,7 @@ pub mod tpm;
 mod verified;
 mod x509;
 
-pub use appraisal::{Admitted, Appraisal, Refused};
+pub use appraisal::{Admitted, Appraisal, Machine, Refused};
 pub use bundle::{BadBundle, Bundle, Replay, VerifierKey};
 pub use bytes::Malformed;
 pub use challenge::{AttestedKey, Challenge, Kem, OfferedKey, Stale, Transcript};

@@ -76,7 +76,7 @@ impl Claims {
         }
     }
 
-    /// The caller's bytes that the hardware signed: SNP's REPORT_DATA, the TPM's extraData.
+    /// The caller's bytes that the hardware signed: SNP's `REPORT_DATA`, the TPM's extraData.
     #[must_use]
     pub fn caller_data(&self) -> &[u8] {
         match self {
@@ -102,6 +102,13 @@ impl Claims {
             Self::Snp(claims) => claims.measurement.to_string(),
             Self::Tpm(claims) => hex::encode(&claims.pcr_digest),
         }
+    }
+
+    /// The machine, as an operator knows it.
+    #[must_use]
+    pub fn machine(&self) -> crate::Machine {
+        let hardware_id = self.hardware_id().map(<[u8]>::to_vec);
+        crate::Machine { hardware_id, measurement: self.measurement() }
     }
 
     /// When the endorsements behind the claims hold.

@@ -1,1 +1,23 @@
-//! Secrets released by OpenBao on attestation
+//! Does this secret go to this key, now?
+//!
+//! A plugin for OpenBao with two faces: an auth method that turns evidence into a token, and a secrets
+//! engine that releases secrets sealed to the key that the hardware vouched for. Both judge with
+//! [`attest`], record what they judged ([`record`]) and only then act ([`seal`]).
+//!
+//! Trusted: OpenBao, its storage and its policies. Untrusted: every request.
+#![forbid(unsafe_code)]
+
+pub mod auth;
+pub mod challenge;
+pub mod config;
+mod keys;
+mod manage;
+pub mod mount;
+pub mod record;
+mod reply;
+pub mod seal;
+pub mod secrets;
+mod signer;
+mod state;
+mod verifier;
+mod vouch;

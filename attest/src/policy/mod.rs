@@ -143,7 +143,7 @@ impl Policy {
         };
         let appraisal = self.judge(claims, checks, now);
         match key {
-            Ok(key) if appraisal.admits() => Ok(Admitted::assertion(appraisal, key)),
+            Ok(key) if appraisal.admits() => Ok(Admitted::assertion(appraisal, key, claims.machine())),
             _ => Err(Refused::new(appraisal)),
         }
     }

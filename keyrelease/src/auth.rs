@@ -1,0 +1,208 @@
+//! `auth/attest`: evidence in, an OpenBao token out.
+//!
+//! The token is an ordinary batch token with the policies of its role. Its identity is the machine's: an
+//! alias named after the hardware, with what was found in its metadata, so that ACL templates, the audit
+//! log and `attest-keys` see it.
+//!
+//! Untrusted: the login. Trusted: roles and policies, which operators wrote.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use attest::crypto::AwsLcRs;
+use attest::{Admitted, Crypto};
+use openbao_plugin::{Alias, Auth, Backend, Error, Host, Kind, Lease, Operation, Request, Response};
+use openbao_plugin::{SpecialPaths, TokenType};
+use protocol::release::{Presentation, login_context};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::manage::manage;
+use crate::mount::{Judged, Mount, Purpose, StorageLedger};
+use crate::record::Receipt;
+use crate::{reply, vouch};
+
+/// The auth method.
+#[derive(Debug)]
+pub struct AuthMethod {
+    mount: Mount,
+}
+
+/// What a role gives to the machines that its policy admits.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Role {
+    /// The attestation policy that judges.
+    policy: String,
+    /// The OpenBao policies of the token.
+    token_policies: Vec<String>,
+    /// How long a token lives, in seconds: at most 15 minutes, and never longer than the verdict.
+    token_ttl_seconds: u64,
+    /// Networks that the token may be used from; empty is anywhere.
+    #[serde(default)]
+    token_bound_cidrs: Vec<String>,
+}
+
+impl AuthMethod {
+    /// On this mount.
+    #[must_use]
+    pub fn new(mount: Mount) -> Self {
+        Self { mount }
+    }
+}
+
+impl Backend for AuthMethod {
+    fn kind(&self) -> Kind {
+        Kind::Auth
+    }
+
+    fn special_paths(&self) -> SpecialPaths {
+        let unauthenticated = vec!["challenge".to_owned(), "login".to_owned()];
+        SpecialPaths { unauthenticated, ..SpecialPaths::default() }
+    }
+
+    async fn initialize(&self, host: &Host) -> Result<(), Error> {
+        self.mount.initialize(host).await
+    }
+
+    async fn tick(&self, host: &Host) -> Result<(), Error> {
+        StorageLedger { host }.prune(self.mount.now()).await.map_err(Error::from)
+    }
+
+    async fn invalidate(&self, _key: &str) {
+        self.mount.forget();
+    }
+
+    async fn handle(&self, request: Request, host: &Host) -> Result<Option<Response>, Error> {
+        let path = request.path.clone();
+        let parts: Vec<&str> = path.split('/').collect();
+        match (request.operation, parts.as_slice()) {
+            (Operation::Update, ["challenge"]) => reply::data(&self.mount.challenge(host).await?).map(Some),
+            (Operation::Update, ["login"]) => self.login(request, host).await.map(Some),
+            (Operation::ResolveRole, ["login"]) => {
+                let role = request.data.get("role").cloned().unwrap_or_default();
+                reply::data(&json!({ "role": role })).map(Some)
+            }
+            (_, ["challenge" | "login"]) => Err(Error::UnsupportedOperation),
+            (_, ["role", name]) => self.role(request, host, name).await,
+            _ => manage(&self.mount, request, host, "verdict").await,
+        }
+    }
+}
+
+impl AuthMethod {
+    async fn login(&self, request: Request, host: &Host) -> Result<Response, Error> {
+        let mut data = request.data;
+        let Some(Value::String(role_name)) = data.remove("role") else {
+            return Err(Error::BadRequest("role: expected the name of a role".to_owned()));
+        };
+        let presentation: Presentation = reply::body(data)?;
+        let role_name = reply::name(&role_name)?;
+        let role = load_role(host, role_name).await?;
+        let role = role.ok_or_else(|| Error::BadRequest(format!("role {role_name:?} does not exist")))?;
+        let purpose = Purpose {
+            context: login_context(request.mount_point.trim_end_matches('/'), role_name),
+            policy: role.policy.clone(),
+            request: format!("login as {role_name}"),
+        };
+        match self.mount.judge(host, presentation, purpose).await? {
+            Judged::Refused(id, refused) => reply::refusal(id, &refused),
+            Judged::Admitted(admitted, receipt) => Ok(self.token(&role, role_name, &admitted, &receipt)),
+        }
+    }
+
+    /// The token of an admitted machine; the receipt is the proof that the admission is on record.
+    fn token(&self, role: &Role, role_name: &str, admitted: &Admitted, receipt: &Receipt) -> Response {
+        let appraisal = admitted.appraisal();
+        let left = admitted.valid_until().since(self.mount.now());
+        let ttl = Duration::from_secs(role.token_ttl_seconds.min(left));
+        let machine = admitted.machine();
+        let decision = receipt.id().to_string();
+        // Values with `/`, `+` or `*` would be refused by ACL templates: hex and plain words only.
+        let claims = BTreeMap::from([
+            ("platform".to_owned(), appraisal.platform.to_string()),
+            ("roots".to_owned(), appraisal.roots.to_string()),
+            ("measurement".to_owned(), machine.measurement.clone()),
+            ("policy_version".to_owned(), appraisal.policy_version.to_string()),
+            (vouch::POLICY.to_owned(), appraisal.policy_digest.to_string()),
+            (vouch::KEY.to_owned(), admitted.key().thumbprint(&AwsLcRs).to_string()),
+            (vouch::UNTIL.to_owned(), admitted.valid_until().0.to_string()),
+            (vouch::DECISION.to_owned(), decision.clone()),
+        ]);
+        // Where the hardware hides its id (a VLEK), the decision is the only name: one entity a login.
+        let hardware = machine.hardware_id.as_deref().unwrap_or(decision.as_bytes());
+        let name = AwsLcRs.sha256(&[b"cloudtaser/machine/v1", hardware]).to_string();
+        let short: String = name.chars().take(12).collect();
+        let auth = Auth {
+            lease: Lease { ttl, max_ttl: ttl, ..Lease::default() },
+            policies: role.token_policies.clone(),
+            metadata: claims.clone(),
+            display_name: format!("{role_name}-{short}"),
+            alias: Some(Alias { name, metadata: claims, ..Alias::default() }),
+            bound_cidrs: role.token_bound_cidrs.clone(),
+            token_type: TokenType::Batch,
+            no_default_policy: true,
+            ..Auth::default()
+        };
+        let data = Map::from_iter([("decision".to_owned(), Value::String(decision))]);
+        Response::auth(auth).with_data(data)
+    }
+
+    async fn role(&self, request: Request, host: &Host, name: &str) -> Result<Option<Response>, Error> {
+        match request.operation {
+            Operation::List if name.is_empty() => Ok(Some(Response::keys(host.storage().list("role/").await?))),
+            Operation::Read => match load_role(host, name).await? {
+                Some(role) => reply::data(&role).map(Some),
+                None => Ok(None),
+            },
+            Operation::Delete => {
+                host.storage().delete(&format!("role/{name}")).await?;
+                Ok(None)
+            }
+            Operation::Update => {
+                let name = reply::name(name)?;
+                let role: Role = reply::body(request.data)?;
+                if role.token_ttl_seconds == 0 || role.token_ttl_seconds > MAX_TTL {
+                    let found = role.token_ttl_seconds;
+                    let message = format!("token_ttl_seconds: expected 1 to {MAX_TTL}, found {found}");
+                    return Err(Error::BadRequest(message));
+                }
+                self.mount.state(host).await?.policy(&role.policy)?;
+                let bytes = serde_json::to_vec(&role).map_err(|error| Error::Internal(error.to_string()))?;
+                host.storage().put(&format!("role/{name}"), bytes).await?;
+                Ok(None)
+            }
+            _ => Err(Error::UnsupportedOperation),
+        }
+    }
+}
+
+async fn load_role(host: &Host, name: &str) -> Result<Option<Role>, Error> {
+    let Some(bytes) = host.storage().get(&format!("role/{name}")).await? else { return Ok(None) };
+    let damaged = |error: serde_json::Error| Error::Internal(format!("stored role {name:?}: {error}"));
+    serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+}
+
+/// Fifteen minutes: a machine that stopped being what it proved must not hold a token for long.
+const MAX_TTL: u64 = 900;
+
+/// What `bao path-help` says.
+pub const HELP: &str = "Logs machines in that prove what they run.";
+
+/// What API explorers read.
+#[must_use]
+pub fn openapi() -> Value {
+    let paths: Map<String, Value> = [
+        ("/challenge", "Draw a challenge. No token needed."),
+        ("/login", "Present evidence for a role, receive a token. No token needed."),
+        ("/role/{name}", "Which policy admits a machine, and what its token may do."),
+        ("/policy/{name}", "Store or read a policy; versions only go up."),
+        ("/collateral/{kind}/{name}", "Store certificates, revocation lists and attestation keys."),
+        ("/verdict/{decision}", "Read the signed record of a decision."),
+        ("/config/verifier-key", "Read the public key that signs records."),
+    ]
+    .into_iter()
+    .map(|(path, summary)| (path.to_owned(), json!({ "post": { "summary": summary } })))
+    .collect();
+    json!({ "openapi": "3.0.2", "info": { "title": "attest" }, "paths": paths })
+}

@@ -1,0 +1,105 @@
+//! Record first, release afterwards.
+//!
+//! [`record`] stores a decision and returns the [`Receipt`] that [`crate::seal::seal`] asks for: a
+//! release without a stored record does not compile.
+//!
+//! ```compile_fail,E0061
+//! # fn early(secret: &[u8], admitted: &attest::Admitted) {
+//! // No receipt, no sealing.
+//! let sealed = keyrelease::seal::seal(secret, 1, keyrelease::seal::Recipient::Admitted(admitted), attest::UnixTime(0));
+//! # }
+//! ```
+//! ```compile_fail,E0624
+//! # fn forge() {
+//! let receipt = keyrelease::record::Receipt::assertion(keyrelease::record::DecisionId([0; 32]), vec![]);
+//! # }
+//! ```
+//!
+//! Trusted: the ledger, which is OpenBao's own storage.
+
+use std::fmt;
+use std::future::Future;
+
+use attest::Admitted;
+
+use crate::vouch::Vouched;
+
+/// The name of a decision: the nonce that was answered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct DecisionId(pub [u8; 32]);
+
+impl fmt::Display for DecisionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+/// Where records are kept: at the edge of the machine.
+pub trait Ledger: Sync {
+    /// Stores `file` under `id` for good; an id that is taken is an error and nothing changes.
+    fn insert(&self, id: DecisionId, file: Vec<u8>) -> impl Future<Output = Result<(), LedgerError>> + Send;
+}
+
+/// Proof that the record of one decision is stored. Not `Clone`: one record, one release.
+#[derive(Debug)]
+pub struct Receipt {
+    id: DecisionId,
+    subject: Vec<u8>,
+}
+
+impl Receipt {
+    /// Says that the record is stored.
+    fn assertion(id: DecisionId, subject: Vec<u8>) -> Self {
+        Self { id, subject }
+    }
+
+    /// The decision that was recorded.
+    #[must_use]
+    pub fn id(&self) -> DecisionId {
+        self.id
+    }
+
+    /// Whether this receipt is for that very decision.
+    pub(crate) fn is_for(&self, subject: &[u8]) -> bool {
+        self.subject == subject
+    }
+}
+
+/// Stores the record of an admission.
+pub async fn record(
+    ledger: &impl Ledger,
+    id: DecisionId,
+    admitted: &Admitted,
+    file: Vec<u8>,
+) -> Result<Receipt, LedgerError> {
+    ledger.insert(id, file).await?;
+    Ok(Receipt::assertion(id, subject_of(admitted)))
+}
+
+/// Stores the record of a release to the holder of an attested token.
+pub(crate) async fn record_vouched(
+    ledger: &impl Ledger,
+    id: DecisionId,
+    vouched: &Vouched,
+    file: Vec<u8>,
+) -> Result<Receipt, LedgerError> {
+    ledger.insert(id, file).await?;
+    Ok(Receipt::assertion(id, vouched.subject()))
+}
+
+/// What a receipt of this admission is for: the appraisal and the key.
+pub(crate) fn subject_of(admitted: &Admitted) -> Vec<u8> {
+    [admitted.appraisal().to_cbor(), admitted.key().public.clone()].concat()
+}
+
+/// Why a record was not stored.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LedgerError {
+    /// The challenge was answered before.
+    #[error("decision is on record already")]
+    Taken,
+    /// The storage did not take it.
+    #[error(transparent)]
+    Storage(openbao_plugin::HostError),
+}

@@ -1,0 +1,46 @@
+//! Answers in OpenBao's shapes.
+
+use openbao_plugin::{Error, Response};
+use protocol::release::{Refusal, RefusedCheck};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use attest::Refused;
+
+use crate::record::DecisionId;
+
+/// A value as the `data` of an answer.
+pub(crate) fn data(value: &impl Serialize) -> Result<Response, Error> {
+    match serde_json::to_value(value) {
+        Ok(Value::Object(object)) => Ok(Response::data(object)),
+        Ok(_) => Err(Error::Internal("answer is not an object".to_owned())),
+        Err(error) => Err(Error::Internal(error.to_string())),
+    }
+}
+
+/// HTTP 403 with the failing checks.
+pub(crate) fn refusal(id: DecisionId, refused: &Refused) -> Result<Response, Error> {
+    let failing: Vec<RefusedCheck> = refused.appraisal().failing().map(RefusedCheck::from).collect();
+    let refusal = Refusal { decision: id.to_string(), failing };
+    let body = json!({ "errors": [refused.to_string()], "data": refusal });
+    let bytes = serde_json::to_vec(&body).map_err(|error| Error::Internal(error.to_string()))?;
+    Ok(Response::raw(403, "application/json", bytes))
+}
+
+/// The body of a request as a typed value; unknown fields are refused by the type.
+pub(crate) fn body<T: serde::de::DeserializeOwned>(data: Map<String, Value>) -> Result<T, Error> {
+    // serde_json's message names the field and the types, and quotes the value only for wrong enums.
+    serde_json::from_value(Value::Object(data)).map_err(|error| Error::BadRequest(format!("body: {error}")))
+}
+
+/// A name in a path: one spelling, nothing that means something to a path, a file or a template.
+pub(crate) fn name(name: &str) -> Result<&str, Error> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let good = !name.is_empty() && name.len() <= 64 && !name.starts_with('.') && name.chars().all(allowed);
+    if good {
+        Ok(name)
+    } else {
+        let found: String = name.chars().take(80).collect();
+        Err(Error::BadRequest(format!("name: expected 1 to 64 of A-Z a-z 0-9 - _ ., found {found:?}")))
+    }
+}

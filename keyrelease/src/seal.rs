@@ -1,0 +1,105 @@
+//! Sealing: HPKE to a key that was admitted, after the record is stored.
+//!
+//! RFC 9180 base mode, single shot: X-Wing or X25519, HKDF-SHA256, ChaCha20-Poly1305. Single shot means
+//! that every sealed secret has an encapsulation and a key schedule of its own: there is no sequence
+//! number that could wrap and no nonce that could repeat.
+//!
+//! Nobody seals to a key that was not admitted:
+//!
+//! ```compile_fail,E0308
+//! # fn leak(secret: &[u8], key: &attest::OfferedKey, receipt: keyrelease::record::Receipt) {
+//! keyrelease::seal::seal(secret, 1, keyrelease::seal::Recipient::Admitted(key), receipt, attest::UnixTime(0));
+//! # }
+//! ```
+//!
+//! Trusted: the recipient's key, because its type says so.
+
+use attest::{Admitted, Kem as KemId, OfferedKey, UnixTime};
+use hpke::aead::ChaCha20Poly1305;
+use hpke::kdf::HkdfSha256;
+use hpke::kem::{Kem, X25519HkdfSha256, XWing};
+use hpke::{Deserializable, OpModeS, Serializable, single_shot_seal};
+use protocol::release::{Base64, SEAL_INFO, Sealed, seal_aad};
+
+use crate::record::{Receipt, subject_of};
+pub use crate::vouch::Vouched;
+
+/// Whom a secret may be sealed to.
+#[derive(Clone, Copy, Debug)]
+pub enum Recipient<'a> {
+    /// A machine that was admitted in this very call.
+    Admitted(&'a Admitted),
+    /// A machine that the trusted auth mount admitted at login.
+    Vouched(&'a Vouched),
+}
+
+impl Recipient<'_> {
+    fn key(&self) -> &OfferedKey {
+        match self {
+            Self::Admitted(admitted) => admitted.key(),
+            Self::Vouched(vouched) => vouched.key(),
+        }
+    }
+
+    fn until(&self) -> UnixTime {
+        match self {
+            Self::Admitted(admitted) => admitted.valid_until(),
+            Self::Vouched(vouched) => vouched.until(),
+        }
+    }
+
+    fn subject(&self) -> Vec<u8> {
+        match self {
+            Self::Admitted(admitted) => subject_of(admitted),
+            Self::Vouched(vouched) => vouched.subject(),
+        }
+    }
+}
+
+/// Seals `secret` and uses the receipt up.
+pub fn seal(
+    secret: &[u8],
+    version: u64,
+    to: Recipient<'_>,
+    receipt: Receipt,
+    now: UnixTime,
+) -> Result<Sealed, SealError> {
+    if !receipt.is_for(&to.subject()) {
+        return Err(SealError::Receipt);
+    }
+    let decision = receipt.id();
+    drop(receipt);
+    let lease_seconds = to.until().since(now);
+    let aad = seal_aad(&decision.0, version, lease_seconds);
+    let key = to.key();
+    let (enc, ciphertext) = match key.kem {
+        KemId::XWing => hpke_seal::<XWing>(&key.public, secret, &aad)?,
+        KemId::X25519 => hpke_seal::<X25519HkdfSha256>(&key.public, secret, &aad)?,
+        other => return Err(SealError::Kem(other.name())),
+    };
+    let (enc, ciphertext) = (Base64(enc), Base64(ciphertext));
+    Ok(Sealed { decision: decision.to_string(), version, lease_seconds, enc, ciphertext })
+}
+
+fn hpke_seal<K: Kem>(public: &[u8], secret: &[u8], aad: &[u8]) -> Result<(Vec<u8>, Vec<u8>), SealError> {
+    let public = K::PublicKey::from_bytes(public).map_err(|_| SealError::Key)?;
+    let (enc, ciphertext) =
+        single_shot_seal::<ChaCha20Poly1305, HkdfSha256, K>(&OpModeS::Base, &public, SEAL_INFO, secret, aad)
+            .map_err(|_| SealError::Key)?;
+    Ok((enc.to_bytes().to_vec(), ciphertext))
+}
+
+/// Why nothing was sealed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealError {
+    /// The receipt is for another decision.
+    #[error("receipt is for another decision")]
+    Receipt,
+    /// The key is not a valid public key.
+    #[error("recipient key is not a valid public key of its kind")]
+    Key,
+    /// A kind of key that this program cannot seal to.
+    #[error("kem: cannot seal to {0}")]
+    Kem(&'static str),
+}

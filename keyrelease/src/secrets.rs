@@ -1,0 +1,273 @@
+//! `attest-keys`: secrets that leave only sealed.
+//!
+//! `release/<key>/open` carries the evidence in the call and needs no token. `release/<key>` needs a token
+//! of the trusted auth mount and seals to the key that was attested at login, so that a stolen token
+//! yields only ciphertext.
+//!
+//! Untrusted: every request. Trusted: OpenBao's policies on the paths, and the mount's storage.
+
+use attest::crypto::AwsLcRs;
+use attest::{Digest, OfferedKey};
+use minicbor::Encode;
+use openbao_plugin::{Backend, Error, Host, Kind, Operation, Request, Response, SpecialPaths};
+use protocol::release::{Base64, Presentation, Sealed, open_context};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::keys::{self, StoredKey};
+use crate::manage::manage;
+use crate::mount::{Judged, Mount, Purpose, StorageLedger, bad_request, salted};
+use crate::record::{DecisionId, record_vouched};
+use crate::reply;
+use crate::seal::{Recipient, seal};
+use crate::state::random;
+use crate::vouch::Vouched;
+
+/// The secrets engine.
+#[derive(Debug)]
+pub struct SecretsEngine {
+    mount: Mount,
+}
+
+impl SecretsEngine {
+    /// On this mount.
+    #[must_use]
+    pub fn new(mount: Mount) -> Self {
+        Self { mount }
+    }
+}
+
+impl Backend for SecretsEngine {
+    fn kind(&self) -> Kind {
+        Kind::Secret
+    }
+
+    fn special_paths(&self) -> SpecialPaths {
+        SpecialPaths {
+            root: vec!["config/auth".to_owned()],
+            unauthenticated: vec!["challenge".to_owned(), "release/+/open".to_owned()],
+            ..SpecialPaths::default()
+        }
+    }
+
+    async fn initialize(&self, host: &Host) -> Result<(), Error> {
+        self.mount.initialize(host).await
+    }
+
+    async fn tick(&self, host: &Host) -> Result<(), Error> {
+        StorageLedger { host }.prune(self.mount.now()).await.map_err(Error::from)
+    }
+
+    async fn invalidate(&self, _key: &str) {
+        self.mount.forget();
+    }
+
+    async fn handle(&self, request: Request, host: &Host) -> Result<Option<Response>, Error> {
+        let path = request.path.clone();
+        let parts: Vec<&str> = path.split('/').collect();
+        match (request.operation, parts.as_slice()) {
+            (Operation::Update, ["challenge"]) => reply::data(&self.mount.challenge(host).await?).map(Some),
+            (Operation::Update, ["release", key, "open"]) => self.open(request, host, key).await.map(Some),
+            (Operation::Update, ["release", key]) => self.release(request, host, key).await.map(Some),
+            (_, ["challenge"] | ["release", _] | ["release", _, "open"]) => Err(Error::UnsupportedOperation),
+            (_, ["keys", name]) => self.keys(request, host, name).await,
+            (_, ["config", "auth"]) => trusted_auth(request, host).await,
+            _ => manage(&self.mount, request, host, "record").await,
+        }
+    }
+}
+
+impl SecretsEngine {
+    /// Evidence in, sealed secret out.
+    async fn open(&self, request: Request, host: &Host, name: &str) -> Result<Response, Error> {
+        let name = reply::name(name)?;
+        let presentation: Presentation = reply::body(request.data)?;
+        let key = StoredKey::load(host.storage(), name).await?.ok_or_else(no_key)?;
+        let state = self.mount.state(host).await?;
+        let purpose = Purpose {
+            context: open_context(request.mount_point.trim_end_matches('/'), name),
+            policy: key.policy.clone(),
+            request: format!("release of {} version {}", salted(&state, name), key.version),
+        };
+        match self.mount.judge(host, presentation, purpose).await? {
+            Judged::Refused(id, refused) => reply::refusal(id, &refused),
+            Judged::Admitted(admitted, receipt) => {
+                let now = self.mount.now();
+                let sealed = seal(key.secret(), key.version, Recipient::Admitted(&admitted), receipt, now);
+                reply::data(&sealed.map_err(bad_request)?)
+            }
+        }
+    }
+
+    /// A token of the trusted auth mount in, a secret sealed to the key attested at login out.
+    async fn release(&self, request: Request, host: &Host, name: &str) -> Result<Response, Error> {
+        let name = reply::name(name)?;
+        let body: ReleaseBody = reply::body(request.data)?;
+        let key = StoredKey::load(host.storage(), name).await?.ok_or_else(no_key)?;
+        let state = self.mount.state(host).await?;
+        let denied = |why: &dyn std::fmt::Display| Error::PermissionDenied(format!("refused: {why}"));
+        let accessor = host.storage().get("config/auth-accessor").await?.unwrap_or_default();
+        let accessor = String::from_utf8(accessor).unwrap_or_default();
+        if accessor.is_empty() {
+            return Err(denied(&"no auth mount is trusted: config/auth is not set"));
+        }
+        let entity = host.system().entity(&request.entity_id).await?;
+        let entity = entity.ok_or_else(|| denied(&"the token has no entity"))?;
+        let digest = state.policy(&key.policy)?.policy.digest();
+        let now = self.mount.now();
+        let vouched = Vouched::find(&entity, &accessor, body.offered()?, digest, now);
+        let vouched = vouched.map_err(|error| denied(&error))?;
+        let id = DecisionId(random()?);
+        let written = TokenRelease {
+            format: TokenRelease::FORMAT,
+            login: vouched.decision(),
+            entity: &request.entity_id,
+            key: vouched.key().thumbprint(&AwsLcRs),
+            request: format!("release of {} version {}", salted(&state, name), key.version),
+            at: now,
+        };
+        let payload = minicbor::to_vec(&written).map_err(|error| Error::Internal(error.to_string()))?;
+        let file = state.signer.sign_payload(payload).map_err(|error| Error::Internal(error.to_string()))?;
+        let ledger = StorageLedger { host };
+        let receipt = record_vouched(&ledger, id, &vouched, file).await;
+        let receipt = receipt.map_err(|error| match error {
+            crate::record::LedgerError::Storage(error) => error.into(),
+            other => Error::Internal(other.to_string()),
+        })?;
+        let sealed: Sealed = seal(key.secret(), key.version, Recipient::Vouched(&vouched), receipt, now)
+            .map_err(bad_request)?;
+        reply::data(&sealed)
+    }
+
+    async fn keys(&self, request: Request, host: &Host, name: &str) -> Result<Option<Response>, Error> {
+        match request.operation {
+            Operation::List if name.is_empty() => Ok(Some(Response::keys(host.storage().list("keys/").await?))),
+            Operation::Read => {
+                let Some(key) = StoredKey::load(host.storage(), name).await? else { return Ok(None) };
+                let (policy, version, written) = (&key.policy, key.version, key.written);
+                reply::data(&json!({ "policy": policy, "version": version, "written": written })).map(Some)
+            }
+            Operation::Delete => {
+                host.storage().delete(&format!("keys/{name}")).await?;
+                Ok(None)
+            }
+            Operation::Update => self.write_key(request, host, reply::name(name)?).await.map(Some),
+            _ => Err(Error::UnsupportedOperation),
+        }
+    }
+
+    /// Creates a key, or gives it a new version.
+    async fn write_key(&self, request: Request, host: &Host, name: &str) -> Result<Response, Error> {
+        // A type error's message could quote the value: the secret's fields are not parsed by serde.
+        let mut data = request.data;
+        let Some(Value::Object(fields)) = data.remove("data") else {
+            return Err(Error::BadRequest("data: expected an object with the secret's fields".to_owned()));
+        };
+        let secret = keys::encode(&fields)?;
+        let body: KeyBody = reply::body(data)?;
+        let existing = StoredKey::load(host.storage(), name).await?;
+        let policy = body.policy.or_else(|| existing.as_ref().map(|key| key.policy.clone()));
+        let policy = policy.ok_or_else(|| Error::BadRequest("policy: expected the name of a policy".to_owned()))?;
+        self.mount.state(host).await?.policy(&policy)?;
+        let version = existing.map_or(1, |key| key.version.saturating_add(1));
+        let key = StoredKey::new(policy, version, self.mount.now(), &secret);
+        key.store(host.storage(), name).await?;
+        reply::data(&json!({ "version": version }))
+    }
+}
+
+/// `config/auth`: the accessor of the auth mount whose claims are believed on the token path.
+async fn trusted_auth(request: Request, host: &Host) -> Result<Option<Response>, Error> {
+    match request.operation {
+        Operation::Read => {
+            let accessor = host.storage().get("config/auth-accessor").await?.unwrap_or_default();
+            let accessor = String::from_utf8_lossy(&accessor).into_owned();
+            reply::data(&json!({ "accessor": accessor })).map(Some)
+        }
+        Operation::Update => {
+            let body: AuthBody = reply::body(request.data)?;
+            host.storage().put("config/auth-accessor", body.accessor.into_bytes()).await?;
+            Ok(None)
+        }
+        _ => Err(Error::UnsupportedOperation),
+    }
+}
+
+fn no_key() -> Error {
+    Error::Coded { status: 404, message: "no such key".to_owned() }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyBody {
+    policy: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuthBody {
+    accessor: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReleaseBody {
+    kem: String,
+    public_key: Base64,
+}
+
+impl ReleaseBody {
+    fn offered(&self) -> Result<OfferedKey, Error> {
+        let kem = attest::Kem::named(&self.kem);
+        let kem = kem.ok_or_else(|| Error::BadRequest("kem: expected x-wing or x25519".to_owned()))?;
+        let (expected, found) = (kem.public_len(), self.public_key.0.len());
+        if found != expected {
+            return Err(Error::BadRequest(format!("public_key: expected {expected} bytes, found {found}")));
+        }
+        Ok(OfferedKey { kem, public: self.public_key.0.clone() })
+    }
+}
+
+/// The record of a release on the token path: the evidence is in the login's record.
+#[derive(Encode)]
+struct TokenRelease<'a> {
+    #[n(0)]
+    format: &'a str,
+    #[n(1)]
+    login: &'a str,
+    #[n(2)]
+    entity: &'a str,
+    #[n(3)]
+    key: Digest<32>,
+    #[n(4)]
+    request: String,
+    #[n(5)]
+    at: attest::UnixTime,
+}
+
+impl TokenRelease<'_> {
+    const FORMAT: &'static str = "cloudtaser/token-release/v1";
+}
+
+/// What `bao path-help` says.
+pub const HELP: &str = "Secrets that are released only sealed to a key that attested hardware vouched for.";
+
+/// What API explorers read.
+#[must_use]
+pub fn openapi() -> Value {
+    let paths: Map<String, Value> = [
+        ("/challenge", "Draw a challenge. No token needed."),
+        ("/release/{key}/open", "Present evidence, receive the sealed secret. No token needed."),
+        ("/release/{key}", "With a token of the trusted auth mount: receive the sealed secret."),
+        ("/keys/{key}", "Create, rotate, describe or delete a secret. Plaintext is never returned."),
+        ("/policy/{name}", "Store or read a policy; versions only go up."),
+        ("/collateral/{kind}/{name}", "Store certificates, revocation lists and attestation keys."),
+        ("/record/{decision}", "Read the signed record of a decision."),
+        ("/config/auth", "Name the auth mount whose tokens are believed."),
+        ("/config/verifier-key", "Read the public key that signs records."),
+    ]
+    .into_iter()
+    .map(|(path, summary)| (path.to_owned(), json!({ "post": { "summary": summary } })))
+    .collect();
+    json!({ "openapi": "3.0.2", "info": { "title": "attest-keys" }, "paths": paths })
+}

@@ -1,0 +1,115 @@
+//! What a mount keeps in memory: its keys, its policies, its collateral.
+//!
+//! All of it lives in OpenBao's storage and is read once; a change, here or on another node, makes the
+//! mount forget it and read again.
+//!
+//! Trusted: the storage.
+
+use std::collections::BTreeMap;
+
+use attest::crypto::AwsLcRs;
+use attest::{Endorsements, Policy, tpm};
+use openbao_plugin::{Error, Host, HostError, Storage};
+
+use crate::challenge::Challenges;
+use crate::signer::Signer;
+
+/// A mount's memory.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) challenges: Challenges,
+    pub(crate) signer: Signer,
+    /// Salts the names of secrets in records.
+    pub(crate) salt: [u8; 32],
+    pub(crate) policies: BTreeMap<String, StoredPolicy>,
+    pub(crate) collateral: Endorsements,
+    pub(crate) attestation_keys: Vec<tpm::Name>,
+}
+
+/// A policy with the text that it was parsed from.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredPolicy {
+    pub(crate) text: String,
+    pub(crate) policy: Policy,
+}
+
+impl State {
+    pub(crate) async fn load(host: &Host) -> Result<Self, Error> {
+        let storage = host.storage();
+        let signer = Signer::new(&stored_key(storage, "config/signing-key").await?);
+        let (collateral, attestation_keys) = load_collateral(storage).await?;
+        Ok(Self {
+            challenges: Challenges::new(&stored_key(storage, "config/challenge-key").await?),
+            signer: signer.map_err(|error| Error::Internal(error.to_string()))?,
+            salt: stored_key(storage, "config/salt").await?,
+            policies: load_policies(storage).await?,
+            collateral,
+            attestation_keys,
+        })
+    }
+
+    pub(crate) fn policy(&self, name: &str) -> Result<&StoredPolicy, Error> {
+        let missing = || Error::BadRequest(format!("policy {name:?} is not stored in this mount"));
+        self.policies.get(name).ok_or_else(missing)
+    }
+}
+
+/// Makes the mount's keys if it has none. On a standby the storage says that it is read-only, and the
+/// active node has made them already.
+pub(crate) async fn make_keys(host: &Host) -> Result<(), Error> {
+    for name in ["config/signing-key", "config/challenge-key", "config/salt"] {
+        if host.storage().get(name).await?.is_some() {
+            continue;
+        }
+        match host.storage().put(name, random::<32>()?.to_vec()).await {
+            Ok(()) | Err(HostError::ReadOnly) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Bytes from the system's random source.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    let unavailable = |_| Error::Internal("the system's random source is unavailable".to_owned());
+    aws_lc_rs::rand::fill(&mut bytes).map_err(unavailable)?;
+    Ok(bytes)
+}
+
+async fn stored_key(storage: &Storage, name: &str) -> Result<[u8; 32], Error> {
+    let bytes = storage.get(name).await?.ok_or_else(|| Error::Internal(format!("{name} is missing")))?;
+    let found = bytes.len();
+    bytes.try_into().map_err(|_| Error::Internal(format!("{name}: expected 32 bytes, found {found}")))
+}
+
+async fn load_policies(storage: &Storage) -> Result<BTreeMap<String, StoredPolicy>, Error> {
+    let mut policies = BTreeMap::new();
+    for name in storage.list("policy/").await? {
+        let Some(bytes) = storage.get(&format!("policy/{name}")).await? else { continue };
+        let damaged = |why: String| Error::Internal(format!("stored policy {name:?}: {why}"));
+        let text = String::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?;
+        let policy = Policy::parse(&AwsLcRs, &text).map_err(|error| damaged(error.to_string()))?;
+        policies.insert(name, StoredPolicy { text, policy });
+    }
+    Ok(policies)
+}
+
+async fn load_collateral(storage: &Storage) -> Result<(Endorsements, Vec<tpm::Name>), Error> {
+    let mut collateral = Endorsements::default();
+    let mut names = Vec::new();
+    for kind in ["certificate", "crl", "attestation-key"] {
+        for name in storage.list(&format!("collateral/{kind}/")).await? {
+            let key = format!("collateral/{kind}/{name}");
+            let Some(bytes) = storage.get(&key).await? else { continue };
+            match kind {
+                "certificate" => collateral.certificates.push(bytes),
+                "crl" => collateral.revocation_lists.push(bytes),
+                _ => names.push(
+                    tpm::Name::from_bytes(&bytes).map_err(|error| Error::Internal(format!("{key}: {error}")))?,
+                ),
+            }
+        }
+    }
+    Ok((collateral, names))
+}

@@ -1,0 +1,116 @@
+//! The verifier: trust anchors and a memory of verified endorsements.
+//!
+//! Verifying a chain costs four RSA signatures; the verified key is kept, so that a second request of the
+//! same machine costs one ECDSA signature. A kept key is used only within its window and only for the very
+//! bytes that were verified.
+//!
+//! Trusted: the anchors. Untrusted: evidence and endorsements.
+
+use std::collections::HashMap;
+use std::fs;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use attest::crypto::AwsLcRs;
+use attest::{CannotJudge, Context, Crypto, Decision, Digest, Endorsements, Evidence, OfferedKey, Policy};
+use attest::{Challenge, Prepared, Question, TrustAnchors, UnixTime, Unverified, decide, prepare};
+
+use crate::config::Config;
+
+/// Judges evidence.
+#[derive(Debug)]
+pub(crate) struct Verifier {
+    anchors: TrustAnchors,
+    kept: Mutex<HashMap<Digest<32>, Arc<Prepared>>>,
+}
+
+/// What there is to judge.
+#[derive(Debug)]
+pub(crate) struct Case<'a> {
+    pub(crate) evidence: &'a Evidence<'a>,
+    pub(crate) endorsements: &'a Endorsements,
+    pub(crate) anchors: &'a TrustAnchors,
+    pub(crate) challenge: Challenge,
+    pub(crate) offered: OfferedKey,
+    pub(crate) policy: &'a Policy,
+}
+
+impl Verifier {
+    pub(crate) fn new(config: &Config) -> Result<Self, String> {
+        let kept = Mutex::new(HashMap::new());
+        if config.insecure_trust_roots.is_empty() {
+            return Ok(Self { anchors: TrustAnchors::vendor(), kept });
+        }
+        let mut roots = Vec::new();
+        for path in &config.insecure_trust_roots {
+            let root = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+            roots.push(root);
+        }
+        let anchors = TrustAnchors::insecure_simulated(&roots).map_err(|error| error.to_string())?;
+        Ok(Self { anchors, kept })
+    }
+
+    pub(crate) fn anchors(&self) -> &TrustAnchors {
+        &self.anchors
+    }
+
+    /// The whole judgement; only work for the processor.
+    pub(crate) fn judge(&self, case: Case<'_>, now: UnixTime) -> Result<Decision, CannotJudge> {
+        let prepared = self.prepare(case.evidence, case.endorsements, case.anchors, now);
+        let question =
+            Question { evidence: case.evidence, challenge: case.challenge, offered: case.offered };
+        let context = Context { crypto: &AwsLcRs, policy: case.policy };
+        decide(question, prepared.as_deref(), context, now)
+    }
+
+    fn prepare(
+        &self,
+        evidence: &Evidence<'_>,
+        endorsements: &Endorsements,
+        anchors: &TrustAnchors,
+        now: UnixTime,
+    ) -> Result<Arc<Prepared>, Unverified> {
+        // Enrolled attestation keys change; checking one costs nothing. Only chains are kept.
+        let Evidence::Snp(_) = evidence else {
+            return prepare(evidence, endorsements, &AwsLcRs, anchors, now).map(Arc::new);
+        };
+        let name = name_of(evidence, endorsements);
+        if let Some(kept) = self.kept(&name).filter(|kept| kept.window().contains(now)) {
+            return Ok(kept);
+        }
+        let prepared = Arc::new(prepare(evidence, endorsements, &AwsLcRs, anchors, now)?);
+        self.keep(name, &prepared);
+        Ok(prepared)
+    }
+
+    fn kept(&self, name: &Digest<32>) -> Option<Arc<Prepared>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    fn keep(&self, name: Digest<32>, prepared: &Arc<Prepared>) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= MOST_KEPT {
+            kept.clear();
+        }
+        kept.insert(name, Arc::clone(prepared));
+    }
+}
+
+/// SHA-256 over what the evidence asks for and every endorsement, each with its length.
+fn name_of(evidence: &Evidence<'_>, endorsements: &Endorsements) -> Digest<32> {
+    let wanted = evidence.endorsement_id();
+    let (certificates, lists) = (&endorsements.certificates, &endorsements.revocation_lists);
+    let count = u64::try_from(certificates.len()).unwrap_or(u64::MAX).to_be_bytes();
+    let items: Vec<&[u8]> = [wanted.as_slice(), &count]
+        .into_iter()
+        .chain(certificates.iter().map(Vec::as_slice))
+        .chain(lists.iter().map(Vec::as_slice))
+        .collect();
+    let lengths: Vec<[u8; 8]> =
+        items.iter().map(|item| u64::try_from(item.len()).unwrap_or(u64::MAX).to_be_bytes()).collect();
+    let parts: Vec<&[u8]> =
+        lengths.iter().zip(&items).flat_map(|(length, item)| [length.as_slice(), item]).collect();
+    AwsLcRs.sha256(&parts)
+}
+
+/// A verified key takes about 4 KiB.
+const MOST_KEPT: usize = 4096;
