@@ -13,7 +13,7 @@ use std::{io, thread};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, getppid, pidfd_open};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::sleep;
 
@@ -90,15 +90,26 @@ pub(crate) fn watch_parent(life: Arc<Life>) -> io::Result<()> {
     Ok(())
 }
 
-/// Resolves at SIGTERM. SIGINT is taken and ignored: an operator's Ctrl-C goes to the whole group
-/// of processes, and the server still needs us to shut down in order.
-pub(crate) async fn terminated() -> End {
-    let (Ok(mut terminate), Ok(_ignored)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    terminate.recv().await.map_or(End::Terminated, |()| End::Terminated)
+/// The two signals that a plugin takes from its default fate. SIGINT is taken and ignored: an
+/// operator's Ctrl-C goes to the whole group of processes, and the server still needs us to shut
+/// down in order.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    terminate: Signal,
+    _interrupt: Signal,
+}
+
+impl Signals {
+    /// From here on.
+    pub(crate) fn take() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, _interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Resolves at SIGTERM.
+    pub(crate) async fn terminated(&mut self) -> End {
+        self.terminate.recv().await;
+        End::Terminated
+    }
 }
 
 /// How long we wait for the host's first stream; its own start timeout is the same.

@@ -20,7 +20,7 @@ use tonic::transport::Server;
 use crate::broker::Broker;
 use crate::control::Control;
 use crate::environment::{self, Environment, Unsuitable};
-use crate::life::{self, End, Life};
+use crate::life::{self, End, Life, Signals};
 use crate::listen::Listener;
 use crate::output::{self, Handshake};
 use crate::pool::Pool;
@@ -187,6 +187,7 @@ where
     let (life, mut ended) = Life::begin();
     let life = Arc::new(life);
     life::watch_parent(Arc::clone(&life))?;
+    let mut signals = Signals::take()?;
     let identity = Identity::draw(environment.host_certificate)?;
     let listener = Listener::bind(environment.socket_dir.as_deref())?;
     handshake.print(&handshake_line(&listener.address, &identity))?;
@@ -219,7 +220,7 @@ where
             Ok(end.unwrap_or(End::HostLeft))
         }
         end = life.no_host() => Ok(end),
-        end = life::terminated() => Ok(end),
+        end = signals.terminated() => Ok(end),
     }
 }
 
