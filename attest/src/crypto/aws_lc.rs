@@ -45,11 +45,15 @@ impl Crypto for AwsLcRs {
             }
             (Scheme::RsaPkcs1(hash), PublicKey::Rsa { n, e }) => rsa(pkcs1(hash), n, e, message, signature),
             (Scheme::RsaPss(hash), PublicKey::Rsa { n, e }) => rsa(pss(hash)?, n, e, message, signature),
+            (Scheme::RsaPssLongestSalt(hash), PublicKey::Rsa { n, e }) => {
+                rsa(pss_longest_salt(hash)?, n, e, message, signature)
+            }
             (
                 Scheme::EcdsaP256Sha256
                 | Scheme::EcdsaP384Sha384
                 | Scheme::RsaPkcs1(_)
                 | Scheme::RsaPss(_)
+                | Scheme::RsaPssLongestSalt(_)
                 | Scheme::Ed25519,
                 _,
             ) => Err(BadSignature),
@@ -75,7 +79,7 @@ fn unparsed(
     message: &[u8],
     signature: &[u8],
 ) -> Result<(), BadSignature> {
-    signature::UnparsedPublicKey::new(algorithm, key).verify(message, signature).map_err(|_| BadSignature)
+    signature::UnparsedPublicKey::new(algorithm, key).verify(message, signature).map_err(|_why| BadSignature)
 }
 
 fn rsa(
@@ -86,7 +90,7 @@ fn rsa(
     signature: &[u8],
 ) -> Result<(), BadSignature> {
     let key = signature::RsaPublicKeyComponents { n, e };
-    key.verify(parameters, message, signature).map_err(|_| BadSignature)
+    key.verify(parameters, message, signature).map_err(|_why| BadSignature)
 }
 
 fn pkcs1(hash: Hash) -> &'static signature::RsaParameters {
@@ -104,5 +108,15 @@ fn pss(hash: Hash) -> Result<&'static signature::RsaParameters, BadSignature> {
         Hash::Sha256 => Ok(&signature::RSA_PSS_2048_8192_SHA256),
         Hash::Sha384 => Ok(&signature::RSA_PSS_2048_8192_SHA384),
         Hash::Sha512 => Ok(&signature::RSA_PSS_2048_8192_SHA512),
+    }
+}
+
+fn pss_longest_salt(hash: Hash) -> Result<&'static signature::RsaParameters, BadSignature> {
+    use signature::RsaPssSaltLength::Max;
+    match hash {
+        Hash::Sha1 => Err(BadSignature),
+        Hash::Sha256 => Ok(&const { signature::RSA_PSS_2048_8192_SHA256.with_pss_salt_length(Max) }),
+        Hash::Sha384 => Ok(&const { signature::RSA_PSS_2048_8192_SHA384.with_pss_salt_length(Max) }),
+        Hash::Sha512 => Ok(&const { signature::RSA_PSS_2048_8192_SHA512.with_pss_salt_length(Max) }),
     }
 }

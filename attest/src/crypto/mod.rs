@@ -50,12 +50,16 @@ pub enum Scheme {
     RsaPkcs1(Hash),
     /// RSASSA-PSS with this hash, MGF1 with the same hash and a salt as long as the hash.
     RsaPss(Hash),
+    /// RSASSA-PSS with this hash, MGF1 with the same hash and the longest salt that fits the key: what a TPM
+    /// makes that does not follow FIPS 186.
+    RsaPssLongestSalt(Hash),
     /// Ed25519 (RFC 8032).
     Ed25519,
 }
 
 /// A hash function.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Hash {
     /// 20 bytes. Broken; understood so that a policy can refuse it by name.

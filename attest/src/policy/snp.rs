@@ -277,7 +277,7 @@ impl Display for Chips {
 }
 
 /// One question: an unset rule refuses.
-fn ask<R>(
+pub(super) fn ask<R>(
     checks: &mut Checks,
     id: &str,
     rule: Option<R>,
@@ -286,20 +286,21 @@ fn ask<R>(
     found: impl Display,
 ) {
     let expected = rule.as_ref().map_or(UNSET.to_owned(), words);
-    checks.ask(id, rule.as_ref().is_some_and(allows), expected, found.to_string());
+    checks.ask(id, rule.is_some_and(|rule| allows(&rule)), expected, found.to_string());
 }
 
-fn ask_bit(checks: &mut Checks, id: &str, rule: Option<Bit>, found: bool) {
+pub(super) fn ask_bit(checks: &mut Checks, id: &str, rule: Option<Bit>, found: bool) {
     ask(checks, id, rule, |bit| bit.allows(found), show, if found { "set" } else { "clear" });
 }
 
-fn among<T: Display + PartialEq>(checks: &mut Checks, id: &str, rule: Option<&Among<T>>, found: T) {
-    ask(checks, id, rule, |among| among.allows(&found), show, &found);
+pub(super) fn among<T: Display + PartialEq>(checks: &mut Checks, id: &str, rule: Option<&Among<T>>, found: T) {
+    let text = found.to_string();
+    ask(checks, id, rule, move |among| among.allows(&found), show, text);
 }
 
-fn show<R: Display>(rule: &R) -> String {
+pub(super) fn show<R: Display>(rule: &R) -> String {
     rule.to_string()
 }
 
 /// The expectation of a check whose rule the policy does not set.
-pub(crate) const UNSET: &str = "a rule: the policy does not set one";
+pub(super) const UNSET: &str = "a rule: the policy does not set one";

@@ -1,23 +1,147 @@
 //! What a policy asks of a TPM quote.
+//!
+//! Every field that is not set refuses, by name. `"any"` is a setting: somebody wrote it. Only PCR values
+//! that [`crate::tpm`] found in the signed digest are looked at.
 
 use serde::Deserialize;
 
+use crate::Digest;
 use crate::check::Checks;
-use crate::tpm::Claims;
+use crate::crypto::Hash;
+use crate::tpm::{Claims, Name, Pcr};
 
-use super::Reference;
+use super::operators::{Among, AnyOf, AnyWord, Bit, list, not_empty};
+use super::snp::{UNSET, among, ask, ask_bit, show};
+use super::{Reference, resolve};
 
 /// The section `[tpm]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct TpmPolicy {}
+pub struct TpmPolicy {
+    attestation_keys: Option<Among<Name>>,
+    signature_hash: Option<AnyOf<Hash>>,
+    banks: Option<AnyOf<Hash>>,
+    required: Option<Required>,
+    pcrs: Option<PcrRules>,
+    clock_safe: Option<Bit>,
+    firmware_version: Option<Among<Digest<8>>>,
+}
+
+/// PCRs that must be quoted, and measured: not as they are after a reset.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+struct Required(#[serde(deserialize_with = "not_empty")] Vec<u32>);
+
+/// `"any"`, or a rule for each PCR.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum PcrRules {
+    Any(AnyWord),
+    Listed(#[serde(deserialize_with = "not_empty")] Vec<PcrRule>),
+}
+
+/// `{ bank = "sha256", index = 7, any_of = ["secure-boot-on"] }`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PcrRule {
+    bank: Hash,
+    index: u32,
+    #[serde(deserialize_with = "not_empty")]
+    any_of: Vec<String>,
+}
 
 impl TpmPolicy {
     pub(crate) fn reference_ids(&self) -> impl Iterator<Item = &str> {
-        std::iter::empty()
+        self.rules().iter().flat_map(|rule| rule.any_of.iter().map(String::as_str))
     }
 
-    pub(crate) fn appraise(&self, claims: &Claims, _references: &[Reference], checks: &mut Checks) {
-        checks.ask("tpm.quote", false, "rules", format!("{} PCRs", claims.pcr_digest.len()));
+    /// Asks everything, in a fixed order.
+    pub(crate) fn appraise(&self, claims: &Claims, references: &[Reference], checks: &mut Checks) {
+        among(checks, "tpm.ak.allowed", self.attestation_keys.as_ref(), claims.ak_name.clone());
+        let (hash, hashes) = (claims.signature_hash, self.signature_hash.as_ref());
+        ask(checks, "tpm.signature.hash", hashes, |set| set.allows(&hash), show, hash);
+        let nonce = &claims.extra_data;
+        checks.ask("tpm.quote.extra_data", !nonce.is_empty(), "a nonce", hex::encode(nonce));
+        ask_bit(checks, "tpm.clock.safe", self.clock_safe, claims.clock.safe);
+        let firmware = Digest(claims.firmware_version.to_be_bytes());
+        among(checks, "tpm.firmware_version", self.firmware_version.as_ref(), firmware);
+        self.bank(claims, checks);
+        self.measured_boot(claims, checks);
+        self.values(claims, references, checks);
+    }
+
+    /// The banks that are appraised are allowed ones: those of the rules, and for the rest at least one quoted.
+    fn bank(&self, claims: &Claims, checks: &mut Checks) {
+        let mut quoted: Vec<Hash> = claims.pcrs.iter().map(|pcr| pcr.bank).collect();
+        quoted.dedup();
+        let allowed = |set: &AnyOf<Hash>| {
+            let rules = self.rules().iter().all(|rule| set.allows(&rule.bank));
+            rules && quoted.iter().any(|bank| set.allows(bank))
+        };
+        let words = |set: &&AnyOf<Hash>| format!("{set} quoted with values, and no rule for another bank");
+        let found = if quoted.is_empty() { "no PCR values".to_owned() } else { list(&quoted) };
+        ask(checks, "tpm.pcr.bank", self.banks.as_ref(), |set| allowed(set), words, found);
+    }
+
+    fn measured_boot(&self, claims: &Claims, checks: &mut Checks) {
+        let allowed = |pcr: &&Pcr| self.banks.as_ref().is_some_and(|set| set.allows(&pcr.bank));
+        let usable: Vec<&Pcr> = claims.pcrs.iter().filter(allowed).collect();
+        let indices = self.required.as_ref().map_or(&[][..], |required| &required.0);
+        let faults: Vec<String> = indices.iter().filter_map(|index| fault(*index, &usable)).collect();
+        let found = if faults.is_empty() { "measured".to_owned() } else { faults.join(", ") };
+        let words = |required: &&Required| format!("PCRs {} quoted and measured", list(&required.0));
+        ask(checks, "tpm.pcr.measured_boot", self.required.as_ref(), |_| faults.is_empty(), words, found);
+    }
+
+    fn values(&self, claims: &Claims, references: &[Reference], checks: &mut Checks) {
+        match &self.pcrs {
+            None => {
+                checks.ask("tpm.pcr.values", false, UNSET, format!("{} values", claims.pcrs.len()));
+            }
+            Some(PcrRules::Any(AnyWord::Any)) => {
+                checks.ask("tpm.pcr.values", true, "any", format!("{} values", claims.pcrs.len()));
+            }
+            Some(PcrRules::Listed(rules)) => {
+                for rule in rules {
+                    rule.appraise(claims, references, checks);
+                }
+            }
+        }
+    }
+
+    fn rules(&self) -> &[PcrRule] {
+        match &self.pcrs {
+            Some(PcrRules::Listed(rules)) => rules,
+            Some(PcrRules::Any(AnyWord::Any)) | None => &[],
+        }
     }
 }
+
+impl PcrRule {
+    fn appraise(&self, claims: &Claims, references: &[Reference], checks: &mut Checks) {
+        let quoted = claims.pcrs.iter().find(|pcr| pcr.bank == self.bank && pcr.index == self.index);
+        let found = quoted.map(|pcr| hex::encode(&pcr.value));
+        let known = resolve(&self.any_of, references);
+        let named =
+            |found: &String| known.iter().any(|reference| reference.value.eq_ignore_ascii_case(found));
+        let texts: Vec<String> =
+            known.iter().map(|known| format!("{} ({})", known.value, known.id)).collect();
+        let id = format!("tpm.pcr.{}.{}", self.bank, self.index);
+        let expected = format!("any of {}", texts.join(", "));
+        checks.ask(&id, found.as_ref().is_some_and(named), expected, found.unwrap_or(NOT_QUOTED.to_owned()));
+    }
+}
+
+/// What is wrong with a PCR that must be measured. A PCR starts as zeros, or as ones where only a dynamic launch
+/// resets it (PC Client Platform TPM Profile 1.05, section 4.6.2); nothing that is measured leads back there.
+fn fault(index: u32, usable: &[&Pcr]) -> Option<String> {
+    let mut values = usable.iter().filter(|pcr| pcr.index == index).peekable();
+    if values.peek().is_none() {
+        return Some(format!("PCR {index} {NOT_QUOTED}"));
+    }
+    let reset = |byte: u8| move |pcr: &&&Pcr| pcr.value.iter().all(|found| *found == byte);
+    let untouched = values.find(|pcr| reset(0)(pcr) || reset(0xff)(pcr))?;
+    Some(format!("PCR {index} of {} as after a reset", untouched.bank))
+}
+
+const NOT_QUOTED: &str = "not quoted with its value";

@@ -1,74 +1,69 @@
-//! TPM 2.0 quotes.
+//! TPM 2.0 quotes: what was signed, by which enrolled key, verdict on genuineness.
+//!
+//! [`Quote::parse`] → [`prepare`] checks the attestation key once → [`verify`] checks a quote against it.
+//! What a *policy* thinks of the claims is decided in [`crate::Policy`]. Layouts after the TCG's TPM 2.0
+//! Library, Part 2.
+//!
+//! Trusted: the enrolled names in [`crate::TrustAnchors`]. Untrusted: the quote, the public area, the values.
 
-use crate::bytes::Malformed;
-use crate::{CannotJudge, Claims as AnyClaims, Crypto, TrustAnchors, Unverified, Verified};
+mod ak;
+mod algorithm;
+mod attested;
+mod enrol;
+mod name;
+mod public;
+mod quote;
+mod signature;
+mod verify;
 
-/// A quote.
-#[derive(Clone, Debug)]
-pub struct Quote<'a> {
-    bytes: &'a [u8],
-}
+pub use ak::Ak;
+pub(crate) use ak::prepare;
+pub use algorithm::SigningScheme;
+pub use attested::{ClockInfo, Fields, Selection};
+pub use enrol::usual_public_area;
+pub use name::Name;
+pub use quote::{Pcr, Quote, assemble};
+pub(crate) use verify::verify;
 
-/// The name of a TPM object: the algorithm and the digest of its public area.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct Name(Vec<u8>);
+use crate::crypto::Hash;
 
-impl Name {
-    /// From the bytes.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CannotJudge> {
-        Ok(Self(bytes.to_vec()))
-    }
-
-    /// The bytes.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-/// An enrolled key.
-#[derive(Clone, Debug)]
-pub struct Ak {}
-
-/// What a genuine quote says.
+/// What a genuine quote says, and which key said it.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Claims {
-    /// The nonce.
-    pub extra_data: Vec<u8>,
-    /// The AK.
-    #[serde(skip)]
+    /// The signed fields.
+    #[serde(flatten)]
+    pub quote: Fields,
+    /// The PCR values that the digest covers, in its order. Empty if none came with the quote.
+    pub pcrs: Vec<Pcr>,
+    /// The name of the attestation key.
     pub ak_name: Name,
-    /// The digest.
-    pub pcr_digest: Vec<u8>,
+    /// How the quote was signed.
+    pub signature_scheme: SigningScheme,
+    /// With which hash.
+    pub signature_hash: Hash,
 }
 
-impl<'a> Quote<'a> {
-    /// Checks the shape.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        Ok(Self { bytes })
-    }
-
-    /// The bytes.
-    #[must_use]
-    pub fn bytes(&self) -> &'a [u8] {
-        self.bytes
-    }
-
-    /// The AK.
-    #[must_use]
-    pub fn ak_public(&self) -> &'a [u8] {
-        self.bytes
+impl Claims {
+    fn of(fields: Fields, quote: &Quote<'_>, ak: &Ak) -> Self {
+        Self {
+            quote: fields,
+            pcrs: quote.values.clone(),
+            ak_name: ak.name.clone(),
+            signature_scheme: quote.signature.scheme,
+            signature_hash: quote.signature.hash,
+        }
     }
 }
 
+impl std::ops::Deref for Claims {
+    type Target = Fields;
+
+    fn deref(&self) -> &Fields {
+        &self.quote
+    }
+}
+
+/// Whether this begins like a `TPM2B_ATTEST` that a TPM made.
 pub(crate) fn looks_like_evidence(bytes: &[u8]) -> bool {
-    bytes.get(2..6) == Some(&[0xff, 0x54, 0x43, 0x47])
-}
-
-pub(crate) fn prepare(_: &Quote<'_>, _: &dyn Crypto, _: &TrustAnchors) -> Result<Ak, Unverified> {
-    Err(CannotJudge::TrustAnchor(String::new()).into())
-}
-
-pub(crate) fn verify(_: &Quote<'_>, _: &dyn Crypto, _: &Ak) -> Result<Verified<AnyClaims>, Unverified> {
-    Err(CannotJudge::TrustAnchor(String::new()).into())
+    bytes.get(2..6) == Some(&attested::MAGIC.to_be_bytes())
 }

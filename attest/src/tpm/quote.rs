@@ -1,0 +1,119 @@
+//! A quote as evidence: what the key signed, its signature, its public area, and the PCR values.
+//!
+//! Layout, all in TPM marshalling (big-endian): `TPM2B_ATTEST ‖ TPMT_SIGNATURE ‖ TPM2B_PUBLIC ‖ u32 count ‖
+//! count × (u16 bank, u32 index, TPM2B_DIGEST)`. Nothing may follow. The values may be left out (count 0): then
+//! only the digest is a claim, and no PCR is.
+//!
+//! Untrusted: everything. The values stand outside the signature and are believed only after
+//! [`super::verify`] found them in the quoted digest.
+
+use super::algorithm;
+use super::attested::{Attested, Fields};
+use super::public::Public;
+use super::signature::Signature;
+use crate::bytes::{Malformed, Reader};
+use crate::crypto::Hash;
+
+/// A parsed quote.
+#[derive(Clone, Debug)]
+pub struct Quote<'a> {
+    bytes: &'a [u8],
+    pub(super) signed: &'a [u8],
+    pub(super) attested: Attested,
+    pub(super) signature: Signature<'a>,
+    pub(super) area: &'a [u8],
+    pub(super) public: Public,
+    pub(super) values: Vec<Pcr>,
+}
+
+/// A PCR and its value.
+#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize)]
+pub struct Pcr {
+    /// The bank.
+    pub bank: Hash,
+    /// The number of the PCR.
+    pub index: u32,
+    /// The value, as hex in text.
+    #[serde(serialize_with = "super::attested::hex_text")]
+    pub value: Vec<u8>,
+}
+
+impl<'a> Quote<'a> {
+    /// Checks the shape. The signed bytes need not be a quote: that is asked later, by name.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(bytes);
+        let signed = reader.tpm2b()?;
+        let attested = Attested::parse(signed)?;
+        let signature = Signature::parse(&mut reader)?;
+        let area = reader.tpm2b()?;
+        let public = Public::parse(area)?;
+        let values = values(&mut reader)?;
+        reader.finish()?;
+        Ok(Self { bytes, signed, attested, signature, area, public, values })
+    }
+
+    /// The evidence as it was received.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The attestation key's public area (`TPMT_PUBLIC`), as it was received.
+    #[must_use]
+    pub fn ak_public(&self) -> &'a [u8] {
+        self.area
+    }
+
+    /// What the quote claims, unverified; `None` if the signed bytes are no quote.
+    #[must_use]
+    pub fn fields(&self) -> Option<&Fields> {
+        self.attested.quote.as_ref()
+    }
+
+    /// The PCR values beside the quote, unverified.
+    #[must_use]
+    pub fn values(&self) -> &[Pcr] {
+        &self.values
+    }
+}
+
+/// Reads the values. Their number is bounded by the bytes there are, not by what the count says.
+fn values(reader: &mut Reader<'_>) -> Result<Vec<Pcr>, Malformed> {
+    let count = reader.u32_be()?;
+    let mut values = Vec::new();
+    for _ in 0..count {
+        let bank = algorithm::known_hash("PCR bank", reader.u16_be()?)?;
+        let index = reader.u32_be()?;
+        let value = reader.tpm2b()?;
+        let expected = algorithm::hash_len(bank);
+        if value.len() != expected {
+            return Err(Malformed::Length { what: "PCR value", expected, found: value.len() });
+        }
+        values.push(Pcr { bank, index, value: value.to_vec() });
+    }
+    Ok(values)
+}
+
+/// Puts evidence together on the machine that has the TPM: a `TPMS_ATTEST`, a `TPMT_SIGNATURE` and a
+/// `TPMT_PUBLIC`, without the size fields that TPM2B structures put in front, and the PCR values (bank, index,
+/// value) in the order of the quote's selection. A part longer than 65535 bytes, which no TPM makes, gives
+/// bytes that do not parse.
+#[must_use]
+pub fn assemble(attest: &[u8], signature: &[u8], public: &[u8], values: &[(Hash, u32, Vec<u8>)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    put_tpm2b(&mut bytes, attest);
+    bytes.extend_from_slice(signature);
+    put_tpm2b(&mut bytes, public);
+    bytes.extend(u32::try_from(values.len()).unwrap_or(u32::MAX).to_be_bytes());
+    for (bank, index, value) in values {
+        bytes.extend(algorithm::hash_id(*bank).to_be_bytes());
+        bytes.extend(index.to_be_bytes());
+        put_tpm2b(&mut bytes, value);
+    }
+    bytes
+}
+
+pub(super) fn put_tpm2b(bytes: &mut Vec<u8>, part: &[u8]) {
+    bytes.extend(u16::try_from(part.len()).unwrap_or(u16::MAX).to_be_bytes());
+    bytes.extend_from_slice(part);
+}
