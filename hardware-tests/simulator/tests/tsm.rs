@@ -238,6 +238,12 @@ fn a_command_finds_the_reports_at_the_kernels_path() {
 }
 
 #[test]
+fn a_command_without_its_reports_does_not_run() {
+    let output = at_the_kernels_path(Path::new("/no/reports"), "echo").arg("ran").output().unwrap();
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(125), &b""[..]));
+}
+
+#[test]
 fn the_mount_goes_away_with_its_guard() {
     let Some(guest) = Guest::start(|machine| machine) else { return };
     let path = guest.mount.path().to_owned();

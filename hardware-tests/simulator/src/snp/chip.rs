@@ -268,7 +268,7 @@ impl Chip {
             .crl_distribution_point(own)
     }
 
-    /// Patch levels, the reserved ones included, in the order of AMD's service.
+    /// Patch levels, then the reserved ones, which AMD writes too.
     fn levels(&self, cert: CertBuilder) -> CertBuilder {
         let reserved: &[_] = match self.product {
             Product::Milan | Product::Genoa => &[oid::SPL_4, oid::SPL_5, oid::SPL_6, oid::SPL_7],

@@ -25,25 +25,23 @@ pub fn at_the_kernels_path(reports: &Path, program: impl AsRef<OsStr>) -> Comman
 
 /// Builds the new `/sys/kernel` aside, from the old one, and moves it into place.
 const SCRIPT: &str = r#"
-set -u
+set -eu
 reports=$1
 shift
-build() {
-    set -e
-    new=$(mktemp -d)
-    mount -t tmpfs -o mode=755,nosuid,nodev,noexec tmpfs "$new"
-    for old in /sys/kernel/*/; do
-        name=$(basename "$old")
-        [ "$name" = config ] && continue
-        mkdir "$new/$name"
-        mount --rbind "$old" "$new/$name"
-    done
-    mkdir -p "$new/config/tsm/report"
-    mount --rbind "$reports" "$new/config/tsm/report"
-    mount --rbind "$new" /sys/kernel
-    umount -l "$new"
-    rmdir "$new"
-}
-(build) || exit 125
+new=$(mktemp -d)
+trap 'umount -l "$new" || true; rmdir "$new"; exit 125' EXIT
+mount -t tmpfs -o mode=755,nosuid,nodev,noexec tmpfs "$new"
+for old in /sys/kernel/*/; do
+    name=$(basename "$old")
+    [ "$name" != config ] || continue
+    mkdir "$new/$name"
+    mount --rbind "$old" "$new/$name"
+done
+mkdir -p "$new/config/tsm/report"
+mount --rbind "$reports" "$new/config/tsm/report"
+mount --rbind "$new" /sys/kernel
+umount -l "$new"
+rmdir "$new"
+trap - EXIT
 exec "$@"
 "#;
