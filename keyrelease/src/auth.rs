@@ -83,8 +83,19 @@ impl Backend for AuthMethod {
                 let role = request.data.get("role").cloned().unwrap_or_default();
                 reply::data(&json!({ "role": role })).map(Some)
             }
-            (_, ["challenge" | "login"]) => Err(Error::UnsupportedOperation),
-            (_, ["role", name]) => self.role(request, host, name).await,
+            (Operation::List, ["role", ""]) => Ok(Some(Response::keys(host.storage().list("role/").await?))),
+            (Operation::Read, ["role", name]) => {
+                load_role(host, name).await?.map(|role| reply::data(&role)).transpose()
+            }
+            (Operation::Delete, ["role", name]) => {
+                host.storage().delete(&format!("role/{name}")).await?;
+                Ok(None)
+            }
+            (Operation::Update, ["role", name]) => {
+                self.write_role(host, reply::name(name)?, reply::body(request.data)?).await?;
+                Ok(None)
+            }
+            (_, ["challenge" | "login"] | ["role", _]) => Err(Error::UnsupportedOperation),
             _ => manage(&self.mount, request, host, "verdict").await,
         }
     }
@@ -148,32 +159,16 @@ impl AuthMethod {
         Response::auth(auth).with_data(data)
     }
 
-    async fn role(&self, request: Request, host: &Host, name: &str) -> Result<Option<Response>, Error> {
-        match request.operation {
-            Operation::List if name.is_empty() => Ok(Some(Response::keys(host.storage().list("role/").await?))),
-            Operation::Read => match load_role(host, name).await? {
-                Some(role) => reply::data(&role).map(Some),
-                None => Ok(None),
-            },
-            Operation::Delete => {
-                host.storage().delete(&format!("role/{name}")).await?;
-                Ok(None)
-            }
-            Operation::Update => {
-                let name = reply::name(name)?;
-                let role: Role = reply::body(request.data)?;
-                if role.token_ttl_seconds == 0 || role.token_ttl_seconds > MAX_TTL {
-                    let found = role.token_ttl_seconds;
-                    let message = format!("token_ttl_seconds: expected 1 to {MAX_TTL}, found {found}");
-                    return Err(Error::BadRequest(message));
-                }
-                self.mount.state(host).await?.policy(&role.policy)?;
-                let bytes = serde_json::to_vec(&role).map_err(|error| Error::Internal(error.to_string()))?;
-                host.storage().put(&format!("role/{name}"), bytes).await?;
-                Ok(None)
-            }
-            _ => Err(Error::UnsupportedOperation),
+    async fn write_role(&self, host: &Host, name: &str, role: Role) -> Result<(), Error> {
+        if role.token_ttl_seconds == 0 || role.token_ttl_seconds > MAX_TTL {
+            let found = role.token_ttl_seconds;
+            return Err(Error::BadRequest(format!(
+                "token_ttl_seconds: expected 1 to {MAX_TTL}, found {found}"
+            )));
         }
+        self.mount.state(host).await?.policy(&role.policy)?;
+        let bytes = serde_json::to_vec(&role).map_err(|error| Error::Internal(error.to_string()))?;
+        host.storage().put(&format!("role/{name}"), bytes).await.map_err(Error::from)
     }
 }
 

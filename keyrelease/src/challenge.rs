@@ -43,9 +43,10 @@ impl Challenges {
         if bytes.len() != Self::LEN {
             return Err(NotOurs::Length(bytes.len()));
         }
-        hmac::verify(&self.key, &transcript(body), tag).map_err(|_| NotOurs::Mac)?;
+        hmac::verify(&self.key, &transcript(body), tag).map_err(|_why| NotOurs::Mac)?;
         let (nonce, expires) = body.split_first_chunk::<32>().ok_or(NotOurs::Length(bytes.len()))?;
-        let expires = expires.try_into().map(u64::from_be_bytes).map_err(|_| NotOurs::Length(bytes.len()))?;
+        let expires =
+            expires.try_into().map(u64::from_be_bytes).map_err(|_why| NotOurs::Length(bytes.len()))?;
         Ok(Challenge { nonce: *nonce, context, expires: UnixTime(expires), answered: false })
     }
 }

@@ -38,12 +38,12 @@ impl StoredKey {
     pub(crate) async fn load(storage: &Storage, name: &str) -> Result<Option<Self>, Error> {
         let Some(bytes) = storage.get(&format!("keys/{name}")).await? else { return Ok(None) };
         let bytes = Zeroizing::new(bytes);
-        let damaged = |_| Error::Internal(format!("stored key {name:?} is damaged"));
+        let damaged = |_why| Error::Internal(format!("stored key {name:?} is damaged"));
         minicbor::decode(&bytes).map(Some).map_err(damaged)
     }
 
     pub(crate) async fn store(&self, storage: &Storage, name: &str) -> Result<(), Error> {
-        let unwritable = |_| Error::Internal(format!("key {name:?} cannot be encoded"));
+        let unwritable = |_why| Error::Internal(format!("key {name:?} cannot be encoded"));
         let bytes = minicbor::to_vec(self).map_err(unwritable)?;
         storage.put(&format!("keys/{name}"), bytes).await.map_err(Error::from)
     }
@@ -73,9 +73,9 @@ pub(crate) fn encode(fields: &Map<String, Value>) -> Result<Zeroizing<Vec<u8>>, 
     }
     let texts: Vec<(&String, Zeroizing<String>)> = fields
         .iter()
-        .map(|(name, value)| match value {
-            Value::String(text) => (name, Zeroizing::new(text.clone())),
-            other => (name, Zeroizing::new(other.to_string())),
+        .map(|(name, value)| {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            (name, Zeroizing::new(text))
         })
         .collect();
     let borrowed = texts.iter().map(|(name, text)| (name.as_str(), text.as_bytes()));

@@ -23,98 +23,87 @@ pub(crate) async fn manage(
 ) -> Result<Option<Response>, Error> {
     let path = request.path.clone();
     let parts: Vec<&str> = path.split('/').collect();
-    match parts.as_slice() {
-        ["policy", name] => policy(mount, request, host, name).await,
-        ["collateral", kind @ ("certificate" | "crl" | "attestation-key"), name] => {
-            collateral(mount, request, host, kind, name).await
+    let storage = host.storage();
+    match (request.operation, parts.as_slice()) {
+        (Operation::List, ["policy", ""]) => Ok(Some(Response::keys(storage.list("policy/").await?))),
+        (Operation::Read, ["policy", name]) => show_policy(mount, host, name).await,
+        // There is no delete: it would let a lower version be stored again.
+        (Operation::Update, ["policy", name]) => {
+            store_policy(mount, host, reply::name(name)?, reply::body(request.data)?).await.map(Some)
         }
-        ["config", "verifier-key"] if request.operation == Operation::Read => {
+        (Operation::List, ["collateral", kind @ ("certificate" | "crl" | "attestation-key"), ""]) => {
+            Ok(Some(Response::keys(storage.list(&format!("collateral/{kind}/")).await?)))
+        }
+        (Operation::Read, ["collateral", kind @ ("certificate" | "crl" | "attestation-key"), name]) => {
+            let bytes = storage.get(&format!("collateral/{kind}/{name}")).await?;
+            bytes.map(|bytes| reply::data(&json!({ "value": shown(kind, &bytes) }))).transpose()
+        }
+        (Operation::Delete, ["collateral", kind @ ("certificate" | "crl" | "attestation-key"), name]) => {
+            storage.delete(&format!("collateral/{kind}/{name}")).await?;
+            mount.forget();
+            Ok(None)
+        }
+        (Operation::Update, ["collateral", kind @ ("certificate" | "crl" | "attestation-key"), name]) => {
+            store_collateral(mount, host, kind, reply::name(name)?, reply::body(request.data)?).await?;
+            Ok(None)
+        }
+        (Operation::Read, ["config", "verifier-key"]) => {
             let key = mount.state(host).await?.signer.public();
             let (public, id) = (hex::encode(key.0), key.id(&AwsLcRs).to_string());
             reply::data(&json!({ "algorithm": "Ed25519", "public_key": public, "key_id": id })).map(Some)
         }
-        [kind, id] if *kind == records => record(request.operation, host, id).await,
-        ["config", "verifier-key"] => Err(Error::UnsupportedOperation),
+        (Operation::List, [kind, ""]) if *kind == records => {
+            Ok(Some(Response::keys(storage.list("record/").await?)))
+        }
+        (Operation::Read, [kind, id]) if *kind == records => show_record(host, reply::name(id)?).await,
+        (_, ["policy" | "config", _] | ["collateral", _, _]) => Err(Error::UnsupportedOperation),
         _ => Err(Error::UnsupportedPath),
     }
 }
 
-async fn policy(
-    mount: &Mount,
-    request: Request,
-    host: &Host,
-    name: &str,
-) -> Result<Option<Response>, Error> {
-    match request.operation {
-        Operation::List if name.is_empty() => Ok(Some(Response::keys(host.storage().list("policy/").await?))),
-        Operation::Read => {
-            let state = mount.state(host).await?;
-            let Some(stored) = state.policies.get(name) else { return Ok(None) };
-            let (version, digest) = (stored.policy.version(), stored.policy.digest().to_string());
-            let expires = stored.policy.expires();
-            let data = json!({ "policy": stored.text, "version": version, "digest": digest, "expires": expires });
-            reply::data(&data).map(Some)
-        }
-        Operation::Update => {
-            let name = reply::name(name)?;
-            let body: PolicyBody = reply::body(request.data)?;
-            let policy = Policy::parse(&AwsLcRs, &body.policy).map_err(bad_request)?;
-            let stored = mount.state(host).await?.policies.get(name).map(|stored| stored.policy.version());
-            if stored.is_some_and(|stored| policy.version() <= stored) {
-                let (stored, found) = (stored.unwrap_or(0), policy.version());
-                return Err(Error::BadRequest(format!("policy version: expected above {stored}, found {found}")));
-            }
-            host.storage().put(&format!("policy/{name}"), body.policy.into_bytes()).await?;
-            mount.forget();
-            let (version, digest) = (policy.version(), policy.digest().to_string());
-            reply::data(&json!({ "version": version, "digest": digest })).map(Some)
-        }
-        // Deleting would let a lower version be stored again.
-        _ => Err(Error::UnsupportedOperation),
+async fn show_policy(mount: &Mount, host: &Host, name: &str) -> Result<Option<Response>, Error> {
+    let state = mount.state(host).await?;
+    let Some(stored) = state.policies.get(name) else { return Ok(None) };
+    let policy = &stored.policy;
+    let (version, digest, expires) = (policy.version(), policy.digest().to_string(), policy.expires());
+    let data = json!({ "policy": stored.text, "version": version, "digest": digest, "expires": expires });
+    reply::data(&data).map(Some)
+}
+
+async fn store_policy(mount: &Mount, host: &Host, name: &str, body: PolicyBody) -> Result<Response, Error> {
+    let policy = Policy::parse(&AwsLcRs, &body.policy).map_err(bad_request)?;
+    let stored = mount.state(host).await?.policies.get(name).map_or(0, |stored| stored.policy.version());
+    let version = policy.version();
+    if version <= stored {
+        return Err(Error::BadRequest(format!("policy version: expected above {stored}, found {version}")));
     }
+    host.storage().put(&format!("policy/{name}"), body.policy.into_bytes()).await?;
+    mount.forget();
+    reply::data(&json!({ "version": version, "digest": policy.digest().to_string() }))
+}
+
+async fn store_collateral(
+    mount: &Mount,
+    host: &Host,
+    kind: &str,
+    name: &str,
+    body: CollateralBody,
+) -> Result<(), Error> {
+    let bytes = parsed(kind, &body.value)?;
+    let others = host.storage().list(&format!("collateral/{kind}/")).await?;
+    let most = if kind == "attestation-key" { MOST_KEYS } else { MOST_ITEMS };
+    if others.len() >= most && !others.iter().any(|other| other == name) {
+        return Err(Error::BadRequest(format!("collateral/{kind}: at most {most} entries")));
+    }
+    host.storage().put(&format!("collateral/{kind}/{name}"), bytes).await?;
+    mount.forget();
+    Ok(())
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PolicyBody {
     policy: String,
-}
-
-async fn collateral(
-    mount: &Mount,
-    request: Request,
-    host: &Host,
-    kind: &str,
-    name: &str,
-) -> Result<Option<Response>, Error> {
-    let prefix = format!("collateral/{kind}/");
-    let key = format!("{prefix}{name}");
-    match request.operation {
-        Operation::List if name.is_empty() => Ok(Some(Response::keys(host.storage().list(&prefix).await?))),
-        Operation::Read => match host.storage().get(&key).await? {
-            Some(bytes) => reply::data(&json!({ "value": shown(kind, &bytes) })).map(Some),
-            None => Ok(None),
-        },
-        Operation::Delete => {
-            host.storage().delete(&key).await?;
-            mount.forget();
-            Ok(None)
-        }
-        Operation::Update => {
-            reply::name(name)?;
-            let body: CollateralBody = reply::body(request.data)?;
-            let bytes = parsed(kind, &body.value)?;
-            let others = host.storage().list(&prefix).await?;
-            let most = if kind == "attestation-key" { MOST_KEYS } else { MOST_ITEMS };
-            if others.len() >= most && !others.iter().any(|other| other == name) {
-                return Err(Error::BadRequest(format!("collateral/{kind}: at most {most} entries")));
-            }
-            host.storage().put(&key, bytes).await?;
-            mount.forget();
-            Ok(None)
-        }
-        _ => Err(Error::UnsupportedOperation),
-    }
 }
 
 #[derive(Deserialize)]
@@ -126,7 +115,8 @@ struct CollateralBody {
 /// Certificates and lists in PEM or base64 DER; names of attestation keys in hex.
 fn parsed(kind: &str, value: &str) -> Result<Vec<u8>, Error> {
     if kind == "attestation-key" {
-        let bytes = hex::decode(value.trim()).map_err(|error| bad_request(format!("attestation key: {error}")))?;
+        let bytes =
+            hex::decode(value.trim()).map_err(|error| bad_request(format!("attestation key: {error}")))?;
         return attest::tpm::Name::from_bytes(&bytes).map(|_| bytes).map_err(bad_request);
     }
     let lines = value.lines().filter(|line| !line.starts_with("-----"));
@@ -154,18 +144,11 @@ fn shown(kind: &str, bytes: &[u8]) -> String {
     if kind == "attestation-key" { hex::encode(bytes) } else { STANDARD.encode(bytes) }
 }
 
-async fn record(operation: Operation, host: &Host, id: &str) -> Result<Option<Response>, Error> {
-    match operation {
-        Operation::List if id.is_empty() => Ok(Some(Response::keys(host.storage().list("record/").await?))),
-        Operation::Read => {
-            let wanted = reply::name(id)?;
-            let Some(file) = host.storage().get(&format!("record/{wanted}")).await? else { return Ok(None) };
-            let signer = Bundle::signer(&file).map_err(|error| Error::Internal(error.to_string()))?;
-            let data = json!({ "bundle": STANDARD.encode(&file), "verifier_key_id": signer.to_string() });
-            reply::data(&data).map(Some)
-        }
-        _ => Err(Error::UnsupportedOperation),
-    }
+async fn show_record(host: &Host, id: &str) -> Result<Option<Response>, Error> {
+    let Some(file) = host.storage().get(&format!("record/{id}")).await? else { return Ok(None) };
+    let signer = Bundle::signer(&file).map_err(|error| Error::Internal(error.to_string()))?;
+    let data = json!({ "bundle": STANDARD.encode(&file), "verifier_key_id": signer.to_string() });
+    reply::data(&data).map(Some)
 }
 
 /// Every judgement looks at all of them, so their number is small.

@@ -100,46 +100,35 @@ impl Mount {
         let challenge = state.challenges.recognise(&brought.challenge, purpose.context.clone());
         let nonce = challenge.map_err(bad_request)?.nonce;
         let answered = host.storage().get(&record_key(DecisionId(nonce))).await?.is_some();
-        let first = if answered { DecisionId(random()?) } else { DecisionId(nonce) };
-        match self.judge_as(host, &state, &brought, &purpose, first, answered).await {
+        let now = self.now();
+        let job = Job { verifier: Arc::clone(&self.verifier), state, brought, purpose, answered, now };
+        if answered {
+            return judge_as(host, job, DecisionId(random()?)).await.map_err(Error::from);
+        }
+        match judge_as(host, job.clone(), DecisionId(nonce)).await {
             // Somebody else's answer was recorded while this one was judged.
-            Err(NotJudged::Ledger(LedgerError::Taken)) if !answered => {
-                let again = DecisionId(random()?);
-                self.judge_as(host, &state, &brought, &purpose, again, true).await.map_err(Error::from)
+            Err(NotJudged::Ledger(LedgerError::Taken)) => {
+                let job = Job { answered: true, ..job };
+                judge_as(host, job, DecisionId(random()?)).await.map_err(Error::from)
             }
             other => other.map_err(Error::from),
         }
     }
+}
 
-    async fn judge_as(
-        &self,
-        host: &Host,
-        state: &Arc<State>,
-        brought: &Brought,
-        purpose: &Purpose,
-        id: DecisionId,
-        answered: bool,
-    ) -> Result<Judged, NotJudged> {
-        let job = Job {
-            verifier: Arc::clone(&self.verifier),
-            state: Arc::clone(state),
-            brought: brought.clone(),
-            purpose: purpose.clone(),
-            answered,
-            now: self.now(),
-        };
-        let (decision, file) = host.blocking(move |_| job.run()).await??;
-        let ledger = StorageLedger { host };
-        match decision {
-            Ok(admitted) => {
-                let receipt = record(&ledger, id, &admitted, file).await?;
-                Ok(Judged::Admitted(Box::new(admitted), receipt))
-            }
-            Err(refused) => {
-                ledger.insert(id, file).await?;
-                ledger.note_refusal(id, self.now()).await?;
-                Ok(Judged::Refused(id, Box::new(refused)))
-            }
+async fn judge_as(host: &Host, job: Job, id: DecisionId) -> Result<Judged, NotJudged> {
+    let now = job.now;
+    let (decision, file) = host.blocking(move |_| job.run()).await??;
+    let ledger = StorageLedger { host };
+    match decision {
+        Ok(admitted) => {
+            let receipt = record(&ledger, id, &admitted, file).await?;
+            Ok(Judged::Admitted(Box::new(admitted), receipt))
+        }
+        Err(refused) => {
+            ledger.insert(id, file).await?;
+            ledger.note_refusal(id, now).await?;
+            Ok(Judged::Refused(id, Box::new(refused)))
         }
     }
 }
@@ -156,6 +145,7 @@ pub(crate) struct Purpose {
 }
 
 /// One judgement, owned, for a thread of the pool.
+#[derive(Clone, Debug)]
 struct Job {
     verifier: Arc<Verifier>,
     state: Arc<State>,
@@ -336,8 +326,7 @@ impl From<NotJudged> for Error {
     fn from(error: NotJudged) -> Self {
         match error {
             NotJudged::Error(error) => error,
-            NotJudged::Ledger(LedgerError::Storage(error)) => error.into(),
-            NotJudged::Ledger(LedgerError::Taken) => Self::Internal(LedgerError::Taken.to_string()),
+            NotJudged::Ledger(error) => error.into(),
         }
     }
 }

@@ -103,3 +103,12 @@ pub enum LedgerError {
     #[error(transparent)]
     Storage(openbao_plugin::HostError),
 }
+
+impl From<LedgerError> for openbao_plugin::Error {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Storage(error) => error.into(),
+            LedgerError::Taken => Self::Internal(error.to_string()),
+        }
+    }
+}

@@ -82,10 +82,10 @@ pub fn seal(
 }
 
 fn hpke_seal<K: Kem>(public: &[u8], secret: &[u8], aad: &[u8]) -> Result<(Vec<u8>, Vec<u8>), SealError> {
-    let public = K::PublicKey::from_bytes(public).map_err(|_| SealError::Key)?;
+    let public = K::PublicKey::from_bytes(public).map_err(|_why| SealError::Key)?;
     let (enc, ciphertext) =
         single_shot_seal::<ChaCha20Poly1305, HkdfSha256, K>(&OpModeS::Base, &public, SEAL_INFO, secret, aad)
-            .map_err(|_| SealError::Key)?;
+            .map_err(|_why| SealError::Key)?;
     Ok((enc.to_bytes().to_vec(), ciphertext))
 }
 

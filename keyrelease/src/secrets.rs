@@ -69,9 +69,25 @@ impl Backend for SecretsEngine {
             (Operation::Update, ["challenge"]) => reply::data(&self.mount.challenge(host).await?).map(Some),
             (Operation::Update, ["release", key, "open"]) => self.open(request, host, key).await.map(Some),
             (Operation::Update, ["release", key]) => self.release(request, host, key).await.map(Some),
-            (_, ["challenge"] | ["release", _] | ["release", _, "open"]) => Err(Error::UnsupportedOperation),
-            (_, ["keys", name]) => self.keys(request, host, name).await,
-            (_, ["config", "auth"]) => trusted_auth(request, host).await,
+            (Operation::List, ["keys", ""]) => Ok(Some(Response::keys(host.storage().list("keys/").await?))),
+            (Operation::Read, ["keys", name]) => describe_key(host, name).await,
+            (Operation::Update, ["keys", name]) => {
+                self.write_key(request.data, host, reply::name(name)?).await.map(Some)
+            }
+            (Operation::Delete, ["keys", name]) => {
+                host.storage().delete(&format!("keys/{name}")).await?;
+                Ok(None)
+            }
+            (Operation::Read, ["config", "auth"]) => show_auth(host).await.map(Some),
+            (Operation::Update, ["config", "auth"]) => {
+                let body: AuthBody = reply::body(request.data)?;
+                host.storage().put(AUTH_ACCESSOR, body.accessor.into_bytes()).await?;
+                Ok(None)
+            }
+            (
+                _,
+                ["challenge"] | ["release", _] | ["release", _, "open"] | ["keys", _] | ["config", "auth"],
+            ) => Err(Error::UnsupportedOperation),
             _ => manage(&self.mount, request, host, "record").await,
         }
     }
@@ -106,8 +122,7 @@ impl SecretsEngine {
         let key = StoredKey::load(host.storage(), name).await?.ok_or_else(no_key)?;
         let state = self.mount.state(host).await?;
         let denied = |why: &dyn std::fmt::Display| Error::PermissionDenied(format!("refused: {why}"));
-        let accessor = host.storage().get("config/auth-accessor").await?.unwrap_or_default();
-        let accessor = String::from_utf8(accessor).unwrap_or_default();
+        let accessor = trusted_accessor(host).await?;
         if accessor.is_empty() {
             return Err(denied(&"no auth mount is trusted: config/auth is not set"));
         }
@@ -129,37 +144,20 @@ impl SecretsEngine {
         let payload = minicbor::to_vec(&written).map_err(|error| Error::Internal(error.to_string()))?;
         let file = state.signer.sign_payload(payload).map_err(|error| Error::Internal(error.to_string()))?;
         let ledger = StorageLedger { host };
-        let receipt = record_vouched(&ledger, id, &vouched, file).await;
-        let receipt = receipt.map_err(|error| match error {
-            crate::record::LedgerError::Storage(error) => error.into(),
-            other => Error::Internal(other.to_string()),
-        })?;
+        let receipt = record_vouched(&StorageLedger { host }, id, &vouched, file).await?;
         let sealed: Sealed = seal(key.secret(), key.version, Recipient::Vouched(&vouched), receipt, now)
             .map_err(bad_request)?;
         reply::data(&sealed)
     }
 
-    async fn keys(&self, request: Request, host: &Host, name: &str) -> Result<Option<Response>, Error> {
-        match request.operation {
-            Operation::List if name.is_empty() => Ok(Some(Response::keys(host.storage().list("keys/").await?))),
-            Operation::Read => {
-                let Some(key) = StoredKey::load(host.storage(), name).await? else { return Ok(None) };
-                let (policy, version, written) = (&key.policy, key.version, key.written);
-                reply::data(&json!({ "policy": policy, "version": version, "written": written })).map(Some)
-            }
-            Operation::Delete => {
-                host.storage().delete(&format!("keys/{name}")).await?;
-                Ok(None)
-            }
-            Operation::Update => self.write_key(request, host, reply::name(name)?).await.map(Some),
-            _ => Err(Error::UnsupportedOperation),
-        }
-    }
-
     /// Creates a key, or gives it a new version.
-    async fn write_key(&self, request: Request, host: &Host, name: &str) -> Result<Response, Error> {
+    async fn write_key(
+        &self,
+        mut data: Map<String, Value>,
+        host: &Host,
+        name: &str,
+    ) -> Result<Response, Error> {
         // A type error's message could quote the value: the secret's fields are not parsed by serde.
-        let mut data = request.data;
         let Some(Value::Object(fields)) = data.remove("data") else {
             return Err(Error::BadRequest("data: expected an object with the secret's fields".to_owned()));
         };
@@ -167,7 +165,8 @@ impl SecretsEngine {
         let body: KeyBody = reply::body(data)?;
         let existing = StoredKey::load(host.storage(), name).await?;
         let policy = body.policy.or_else(|| existing.as_ref().map(|key| key.policy.clone()));
-        let policy = policy.ok_or_else(|| Error::BadRequest("policy: expected the name of a policy".to_owned()))?;
+        let policy =
+            policy.ok_or_else(|| Error::BadRequest("policy: expected the name of a policy".to_owned()))?;
         self.mount.state(host).await?.policy(&policy)?;
         let version = existing.map_or(1, |key| key.version.saturating_add(1));
         let key = StoredKey::new(policy, version, self.mount.now(), &secret);
@@ -176,22 +175,23 @@ impl SecretsEngine {
     }
 }
 
-/// `config/auth`: the accessor of the auth mount whose claims are believed on the token path.
-async fn trusted_auth(request: Request, host: &Host) -> Result<Option<Response>, Error> {
-    match request.operation {
-        Operation::Read => {
-            let accessor = host.storage().get("config/auth-accessor").await?.unwrap_or_default();
-            let accessor = String::from_utf8_lossy(&accessor).into_owned();
-            reply::data(&json!({ "accessor": accessor })).map(Some)
-        }
-        Operation::Update => {
-            let body: AuthBody = reply::body(request.data)?;
-            host.storage().put("config/auth-accessor", body.accessor.into_bytes()).await?;
-            Ok(None)
-        }
-        _ => Err(Error::UnsupportedOperation),
-    }
+async fn describe_key(host: &Host, name: &str) -> Result<Option<Response>, Error> {
+    let Some(key) = StoredKey::load(host.storage(), name).await? else { return Ok(None) };
+    let (policy, version, written) = (&key.policy, key.version, key.written);
+    reply::data(&json!({ "policy": policy, "version": version, "written": written })).map(Some)
 }
+
+async fn show_auth(host: &Host) -> Result<Response, Error> {
+    reply::data(&json!({ "accessor": trusted_accessor(host).await? }))
+}
+
+/// The accessor of the auth mount whose claims are believed on the token path; "" if there is none.
+async fn trusted_accessor(host: &Host) -> Result<String, Error> {
+    let stored = host.storage().get(AUTH_ACCESSOR).await?.unwrap_or_default();
+    String::from_utf8(stored).map_err(|_why| Error::Internal("stored accessor is damaged".to_owned()))
+}
+
+const AUTH_ACCESSOR: &str = "config/auth-accessor";
 
 fn no_key() -> Error {
     Error::Coded { status: 404, message: "no such key".to_owned() }

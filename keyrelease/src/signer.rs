@@ -15,8 +15,8 @@ pub(crate) struct Signer {
 
 impl Signer {
     pub(crate) fn new(seed: &[u8; 32]) -> Result<Self, UnusableKey> {
-        let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| UnusableKey)?;
-        let public = pair.public_key().as_ref().try_into().map(VerifierKey).map_err(|_| UnusableKey)?;
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_why| UnusableKey)?;
+        let public = pair.public_key().as_ref().try_into().map(VerifierKey).map_err(|_why| UnusableKey)?;
         Ok(Self { pair, public })
     }
 

@@ -72,7 +72,7 @@ pub(crate) async fn make_keys(host: &Host) -> Result<(), Error> {
 /// Bytes from the system's random source.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N], Error> {
     let mut bytes = [0; N];
-    let unavailable = |_| Error::Internal("the system's random source is unavailable".to_owned());
+    let unavailable = |_why| Error::Internal("the system's random source is unavailable".to_owned());
     aws_lc_rs::rand::fill(&mut bytes).map_err(unavailable)?;
     Ok(bytes)
 }
@@ -80,7 +80,7 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], Error> {
 async fn stored_key(storage: &Storage, name: &str) -> Result<[u8; 32], Error> {
     let bytes = storage.get(name).await?.ok_or_else(|| Error::Internal(format!("{name} is missing")))?;
     let found = bytes.len();
-    bytes.try_into().map_err(|_| Error::Internal(format!("{name}: expected 32 bytes, found {found}")))
+    bytes.try_into().map_err(|_why| Error::Internal(format!("{name}: expected 32 bytes, found {found}")))
 }
 
 async fn load_policies(storage: &Storage) -> Result<BTreeMap<String, StoredPolicy>, Error> {
@@ -106,7 +106,8 @@ async fn load_collateral(storage: &Storage) -> Result<(Endorsements, Vec<tpm::Na
                 "certificate" => collateral.certificates.push(bytes),
                 "crl" => collateral.revocation_lists.push(bytes),
                 _ => names.push(
-                    tpm::Name::from_bytes(&bytes).map_err(|error| Error::Internal(format!("{key}: {error}")))?,
+                    tpm::Name::from_bytes(&bytes)
+                        .map_err(|error| Error::Internal(format!("{key}: {error}")))?,
                 ),
             }
         }

@@ -37,7 +37,7 @@ impl Vouched {
         if said != policy_digest.to_string() {
             return Err(NotVouched::Policy { expected: policy_digest, found: said.to_owned() });
         }
-        let until = field(alias, UNTIL)?.parse().map(UnixTime).map_err(|_| NotVouched::NoAlias)?;
+        let until = field(alias, UNTIL)?.parse().map(UnixTime).map_err(|_why| NotVouched::NoAlias)?;
         if now >= until {
             return Err(NotVouched::Expired { until, now });
         }
@@ -78,8 +78,7 @@ pub(crate) const DECISION: &str = "decision";
 
 /// Why a token's identity does not carry a release.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NotVouched {
+pub(crate) enum NotVouched {
     /// The token did not come from the trusted auth mount.
     #[error("expected a token of the configured attest auth mount, found one without its claims")]
     NoAlias,
@@ -134,7 +133,8 @@ mod tests {
 
     #[test]
     fn the_same_claims_from_another_auth_mount_are_not_believed() {
-        let found = Vouched::find(&entity("auth_jwt_1"), "auth_attest_1", offered(1), POLICY_DIGEST, UnixTime(1));
+        let found =
+            Vouched::find(&entity("auth_jwt_1"), "auth_attest_1", offered(1), POLICY_DIGEST, UnixTime(1));
         assert_eq!(found.unwrap_err(), NotVouched::NoAlias);
     }
 

@@ -82,7 +82,8 @@ pub const MAX_CONTEXT: usize = 1024;
 /// Puts a message into a frame.
 pub fn to_frame<M: Encode<()>>(message: &M) -> Result<Vec<u8>, BadFrame> {
     let body = minicbor::to_vec(message).map_err(|error| BadFrame::Content(error.to_string()))?;
-    let length = u32::try_from(body.len()).map_err(|_| BadFrame::TooLong { limit: MAX_REPLY, found: body.len() })?;
+    let length = u32::try_from(body.len())
+        .map_err(|_why| BadFrame::TooLong { limit: MAX_REPLY, found: body.len() })?;
     Ok([length.to_be_bytes().as_slice(), &body].concat())
 }
 

@@ -160,7 +160,7 @@ impl Serialize for Base64 {
 impl<'de> Deserialize<'de> for Base64 {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'_, str>::deserialize(deserializer)?;
-        let wrong = |_| serde::de::Error::custom("expected standard base64 with padding");
+        let wrong = |_why| serde::de::Error::custom("expected standard base64 with padding");
         STANDARD.decode(text.as_bytes()).map(Self).map_err(wrong)
     }
 }

@@ -15,7 +15,7 @@ pub type Field<'a> = (&'a str, &'a [u8]);
 pub fn encode<'a>(fields: impl IntoIterator<Item = Field<'a>>) -> Result<Zeroizing<Vec<u8>>, BadSecret> {
     let mut fields: Vec<Field<'a>> = fields.into_iter().collect();
     fields.sort_unstable_by_key(|(name, _)| *name);
-    let count = u16::try_from(fields.len()).map_err(|_| BadSecret::TooLarge)?;
+    let count = u16::try_from(fields.len()).map_err(|_why| BadSecret::TooLarge)?;
     let lengths = fields.iter().map(|(name, value)| name.len().saturating_add(value.len()).saturating_add(6));
     let total = lengths.fold(2_usize, usize::saturating_add);
     if total > MAX_BYTES {
@@ -25,8 +25,8 @@ pub fn encode<'a>(fields: impl IntoIterator<Item = Field<'a>>) -> Result<Zeroizi
     let mut bytes = Zeroizing::new(Vec::with_capacity(total));
     bytes.extend_from_slice(&count.to_be_bytes());
     for (name, value) in fields {
-        let name_length = u16::try_from(name.len()).map_err(|_| BadSecret::TooLarge)?;
-        let value_length = u32::try_from(value.len()).map_err(|_| BadSecret::TooLarge)?;
+        let name_length = u16::try_from(name.len()).map_err(|_why| BadSecret::TooLarge)?;
+        let value_length = u32::try_from(value.len()).map_err(|_why| BadSecret::TooLarge)?;
         bytes.extend_from_slice(&name_length.to_be_bytes());
         bytes.extend_from_slice(name.as_bytes());
         bytes.extend_from_slice(&value_length.to_be_bytes());
@@ -43,8 +43,9 @@ pub fn fields_of(bytes: &[u8]) -> Result<Vec<Field<'_>>, BadSecret> {
     let mut fields: Vec<Field<'_>> = Vec::new();
     for _ in 0..count {
         let length = usize::from(u16::from_be_bytes(take(&mut rest)?));
-        let name = std::str::from_utf8(slice(&mut rest, length)?).map_err(|_| BadSecret::Name)?;
-        let length = usize::try_from(u32::from_be_bytes(take(&mut rest)?)).map_err(|_| BadSecret::Truncated)?;
+        let name = std::str::from_utf8(slice(&mut rest, length)?).map_err(|_why| BadSecret::Name)?;
+        let length =
+            usize::try_from(u32::from_be_bytes(take(&mut rest)?)).map_err(|_why| BadSecret::Truncated)?;
         let value = slice(&mut rest, length)?;
         if name.is_empty() || fields.last().is_some_and(|(last, _)| *last >= name) {
             return Err(BadSecret::Name);
