@@ -8,7 +8,7 @@ use std::fmt;
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Digest<const N: usize>(pub [u8; N]);
 
-/// The identity of a chip: SNP's CHIP_ID. On Turin the last 56 bytes are zero.
+/// The identity of a chip: SNP's `CHIP_ID`. On Turin the last 56 bytes are zero.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ChipId(pub [u8; 64]);
 

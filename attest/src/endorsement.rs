@@ -48,7 +48,7 @@ impl Endorsements {
         }
     }
 
-    fn within_budget(&self) -> Result<(), CannotJudge> {
+    pub(crate) fn within_budget(&self) -> Result<(), CannotJudge> {
         let items = self.certificates.len().saturating_add(self.revocation_lists.len());
         if items > Self::MAX_ITEMS {
             return Err(CannotJudge::TooMuch { what: "endorsements", limit: Self::MAX_ITEMS, found: items });

@@ -10,8 +10,20 @@ use crate::bytes::Malformed;
 use crate::{CannotJudge, Claims, Crypto, Prepared, UnixTime, Unverified, Verified, snp, tpm};
 
 /// The hardware that speaks.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Ord, PartialOrd, minicbor::Encode, minicbor::Decode)]
-#[derive(serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    PartialEq,
+    Ord,
+    PartialOrd,
+    minicbor::Encode,
+    minicbor::Decode,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 #[cbor(index_only)]
 #[non_exhaustive]
 pub enum Platform {
@@ -64,6 +76,10 @@ impl std::fmt::Display for Platform {
 /// Parsed evidence. Reading a value from it is reading what somebody claims.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one value per request, on its stack; the warm path allocates less"
+)]
 pub enum Evidence<'a> {
     /// An SNP attestation report.
     Snp(snp::Report<'a>),

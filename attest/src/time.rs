@@ -38,7 +38,8 @@ impl UnixTime {
         if !shape_holds {
             return Err(fail());
         }
-        let number = |from: usize, to: usize| text.get(from..to).and_then(|digits| digits.parse::<u32>().ok());
+        let number =
+            |from: usize, to: usize| text.get(from..to).and_then(|digits| digits.parse::<u32>().ok());
         let field = |from, to| number(from, to).ok_or_else(fail);
         let (year, month, day) = (field(0, 4)?, field(5, 7)?, field(8, 10)?);
         let (hour, minute, second) = (field(11, 13)?, field(14, 16)?, field(17, 19)?);
@@ -46,8 +47,9 @@ impl UnixTime {
             return Err(fail());
         }
         let days = days_before(year, month).saturating_add(u64::from(day)).saturating_sub(1);
-        let seconds = u64::from(hour) * 3600 + u64::from(minute) * 60 + u64::from(second);
-        Ok(Self(days.saturating_mul(86_400).saturating_add(seconds)))
+        let seconds =
+            hour.saturating_mul(3600).saturating_add(minute.saturating_mul(60)).saturating_add(second);
+        Ok(Self(days.saturating_mul(86_400).saturating_add(u64::from(seconds))))
     }
 }
 
@@ -66,7 +68,13 @@ impl fmt::Display for UnixTime {
             month = month.saturating_add(1);
         }
         let day = days.saturating_add(1);
-        write!(f, "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
+            second / 3600,
+            second / 60 % 60,
+            second % 60
+        )
     }
 }
 
@@ -150,7 +158,9 @@ mod tests {
 
     #[test]
     fn an_instant_survives_printing_and_parsing() {
-        for text in ["1970-01-01T00:00:00Z", "2024-02-29T23:59:59Z", "2026-11-21T18:00:00Z", "9999-12-31T23:59:59Z"] {
+        for text in
+            ["1970-01-01T00:00:00Z", "2024-02-29T23:59:59Z", "2026-11-21T18:00:00Z", "9999-12-31T23:59:59Z"]
+        {
             assert_eq!(UnixTime::parse(text).unwrap().to_string(), text);
         }
         assert_eq!(UnixTime::parse("2026-11-21T18:00:00Z").unwrap(), UnixTime(1_795_284_000));
@@ -158,7 +168,13 @@ mod tests {
 
     #[test]
     fn a_day_that_does_not_exist_is_refused() {
-        for text in ["2025-02-29T00:00:00Z", "2025-13-01T00:00:00Z", "2025-01-01T24:00:00Z", "2025-01-01 00:00:00Z", ""] {
+        for text in [
+            "2025-02-29T00:00:00Z",
+            "2025-13-01T00:00:00Z",
+            "2025-01-01T24:00:00Z",
+            "2025-01-01 00:00:00Z",
+            "",
+        ] {
             assert!(UnixTime::parse(text).is_err(), "{text}");
         }
     }

@@ -222,19 +222,26 @@ impl Policy {
             (Claims::Snp(_), None, _) | (Claims::Tpm(_), _, None) => false,
         };
         let platform = claims.platform();
-        checks.ask("policy.platform", section, "a platform that the policy has a section for", platform.name());
+        checks.ask(
+            "policy.platform",
+            section,
+            "a platform that the policy has a section for",
+            platform.name(),
+        );
     }
 
     fn waive(&self, checks: &mut Checks, now: UnixTime, valid_until: &mut UnixTime) {
         for check in checks.iter_mut().filter(|check| check.verdict == Answer::Fail) {
             let waiver = self.document.waivers.iter().find(|waiver| waiver.check == check.id);
-            let Some(waiver) = waiver.filter(|waiver| now < waiver.until && !UNWAIVABLE.contains(&&*check.id))
+            let Some(waiver) =
+                waiver.filter(|waiver| now < waiver.until && !UNWAIVABLE.contains(&&*check.id))
             else {
                 continue;
             };
             check.verdict = Answer::Waived;
             let (reason, ticket) = (&waiver.reason, &waiver.ticket);
-            check.expected = format!("{}; waived until {}: {reason} ({ticket})", check.expected, waiver.until);
+            check.expected =
+                format!("{}; waived until {}: {reason} ({ticket})", check.expected, waiver.until);
             *valid_until = (*valid_until).min(waiver.until);
         }
     }
@@ -257,7 +264,8 @@ impl Document {
             return Err(BadPolicy::NoShelfLife);
         }
         for (at, reference) in self.references.iter().enumerate() {
-            let twice = self.references.iter().skip(at.saturating_add(1)).any(|other| other.id == reference.id);
+            let twice =
+                self.references.iter().skip(at.saturating_add(1)).any(|other| other.id == reference.id);
             if twice || hex::decode(&reference.value).is_err() || reference.provenance.is_empty() {
                 return Err(BadPolicy::Reference(reference.id.clone()));
             }

@@ -136,7 +136,14 @@ impl SnpPolicy {
         let expected = "a line whose key seed is secret (Milan only with insecure-allow-milan)";
         checks.ask("snp.product.denied", !denied, expected, product.to_string());
         let version = claims.version;
-        ask(checks, "snp.report.version", self.report_version.as_ref(), |v| v.allows(&version), show, version);
+        ask(
+            checks,
+            "snp.report.version",
+            self.report_version.as_ref(),
+            |v| v.allows(&version),
+            show,
+            version,
+        );
         let key = claims.vek.kind;
         ask(checks, "snp.signing_key", self.signing_key.as_ref(), |set| set.allows(&key), show, key);
         match &claims.vek.bound_to {
@@ -293,7 +300,12 @@ pub(super) fn ask_bit(checks: &mut Checks, id: &str, rule: Option<Bit>, found: b
     ask(checks, id, rule, |bit| bit.allows(found), show, if found { "set" } else { "clear" });
 }
 
-pub(super) fn among<T: Display + PartialEq>(checks: &mut Checks, id: &str, rule: Option<&Among<T>>, found: T) {
+pub(super) fn among<T: Display + PartialEq>(
+    checks: &mut Checks,
+    id: &str,
+    rule: Option<&Among<T>>,
+    found: T,
+) {
     let text = found.to_string();
     ask(checks, id, rule, move |among| among.allows(&found), show, text);
 }

@@ -2,7 +2,10 @@
 //!
 //! Layout: AMD 56421 (GHCB) r2.03, section 4.1.8.1: rows of GUID, offset and length, ended by a row of
 //! zeros, then the certificates. The host is not trusted, so this is a bag of bytes like any other:
-//! which certificate is which is decided by what they say, not by the GUIDs.
+//! which certificate is which is decided by what they say, not by the GUIDs. Most hosts write DER; some
+//! write PEM.
+
+use x509_parser::pem::Pem;
 
 use crate::Endorsements;
 use crate::bytes::{Malformed, Reader};
@@ -21,13 +24,28 @@ pub fn certificates(table: &[u8]) -> Result<Endorsements, Malformed> {
             return Ok(endorsements);
         }
         let body = slice(table, offset, length)?;
-        // Hosts also put firmware endorsements and empty rows here.
-        if body.first() == Some(&SEQUENCE) {
-            endorsements.certificates.push(body.to_vec());
-        }
+        take(body, &mut endorsements)?;
     }
     let (what, expected) = ("certificate table", "a row of zeros at the end of at most 32 rows");
     Err(Malformed::Value { what, expected, found: "more rows".to_owned() })
+}
+
+/// Hosts also put firmware endorsements and empty rows here: what is no certificate is passed over.
+fn take(body: &[u8], endorsements: &mut Endorsements) -> Result<(), Malformed> {
+    if body.first() == Some(&SEQUENCE) {
+        endorsements.certificates.push(body.to_vec());
+    } else if body.starts_with(PEM) {
+        for block in Pem::iter_from_buffer(body).take(Endorsements::MAX_ITEMS) {
+            let block = block.map_err(|error| not_pem(&error))?;
+            endorsements.certificates.push(block.contents);
+        }
+    }
+    Ok(())
+}
+
+fn not_pem(error: &x509_parser::error::PEMError) -> Malformed {
+    let (what, expected) = ("certificate table row", "a certificate in PEM or DER");
+    Malformed::Value { what, expected, found: error.to_string() }
 }
 
 fn slice(table: &[u8], offset: u32, length: u32) -> Result<&[u8], Malformed> {
@@ -39,3 +57,5 @@ fn slice(table: &[u8], offset: u32, length: u32) -> Result<&[u8], Malformed> {
 
 /// The first byte of a DER certificate.
 const SEQUENCE: u8 = 0x30;
+/// The first bytes of one in PEM.
+const PEM: &[u8] = b"-----BEGIN CERTIFICATE";

@@ -24,19 +24,11 @@ pub(crate) fn prepare(
 ) -> Result<Vek, Unverified> {
     let bag = Bag::sort(endorsements, anchors)?;
     let (certificate, extensions) = bag.vek_for(report)?;
-    let stage = Stage { bag: &bag, crypto, now };
-    let mut checks = Checks::default();
-    let vek = stage.build(certificate, &extensions, revocation, &mut checks)?;
-    match vek {
-        Some((key, claims)) if checks.hold() => {
-            Ok(Vek { key, claims, checks: checks.into_vec(), roots: anchors.roots() })
-        }
-        _ => Err(Unverified::Rejected(Rejected::new(Platform::SevSnp, checks, anchors.roots()))),
-    }
+    Stage { bag: &bag, crypto, now }.vek(certificate, extensions, revocation)
 }
 
 /// The endorsements, sorted by what they say they are.
-struct Bag<'a> {
+pub(super) struct Bag<'a> {
     veks: Vec<(Certificate<'a>, VekExtensions)>,
     authorities: Vec<Certificate<'a>>,
     self_issued: Vec<Certificate<'a>>,
@@ -46,7 +38,7 @@ struct Bag<'a> {
 }
 
 impl<'a> Bag<'a> {
-    fn sort(endorsements: &'a Endorsements, anchors: &TrustAnchors) -> Result<Self, CannotJudge> {
+    pub(super) fn sort(endorsements: &'a Endorsements, anchors: &TrustAnchors) -> Result<Self, CannotJudge> {
         let roots = anchors.amd.iter().map(super::Root::open).collect::<Result<_, _>>()?;
         let lists = endorsements.revocation_lists.iter().map(|der| RevocationList::parse(der));
         let lists = lists.collect::<Result<_, _>>()?;
@@ -78,7 +70,7 @@ impl<'a> Bag<'a> {
             };
             let product = self.product_named(&extensions.product_name);
             let tcb = product.and_then(|product| extensions.tcb(product).ok()) == Some(fields.reported_tcb);
-            u8::from(kind) * 4 + u8::from(chip) * 2 + u8::from(tcb)
+            (kind, chip, tcb)
         };
         // max_by_key takes the last of equals; the order in the bag must not matter more than that.
         self.veks.iter().max_by_key(|(_, extensions)| score(extensions)).ok_or_else(|| {
@@ -91,21 +83,53 @@ impl<'a> Bag<'a> {
         })
     }
 
+    /// The VEK, where no report says which is meant.
+    pub(super) fn only_vek(&self) -> Result<&(Certificate<'a>, VekExtensions), CannotJudge> {
+        match self.veks.as_slice() {
+            [only] => Ok(only),
+            [] => Err(CannotJudge::MissingEndorsement("a VCEK or VLEK certificate".to_owned())),
+            several => Err(CannotJudge::TooMuch { what: "VEK certificates", limit: 1, found: several.len() }),
+        }
+    }
+
+    pub(super) fn authorities(&self) -> &[Certificate<'a>] {
+        &self.authorities
+    }
+
+    pub(super) fn lists(&self) -> &[RevocationList<'a>] {
+        &self.lists
+    }
+
     fn product_named(&self, name: &str) -> Option<super::Product> {
         self.roots.iter().map(|root| root.product).find(|product| product.owns_name(name))
     }
 }
 
 /// One verification under way.
-struct Stage<'s, 'a> {
-    bag: &'s Bag<'a>,
-    crypto: &'s dyn Crypto,
-    now: UnixTime,
+pub(super) struct Stage<'s, 'a> {
+    pub(super) bag: &'s Bag<'a>,
+    pub(super) crypto: &'s dyn Crypto,
+    pub(super) now: UnixTime,
 }
 
 type Built = (crate::crypto::PublicKey, VekClaims);
 
 impl<'a> Stage<'_, 'a> {
+    /// All that is asked of a VEK and of those above it.
+    pub(super) fn vek(
+        &self,
+        certificate: &Certificate<'a>,
+        extensions: &VekExtensions,
+        revocation: Revocation,
+    ) -> Result<Vek, Unverified> {
+        let mut checks = Checks::default();
+        let roots = self.bag.anchored;
+        match self.build(certificate, extensions, revocation, &mut checks)? {
+            Some((key, claims)) if checks.hold() => Ok(Vek { key, claims, checks: checks.into_vec(), roots }),
+            _ => Err(Unverified::Rejected(Rejected::new(Platform::SevSnp, checks, roots))),
+        }
+    }
+
     fn build(
         &self,
         vek: &Certificate<'a>,
@@ -115,24 +139,17 @@ impl<'a> Stage<'_, 'a> {
     ) -> Result<Option<Built>, CannotJudge> {
         let Some(intermediate) = self.intermediate(vek, checks)? else { return Ok(None) };
         let Some(root) = self.root(intermediate, checks) else { return Ok(None) };
-        let signed = intermediate.signed_by(self.crypto, &root.key).is_ok();
-        let signer = format!("a signature by the pinned {}", intermediate.issuer_common_name());
-        checks.ask("snp.chain.intermediate_signature", signed, signer, verifies(signed));
-
-        let expected = match extensions.kind {
-            SigningKey::Vlek => format!("SEV-VLEK-{}", root.product),
-            SigningKey::Vcek | SigningKey::None | SigningKey::Unknown => format!("SEV-{}", root.product),
-        };
+        self.authority(intermediate, root, checks);
+        let expected = authority_name(extensions.kind, root.product);
         let name = intermediate.common_name();
         checks.ask("snp.chain.intermediate_name", name == expected, expected, name);
         let owns = root.product.owns_name(&extensions.product_name);
         let expected = format!("a product of the {} line", root.product);
         checks.ask("snp.vek.product_name", owns, expected, &extensions.product_name);
-        self.critical_extensions(&[vek, intermediate], checks);
+        critical_extensions(&[vek, intermediate], checks);
 
         let dates = vek.window().and(intermediate.window()).and(root.window);
-        let at = format!("{} inside", self.now);
-        checks.ask("snp.chain.dates", dates.contains(self.now), at, dates.to_string());
+        self.dates(dates, checks);
         let listed = self.revocation(root, intermediate, vek, revocation, checks)?;
         let claims = VekClaims {
             kind: extensions.kind,
@@ -144,6 +161,18 @@ impl<'a> Stage<'_, 'a> {
             revocation_list_from: listed.map(|listed| listed.from),
         };
         Ok(Some((vek.key()?, claims)))
+    }
+
+    /// The root's signature over an intermediate.
+    pub(super) fn authority(&self, intermediate: &Certificate<'_>, root: &OpenRoot, checks: &mut Checks) {
+        let signed = intermediate.is_authority() && intermediate.signed_by(self.crypto, &root.key).is_ok();
+        let expected = format!("a signature by the pinned {}", intermediate.issuer_common_name());
+        checks.ask("snp.chain.intermediate_signature", signed, expected, verifies(signed));
+    }
+
+    pub(super) fn dates(&self, dates: Window, checks: &mut Checks) {
+        let at = format!("{} inside", self.now);
+        checks.ask("snp.chain.dates", dates.contains(self.now), at, dates.to_string());
     }
 
     /// The issuer of the VEK: named by it, an authority, and proved by signature.
@@ -165,8 +194,7 @@ impl<'a> Stage<'_, 'a> {
             return Ok(None);
         }
         let signer = named.find(|found| {
-            found.is_authority()
-                && found.key().is_ok_and(|key| vek.signed_by(self.crypto, &key).is_ok())
+            found.is_authority() && found.key().is_ok_and(|key| vek.signed_by(self.crypto, &key).is_ok())
         });
         let expected = format!("a signature by {wanted}");
         checks.ask("snp.chain.vek_signature", signer.is_some(), expected, verifies(signer.is_some()));
@@ -175,16 +203,17 @@ impl<'a> Stage<'_, 'a> {
 
     /// The caller's root that the intermediate names. A root in the bag is looked at only to say what was
     /// found instead.
-    fn root(&self, intermediate: &Certificate<'_>, checks: &mut Checks) -> Option<&OpenRoot> {
+    pub(super) fn root(&self, intermediate: &Certificate<'_>, checks: &mut Checks) -> Option<&OpenRoot> {
         let digest = |spki: &[u8]| self.crypto.sha256(&[spki]).to_string();
         let named: Vec<&OpenRoot> =
             self.bag.roots.iter().filter(|root| root.subject == intermediate.issuer()).collect();
         let wanted: Vec<String> = named.iter().map(|root| digest(&root.spki)).collect();
-        let brought = self.bag.self_issued.iter().find(|found| found.subject() == intermediate.issuer());
-        let found = match brought {
-            Some(certificate) => digest(certificate.spki()),
-            None if named.is_empty() => intermediate.issuer_common_name().to_owned(),
-            None => "none brought".to_owned(),
+        let brought = self.bag.self_issued.iter().filter(|found| found.subject() == intermediate.issuer());
+        let brought: Vec<&[u8]> = brought.map(Certificate::spki).collect();
+        let found = match brought.as_slice() {
+            [] if named.is_empty() => intermediate.issuer_common_name().to_owned(),
+            [] => "none brought".to_owned(),
+            keys => keys.iter().map(|spki| digest(spki)).collect::<Vec<_>>().join(", "),
         };
         let anchored = self.bag.anchored;
         let expected = if wanted.is_empty() {
@@ -193,15 +222,9 @@ impl<'a> Stage<'_, 'a> {
             format!("{} root with key digest {}", anchored, wanted.join(" or "))
         };
         let signer = named.iter().find(|root| intermediate.signed_by(self.crypto, &root.key).is_ok());
-        let same = brought.is_none_or(|found| named.iter().any(|root| root.spki == found.spki()));
+        let same = brought.iter().all(|spki| named.iter().any(|root| root.spki == *spki));
         checks.ask("snp.chain.root", !named.is_empty() && same, expected, found);
         signer.or(named.first()).copied()
-    }
-
-    fn critical_extensions(&self, certificates: &[&Certificate<'_>], checks: &mut Checks) {
-        let unknown: Vec<String> = certificates.iter().flat_map(|c| c.unknown_critical()).collect();
-        let found = if unknown.is_empty() { "none".to_owned() } else { unknown.join(", ") };
-        checks.ask("snp.chain.critical_extensions", unknown.is_empty(), "none that is not understood", found);
     }
 
     /// A list of the root must be current and must not name the intermediate or the VEK; a list of the
@@ -259,17 +282,47 @@ impl<'a> Stage<'_, 'a> {
         let signed: Vec<_> = named.filter(|list| list.signed_by(self.crypto, key).is_ok()).collect();
         let genuine = !signed.is_empty();
         checks.ask("snp.crl.signature", genuine, "a signature by the list's issuer", verifies(genuine));
-        let Some(newest) = signed.into_iter().max_by_key(|list| list.window().map(|window| window.from)) else {
+        let Some(newest) = signed.into_iter().max_by_key(|list| list.window().map(|window| window.from))
+        else {
             return Ok(None);
         };
-        let unknown = newest.unknown_critical();
+        Ok(self.currency(newest, checks).map(|window| (newest, window)))
+    }
+
+    /// A list by itself: one of the roots signed it, and it is current.
+    pub(super) fn list_of_root(&self, list: &RevocationList<'_>, checks: &mut Checks) {
+        let mut named = self.bag.roots.iter().filter(|root| root.subject == list.issuer());
+        let genuine = named.any(|root| list.signed_by(self.crypto, &root.key).is_ok());
+        checks.ask("snp.crl.signature", genuine, "a signature by one of the roots", verifies(genuine));
+        if genuine {
+            self.currency(list, checks);
+        }
+    }
+
+    /// What is asked of a list whose signature was checked.
+    fn currency(&self, list: &RevocationList<'_>, checks: &mut Checks) -> Option<Window> {
+        let unknown = list.unknown_critical();
         let found = if unknown.is_empty() { "none".to_owned() } else { unknown.join(", ") };
         checks.ask("snp.crl.critical_extensions", unknown.is_empty(), "none that is not understood", found);
-        let window = newest.window();
+        let window = list.window();
         let current = window.is_some_and(|window| window.contains(self.now));
         let found = window.map_or("a list without nextUpdate".to_owned(), |window| window.to_string());
         checks.ask("snp.crl.current", current, format!("{} inside", self.now), found);
-        Ok(window.map(|window| (newest, window)))
+        window
+    }
+}
+
+fn critical_extensions(certificates: &[&Certificate<'_>], checks: &mut Checks) {
+    let unknown: Vec<String> = certificates.iter().flat_map(|c| c.unknown_critical()).collect();
+    let found = if unknown.is_empty() { "none".to_owned() } else { unknown.join(", ") };
+    checks.ask("snp.chain.critical_extensions", unknown.is_empty(), "none that is not understood", found);
+}
+
+/// Who issues a VEK of this kind, by name.
+fn authority_name(kind: SigningKey, product: super::Product) -> String {
+    match kind {
+        SigningKey::Vlek => format!("SEV-VLEK-{product}"),
+        SigningKey::Vcek | SigningKey::None | SigningKey::Unknown => format!("SEV-{product}"),
     }
 }
 

@@ -5,6 +5,7 @@
 //!
 //! Trusted: the roots in [`crate::TrustAnchors`]. Untrusted: the report, the certificates, the lists.
 
+mod audit;
 mod certtable;
 mod chain;
 mod product;
@@ -14,6 +15,7 @@ mod tcb;
 mod vek;
 mod verify;
 
+pub use audit::{verify_authorities, verify_revocation_lists, verify_vek};
 pub use certtable::certificates;
 pub(crate) use chain::prepare;
 pub use product::Product;

@@ -9,7 +9,7 @@ use std::fmt;
 pub enum Product {
     /// EPYC 7003: family 19h, models 00h to 0Fh.
     Milan,
-    /// EPYC 9004 and 8004 (Genoa, Bergamo, Siena): family 19h, models 10h to 1Fh and A0h to AFh.
+    /// EPYC 9004 and 8004 (Genoa, Bergamo, Siena): family 19h, models 10h to 1Fh and A0h to `AFh`.
     Genoa,
     /// EPYC 9005: family 1Ah, models 00h to 1Fh.
     Turin,
@@ -30,7 +30,7 @@ impl Product {
     }
 
     /// The line of a CPU, from the family and model that a report of version 3 and later carries
-    /// (AMD 56860 r1.58, table 23, CPUID_FAM_ID and CPUID_MOD_ID).
+    /// (AMD 56860 r1.58, table 23, `CPUID_FAM_ID` and `CPUID_MOD_ID`).
     #[must_use]
     pub fn of_cpuid(family: u8, model: u8) -> Option<Self> {
         match (family, model) {
@@ -52,7 +52,7 @@ impl Product {
         }
     }
 
-    /// How many bytes of CHIP_ID a chip of this line uses, which is the length of hwID in its VCEK.
+    /// How many bytes of `CHIP_ID` a chip of this line uses, which is the length of hwID in its VCEK.
     #[must_use]
     pub fn chip_id_len(self) -> usize {
         match self {

@@ -1,6 +1,6 @@
 //! The SNP attestation report: 1184 bytes, read front to back, nothing interpreted.
 //!
-//! Layout: AMD 56860 r1.58, section 7.3, table 23 ("ATTESTATION_REPORT Structure"). Versions 2 to 5 have
+//! Layout: AMD 56860 r1.58, section 7.3, table 23 ("`ATTESTATION_REPORT` Structure"). Versions 2 to 5 have
 //! the same length; later versions give meaning to bytes that were reserved. A version that is not known
 //! is refused: its new fields may carry a check.
 //!
@@ -62,7 +62,7 @@ pub struct Fields {
     pub reported_tcb: TcbVersion,
     /// CPU family, model and stepping: version 3 and later.
     pub cpuid: Option<Cpuid>,
-    /// The chip's id; zero under a VLEK or with MASK_CHIP_ID.
+    /// The chip's id; zero under a VLEK or with `MASK_CHIP_ID`.
     pub chip_id: ChipId,
     /// The TCB below which the platform cannot go back.
     pub committed_tcb: TcbVersion,
@@ -93,7 +93,7 @@ impl<'a> Report<'a> {
         let signed = reader.take(Self::SIGNED_LEN)?;
         let (r, s): ([u8; 72], [u8; 72]) = (reader.array()?, reader.array()?);
         let mut fields = Fields::parse(signed)?;
-        fields.note_reserved(bytes, Self::SIGNED_LEN.saturating_add(144)..Self::LEN);
+        fields.reserved_set.extend(set_within(bytes, Self::SIGNED_LEN.saturating_add(144)..Self::LEN));
         Ok(Self { bytes, signed, signature: big_endian(&r, &s), fields })
     }
 
@@ -163,7 +163,7 @@ impl Fields {
         let committed_firmware = Firmware::parse(&mut r)?; // 0x1ec
         let launch_tcb = TcbVersion(r.array()?); // 0x1f0
         let (launch, current) = (r.u64_le()?, r.u64_le()?); // 0x1f8, 0x200, reserved before version 5
-        let mut fields = Self {
+        Ok(Self {
             version,
             guest_svn,
             policy,
@@ -189,22 +189,26 @@ impl Fields {
             committed_firmware,
             launch_tcb,
             mitigations: (version >= 5).then_some(Mitigations { launch, current }),
-            reserved_set: Vec::new(),
-        };
-        fields.note_reserved(signed, 0x4c..0x50);
-        fields.note_reserved(signed, if version >= 3 { 0x18b..0x1a0 } else { 0x188..0x1a0 });
-        fields.note_reserved(signed, 0x1eb..0x1ec);
-        fields.note_reserved(signed, 0x1ef..0x1f0);
-        fields.note_reserved(signed, if version >= 5 { 0x208..0x2a0 } else { 0x1f8..0x2a0 });
-        Ok(fields)
+            reserved_set: reserved_set(signed, version),
+        })
     }
+}
 
-    fn note_reserved(&mut self, bytes: &[u8], range: std::ops::Range<usize>) {
-        let start = range.start;
-        let reserved = bytes.get(range).unwrap_or(&[]).iter().enumerate();
-        let set = reserved.filter(|(_, byte)| **byte != 0).map(|(at, _)| start.saturating_add(at));
-        self.reserved_set.extend(set);
-    }
+/// The offsets of reserved bytes in the signed part that are not zero.
+fn reserved_set(signed: &[u8], version: u32) -> Vec<usize> {
+    let ranges = [
+        0x4c..0x50,
+        if version >= 3 { 0x18b..0x1a0 } else { 0x188..0x1a0 },
+        0x1eb..0x1ec,
+        0x1ef..0x1f0,
+        if version >= 5 { 0x208..0x2a0 } else { 0x1f8..0x2a0 },
+    ];
+    ranges.into_iter().flat_map(|range| set_within(signed, range)).collect()
+}
+
+fn set_within(bytes: &[u8], range: std::ops::Range<usize>) -> impl Iterator<Item = usize> {
+    let reserved = range.clone().zip(bytes.get(range).unwrap_or(&[]));
+    reserved.filter(|(_, byte)| **byte != 0).map(|(at, _)| at)
 }
 
 /// r and s are 72 bytes each, little-endian, of which a P-384 number fills 48 (AMD 56860, table 139).
@@ -226,11 +230,11 @@ fn big_endian(r: &[u8; 72], s: &[u8; 72]) -> Option<[u8; 96]> {
 /// A CPU's family, model (with the extended model) and stepping.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize)]
 pub struct Cpuid {
-    /// CPUID_FAM_ID.
+    /// `CPUID_FAM_ID`.
     pub family: u8,
-    /// CPUID_MOD_ID.
+    /// `CPUID_MOD_ID`.
     pub model: u8,
-    /// CPUID_STEP.
+    /// `CPUID_STEP`.
     pub stepping: u8,
 }
 
@@ -258,7 +262,7 @@ impl serde::Serialize for Firmware {
     }
 }
 
-/// LAUNCH_MIT_VECTOR and CURRENT_MIT_VECTOR: which mitigations were and are in place.
+/// `LAUNCH_MIT_VECTOR` and `CURRENT_MIT_VECTOR`: which mitigations were and are in place.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize)]
 pub struct Mitigations {
     /// When the guest was launched.
@@ -286,7 +290,7 @@ impl GuestPolicy {
     }
 }
 
-/// PLATFORM_INFO (AMD 56860 r1.58, section 7.3, table 24).
+/// `PLATFORM_INFO` (AMD 56860 r1.58, section 7.3, table 24).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PlatformInfo(pub u64);
 
@@ -298,24 +302,24 @@ impl PlatformInfo {
     }
 }
 
-/// KEY_INFO (AMD 56860 r1.58, section 7.3, table 23, offset 48h).
+/// `KEY_INFO` (AMD 56860 r1.58, section 7.3, table 23, offset 48h).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct KeyInfo(pub u32);
 
 impl KeyInfo {
-    /// AUTHOR_KEY_EN: whether the author key's digest is shown.
+    /// `AUTHOR_KEY_EN`: whether the author key's digest is shown.
     #[must_use]
     pub fn author_key_enabled(self) -> bool {
         self.0 & 1 != 0
     }
 
-    /// MASK_CHIP_KEY: whether the report is left unsigned.
+    /// `MASK_CHIP_KEY`: whether the report is left unsigned.
     #[must_use]
     pub fn mask_chip_key(self) -> bool {
         self.0 & 2 != 0
     }
 
-    /// SIGNING_KEY: which key signed.
+    /// `SIGNING_KEY`: which key signed.
     #[must_use]
     pub fn signing_key(self) -> SigningKey {
         match (self.0 >> 2) & 7 {

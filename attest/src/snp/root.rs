@@ -81,7 +81,7 @@ pub fn vendor_root_digests(crypto: &dyn Crypto) -> Vec<(Product, Digest<32>)> {
     opened.map(|root| (root.product, crypto.sha256(&[&root.spki]))).collect()
 }
 
-/// Product line, certificate, SHA-256 of its SubjectPublicKeyInfo.
+/// Product line, certificate, SHA-256 of its `SubjectPublicKeyInfo`.
 const PINNED: [(Product, &[u8], &str); 3] = [
     (
         Product::Milan,

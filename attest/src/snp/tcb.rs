@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::Product;
 
-/// A TCB_VERSION as it stands in a report (AMD 56860 r1.58, section 2.2, tables 3 and 4).
+/// A `TCB_VERSION` as it stands in a report (AMD 56860 r1.58, section 2.2, tables 3 and 4).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct TcbVersion(pub [u8; 8]);
 

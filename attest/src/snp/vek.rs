@@ -53,7 +53,7 @@ pub struct VekClaims {
 pub enum HardwareBinding {
     /// One chip: a VCEK's hwID, padded with zeros to 64 bytes.
     Chip(ChipId),
-    /// A cloud provider: a VLEK's csp_id.
+    /// A cloud provider: a VLEK's `csp_id`.
     Provider(String),
 }
 
@@ -76,7 +76,8 @@ impl VekExtensions {
         let mut spls = [None; 9];
         for (spl, arc) in spls.iter_mut().zip(1_u8..) {
             let value = certificate.extension(&format!("{AMD}.3.{arc}"));
-            *spl = value.map(der::small_integer).transpose().map_err(|e| problem(&format!("SPL {arc}"), &e))?;
+            *spl =
+                value.map(der::small_integer).transpose().map_err(|e| problem(&format!("SPL {arc}"), &e))?;
         }
         let bound_to = if kind == SigningKey::Vcek { hwid(certificate)? } else { csp_id(certificate)? };
         Ok(Self { kind, product_name: text(certificate, ".2", "product name")?, bound_to, spls })

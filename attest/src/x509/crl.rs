@@ -83,7 +83,7 @@ impl<'a> RevocationList<'a> {
     }
 }
 
-/// certificateIssuer ::= GeneralNames with one directoryName: SEQUENCE { \[4\] Name }.
+/// certificateIssuer ::= `GeneralNames` with one directoryName: SEQUENCE { \[4\] Name }.
 fn directory_name(value: &[u8]) -> Result<Vec<u8>, CannotJudge> {
     let name = der::content(der::SEQUENCE, value).and_then(|names| der::content(DIRECTORY_NAME, names));
     let unreadable = |problem: crate::Malformed| CannotJudge::Endorsement {

@@ -16,7 +16,7 @@ pub(crate) const IA5_STRING: u8 = 0x16;
 pub(crate) const SEQUENCE: u8 = 0x30;
 
 /// The content of the one value that `bytes` must be, with this tag and a minimal definite length.
-pub(crate) fn content<'a>(tag: u8, bytes: &'a [u8]) -> Result<&'a [u8], Malformed> {
+pub(crate) fn content(tag: u8, bytes: &[u8]) -> Result<&[u8], Malformed> {
     let mut reader = Reader::new(bytes);
     let found = reader.u8()?;
     if found != tag {

@@ -20,7 +20,6 @@ pub(crate) use crl::{RevocationList, Revoked};
 #[derive(Debug)]
 pub(crate) struct Certificate<'a> {
     parsed: X509Certificate<'a>,
-    der: &'a [u8],
 }
 
 impl<'a> Certificate<'a> {
@@ -33,12 +32,7 @@ impl<'a> Certificate<'a> {
         }
         // Duplicate extensions would let two readers see two values.
         parsed.extensions_map().map_err(|error| malformed(error.to_string()))?;
-        Ok(Self { parsed, der })
-    }
-
-    /// The bytes as they were received.
-    pub(crate) fn der(&self) -> &'a [u8] {
-        self.der
+        Ok(Self { parsed })
     }
 
     /// The subject's name, DER.
@@ -120,9 +114,10 @@ impl<'a> Certificate<'a> {
     }
 }
 
-/// The public key in a DER SubjectPublicKeyInfo.
+/// The public key in a DER `SubjectPublicKeyInfo`.
 pub(crate) fn public_key(spki: &SubjectPublicKeyInfo<'_>) -> Result<PublicKey, CannotJudge> {
-    let unusable = |problem: &str| CannotJudge::Endorsement { what: "public key", problem: problem.to_owned() };
+    let unusable =
+        |problem: &str| CannotJudge::Endorsement { what: "public key", problem: problem.to_owned() };
     match spki.parsed().map_err(|error| unusable(&error.to_string()))? {
         ParsedKey::RSA(rsa) => {
             let strip = |bytes: &[u8]| bytes.iter().copied().skip_while(|byte| *byte == 0).collect();
@@ -138,7 +133,10 @@ pub(crate) fn public_key(spki: &SubjectPublicKeyInfo<'_>) -> Result<PublicKey, C
                 Err(unusable("expected an uncompressed P-256 or P-384 point"))
             }
         }
-        _ => Err(unusable("expected RSA or EC")),
+        ParsedKey::DSA(_)
+        | ParsedKey::GostR3410(_)
+        | ParsedKey::GostR3410_2012(_)
+        | ParsedKey::Unknown(_) => Err(unusable("expected RSA or EC")),
     }
 }
 
