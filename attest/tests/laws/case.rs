@@ -76,8 +76,11 @@ impl Case {
             Err(error) => return Outcome::NotJudged(error),
         };
         let prepared = self.prepare(crypto, &evidence);
-        let question =
-            Question { evidence: &evidence, challenge: self.asked.challenge(), offered: self.asked.key.clone() };
+        let question = Question {
+            evidence: &evidence,
+            challenge: self.asked.challenge(),
+            offered: self.asked.key.clone(),
+        };
         let context = Context { crypto, policy: &policy };
         match decide(question, prepared.as_ref(), context, self.now) {
             Ok(Ok(admitted)) => {
@@ -89,7 +92,11 @@ impl Case {
         }
     }
 
-    pub(crate) fn prepare(&self, crypto: &dyn Crypto, evidence: &Evidence<'_>) -> Result<Prepared, Unverified> {
+    pub(crate) fn prepare(
+        &self,
+        crypto: &dyn Crypto,
+        evidence: &Evidence<'_>,
+    ) -> Result<Prepared, Unverified> {
         self.endorsements.prepare(crypto, evidence, &self.anchors, self.revocation, self.now)
     }
 

@@ -1,0 +1,144 @@
+//! TPM entries: quotes, put together from the files of a set.
+//!
+//! A set keeps the parts apart (`TPMS_ATTEST`, signature, key, PCR values); here they become the evidence that
+//! a machine sends. A role that is missing may be found in the folder that the role `others` names.
+
+use anyhow::{Context as _, Result};
+use attest::crypto::{AwsLcRs, Hash};
+use attest::tpm::{Fields, Quote, assemble};
+use attest::{
+    AttestedKey, Claims, Endorsements, Evidence, Platform, Revocation, Stale, TrustAnchors, Verified,
+};
+
+use crate::ak::{self, Ak};
+use crate::entry::{Entry, Set};
+use crate::verdict::{Answer, Expected};
+use crate::{pcrs, policy};
+
+/// Puts a TPM entry to the verifier.
+pub(crate) fn ask(set: &Set, entry: &Entry) -> Result<Answer> {
+    if entry.kind() != "tpm-quote" {
+        return Ok(Answer::Unsupported(format!("kind {}", entry.kind())));
+    }
+    if entry.role("event_log").is_some() && entry.role("tpm_quote").is_none() {
+        return Ok(Answer::Unsupported("about an event log".to_owned()));
+    }
+    let parts = Parts { set, entry };
+    let attest = parts.file("tpm_quote", &[".sha256.msg", ".msg"]).context("no tpm_quote")?;
+    let signature = parts.file("tpm_signature", &[".sha256.sig", ".sig"]).context("no tpm_signature")?;
+    let raw = ak::RawScheme { scheme: entry.text("signature_scheme"), hash: entry.text("signature_hash") };
+    let signature = ak::signature(&signature, &raw);
+    let ak = match parts.ak(&signature)? {
+        Some(ak) => ak,
+        None => Ak::placeholder(&signature),
+    };
+    let bare = assemble(&attest, &signature, &ak.area, &[]);
+    let quote = match Quote::parse(&bare) {
+        Ok(quote) => quote,
+        Err(problem) => return Ok(Answer::Malformed { problem: problem.to_string() }),
+    };
+    let selected: Vec<(Hash, u32)> = quote.fields().into_iter().flat_map(Fields::selected).collect();
+    let values = match parts.values(&selected) {
+        Ok(values) => values,
+        Err(problem) => return Ok(Answer::Malformed { problem: format!("PCR values: {problem:#}") }),
+    };
+    judge(&parts, &assemble(&attest, &signature, &ak.area, &values), &ak)
+}
+
+fn judge(parts: &Parts<'_>, evidence: &[u8], ak: &Ak) -> Result<Answer> {
+    let now = parts.entry.verify_at()?;
+    let evidence = match Evidence::parse(Platform::Tpm2, evidence) {
+        Ok(evidence) => evidence,
+        Err(problem) => return Ok(Answer::Malformed { problem: problem.to_string() }),
+    };
+    let anchors = TrustAnchors::vendor().with_attestation_keys(ak.enrolled(&AwsLcRs)?);
+    let none = Endorsements::default();
+    let verified = none
+        .prepare(&AwsLcRs, &evidence, &anchors, Revocation::Required, now)
+        .and_then(|prepared| evidence.verify(&AwsLcRs, &prepared, now));
+    let claims = match verified {
+        Ok(claims) => claims,
+        Err(unverified) => return Ok(unverified.into()),
+    };
+    if parts.nonce()?.is_some_and(|nonce| nonce != claims.caller_data()) {
+        return Ok(Answer::Refused { ids: vec!["challenge.bound".to_owned()] });
+    }
+    if parts.entry.expected() == Some(Expected::PolicyReject) {
+        return appraised(&claims, now);
+    }
+    Ok(Answer::Verified { note: "" })
+}
+
+fn appraised(claims: &Verified<Claims>, now: attest::UnixTime) -> Result<Answer> {
+    let pcrs = if let Claims::Tpm(quote) = claims.claims() { quote.pcrs.as_slice() } else { &[] };
+    let pcrs: Vec<_> =
+        pcrs.iter().map(|pcr| (pcr.bank.to_string(), pcr.index, hex::encode(&pcr.value))).collect();
+    let policy = policy::tpm(&pcrs)?;
+    let nobody: Result<AttestedKey, Stale> = Err(Stale::NotBound);
+    match policy.appraise(claims, nobody, now) {
+        Ok(_) => Ok(Answer::Verified { note: "" }),
+        Err(refused) => Ok(Answer::policy_refuses(refused.appraisal(), "")),
+    }
+}
+
+/// The files of an entry.
+#[derive(Debug)]
+struct Parts<'s> {
+    set: &'s Set,
+    entry: &'s Entry,
+}
+
+impl Parts<'_> {
+    /// The file of a role, or, from the folder of the others, the first whose name ends so.
+    fn file(&self, role: &str, endings: &[&str]) -> Option<Vec<u8>> {
+        let own = self.entry.role(role);
+        let path = own.or_else(|| endings.iter().find_map(|ending| self.other(ending)))?;
+        self.set.read(&path).ok()
+    }
+
+    fn other(&self, ending: &str) -> Option<String> {
+        let folder = self.entry.role("others")?;
+        self.set.folder(&folder).into_iter().find(|path| path.ends_with(ending))
+    }
+
+    /// The attestation key: its public area if the set has it, else made of the PEM key.
+    fn ak(&self, signature: &[u8]) -> Result<Option<Ak>> {
+        if let Some(public) = self.file("ak_public", &[".tpmt"]) {
+            return Ok(Some(Ak::from_public(&public)));
+        }
+        let pem = self.file("ak_public_pem", &["ak_pub.pem", "ak.pem"]);
+        pem.map(|pem| Ak::from_pem(&pem, signature)).transpose()
+    }
+
+    /// The values of the selected PCRs, as far as the entry has them; none if it has none.
+    fn values(&self, selected: &[(Hash, u32)]) -> Result<Vec<(Hash, u32, Vec<u8>)>> {
+        if let Some(blob) = self.entry.role("pcrs_tpm2tools") {
+            return pcrs::tpm2_tools(&self.set.read(&blob)?);
+        }
+        let named = self.entry.roles().filter(|(role, _)| role.starts_with("pcrs"));
+        let mut paths: Vec<String> = named.map(|(_, path)| path.to_owned()).collect();
+        if paths.is_empty() {
+            paths.extend(self.entry.role("others").map(|folder| format!("{folder}/")));
+        }
+        pcrs::json(self.set, &paths, selected)
+    }
+
+    /// What the quote has to carry. An entry that must be rejected and says no nonce is asked with one.
+    fn nonce(&self) -> Result<Option<Vec<u8>>> {
+        if let Some(path) = self.entry.role("expected_nonce_ascii") {
+            return Ok(Some(self.set.read(&path)?.trim_ascii().to_vec()));
+        }
+        if let Some(path) = self.entry.role("nonce") {
+            return self.set.read(&path).map(Some);
+        }
+        let stated = self.entry.text("expected_nonce").or_else(|| self.entry.text("nonce"));
+        let stated = stated.or_else(|| self.entry.text("extra_data"));
+        let bytes = |text: &str| hex::decode(text).unwrap_or_else(|_not_hex| text.as_bytes().to_vec());
+        let stated = stated.map(bytes);
+        let rejected = self.entry.expected() == Some(Expected::Reject);
+        Ok(match stated {
+            Some(empty) if empty.is_empty() && rejected => Some(b"a nonce was asked for".to_vec()),
+            other => other,
+        })
+    }
+}
