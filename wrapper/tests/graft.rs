@@ -2,85 +2,14 @@
 #![expect(unsafe_code, reason = "the thefts are system calls that no safe interface has")]
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
 
+mod bench;
 mod theft;
 
+use bench::{Bench, CANARY, installed, skip};
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
-
-const CANARY: &str = "canary-5f1e0c77-value";
-
-/// A directory with the example program, its secrets, and whatever a test compiles; open to other users.
-struct Bench {
-    dir: tempfile::TempDir,
-}
-
-impl Bench {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let built = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("examples/graft");
-        fs::copy(built, dir.path().join("graft")).unwrap();
-        fs::write(dir.path().join("secrets"), format!("PASSWORD={CANARY}\nSECOND=other\n")).unwrap();
-        Self { dir }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn graft(&self, program: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(self.path("graft"));
-        command.arg(self.path("secrets")).arg(program).args(arguments);
-        command
-    }
-
-    fn output(&self, program: &str, arguments: &[&str]) -> Output {
-        self.graft(program, arguments).output().unwrap()
-    }
-
-    /// What a program wrote; it must have ended well.
-    fn says(&self, program: &str, arguments: &[&str]) -> String {
-        let output = self.output(program, arguments);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{program}: {} {errors}", output.status);
-        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
-    }
-
-    /// A program of ours, compiled; none where there is no compiler.
-    fn compiled(&self, name: &str, source: &str, flags: &[&str]) -> Option<String> {
-        let out = self.path(name);
-        let text = out.with_extension("c");
-        fs::write(&text, source).unwrap();
-        let built = Command::new("cc").arg(text).arg("-o").arg(&out).args(flags).output();
-        built.is_ok_and(|output| output.status.success()).then(|| out.to_str().unwrap().to_owned())
-    }
-
-    fn script(&self, name: &str, text: &str) -> String {
-        let path = self.path(name);
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        path.to_str().unwrap().to_owned()
-    }
-}
-
-fn installed(program: &str) -> bool {
-    Command::new("sh").args(["-c", &format!("command -v {program}")]).output().unwrap().status.success()
-}
-
-fn skip(test: &str, feature: &str, reason: &str) {
-    let required = std::env::var_os("REQUIRE").is_some_and(|list| list.to_string_lossy().contains(feature));
-    assert!(!required, "{test} needs {feature}: {reason}");
-    let line = format!("SKIP {test}: {reason}");
-    println!("{line}");
-    if let Some(log) = std::env::var_os("CLOUDTASER_SKIP_LOG") {
-        let mut file = fs::OpenOptions::new().append(true).create(true).open(log).unwrap();
-        writeln!(file, "{line}").unwrap();
-    }
-}
+use std::process::{Child, Command, Stdio};
 
 const GETENV: &str = r#"
 #include <stdio.h>
