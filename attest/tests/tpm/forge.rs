@@ -1,9 +1,11 @@
 //! A key that is enrolled like a TPM's but signs whatever the test wants: a stolen one, so to speak.
 
 use attest::crypto::{AwsLcRs, Crypto, Hash};
-use attest::tpm::{Name, assemble};
+use attest::tpm::{Name, SigningScheme, assemble, usual_public_area};
+use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PSS_SHA256};
+use aws_lc_rs::signature::{RsaPssSaltLength, RsaSignatureEncoding};
 
 pub(crate) const USUAL: u32 = 0x0005_0072;
 pub(crate) const QUOTE: u16 = 0x8018;
@@ -46,6 +48,23 @@ impl Key {
     pub(crate) fn evidence(&self, attest: &[u8], values: &[Value]) -> Vec<u8> {
         assemble(attest, &self.sign(attest), &self.area, values)
     }
+}
+
+/// PSS with SHA-256 and a salt as long as the hash, as long as fits, and of neither length.
+pub(crate) static SALT_OF_HASH: RsaSignatureEncoding = RSA_PSS_SHA256;
+pub(crate) static LONGEST_SALT: RsaSignatureEncoding =
+    RSA_PSS_SHA256.with_pss_salt_length(RsaPssSaltLength::Max);
+pub(crate) static ODD_SALT: RsaSignatureEncoding =
+    RSA_PSS_SHA256.with_pss_salt_length(RsaPssSaltLength::Custom(20));
+
+/// The public area of a new RSA key, and its PSS signature with such a salt.
+pub(crate) fn rsa_pss(encoding: &'static RsaSignatureEncoding, message: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let pair = aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
+    let mut signature = vec![0; pair.public_modulus_len()];
+    pair.sign(encoding, &SystemRandom::new(), message, &mut signature).unwrap();
+    let spki = pair.public_key().as_der().unwrap();
+    let area = usual_public_area(spki.as_ref(), SigningScheme::RsaPss, Hash::Sha256).unwrap();
+    (area, [vec![0x00, 0x16, 0x00, 0x0b], sized(&signature)].concat())
 }
 
 pub(crate) type Value = (Hash, u32, Vec<u8>);

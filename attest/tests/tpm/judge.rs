@@ -39,10 +39,8 @@ pub(crate) fn genuine(bytes: &[u8], enrolled: &Name) -> Verified<Claims> {
 }
 
 pub(crate) fn quoted(claims: &Verified<Claims>) -> &attest::tpm::Claims {
-    match claims.claims() {
-        Claims::Tpm(claims) => claims,
-        other => unreachable!("{other:?}"),
-    }
+    let Claims::Tpm(claims) = claims.claims() else { unreachable!("claims of a TPM quote") };
+    claims
 }
 
 /// The failing checks, which every provider must agree about.
@@ -53,10 +51,8 @@ pub(crate) fn refusals(bytes: &[u8], enrolled: &[Name]) -> Vec<String> {
 }
 
 pub(crate) fn failing(unverified: &Unverified) -> Vec<String> {
-    match unverified {
-        Unverified::Rejected(rejected) => ids(rejected.checks()),
-        other => unreachable!("{other}"),
-    }
+    let Unverified::Rejected(rejected) = unverified else { unreachable!("{unverified}") };
+    ids(rejected.checks())
 }
 
 pub(crate) fn ids(checks: &[Check]) -> Vec<String> {

@@ -3,7 +3,7 @@
 use attest::crypto::{AwsLcRs, Hash};
 use attest::{Challenge, Evidence, Kem, Malformed, OfferedKey, Platform, Stale, Transcript, Verified};
 
-use super::forge::{CERTIFY, Key, Statement, USUAL, sized};
+use super::forge::{CERTIFY, Key, LONGEST_SALT, ODD_SALT, SALT_OF_HASH, Statement, USUAL, rsa_pss, sized};
 use super::judge::{NOW, failing, genuine, judge, prepare, quoted, refusals};
 
 fn challenge(nonce: u8) -> Challenge {
@@ -254,5 +254,22 @@ fn an_enrolled_key_that_signs_anything_is_refused() {
         let statement = Statement::quote(b"nonce");
         let evidence = key.evidence(&statement.marshal(), &statement.values);
         assert_eq!(refusals(&evidence, &[key.name()]), ["tpm.ak.attributes"], "{fault}");
+    }
+}
+
+#[test]
+fn a_pss_salt_as_long_as_fits_is_as_good_as_one_as_long_as_the_hash() {
+    let odd = ["tpm.quote.signature"];
+    for (salt, expected) in [(&SALT_OF_HASH, &[][..]), (&LONGEST_SALT, &[]), (&ODD_SALT, &odd)] {
+        let statement = Statement::quote(b"nonce");
+        let attest = statement.marshal();
+        let (area, signature) = rsa_pss(salt, &attest);
+        let name = attest::tpm::Name::of_public(&AwsLcRs, &area).unwrap();
+        let evidence = attest::tpm::assemble(&attest, &signature, &area, &statement.values);
+        if expected.is_empty() {
+            genuine(&evidence, &name);
+        } else {
+            assert_eq!(refusals(&evidence, &[name]), expected);
+        }
     }
 }

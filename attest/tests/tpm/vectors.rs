@@ -1,4 +1,4 @@
-//! Quotes that real machines made. Their folder is named by CLOUDTASER_VECTORS.
+//! Quotes that real machines made. Their folder is named by `CLOUDTASER_VECTORS`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,4 @@
+//! Fuzz targets of `attest`.
+#![forbid(unsafe_code)]
+
+pub mod targets;

@@ -1,0 +1,66 @@
+//! What each target does with its bytes, and what must hold whatever they are.
+//!
+//! Used twice: by the fuzz targets, and by `tests/corpus.rs`, which replays the committed corpora.
+
+use attest::crypto::{AwsLcRs, RustCrypto};
+use attest::{
+    Bundle, Endorsements, Evidence, Platform, Policy, Revocation, TrustAnchors, UnixTime, snp, tpm,
+};
+
+const NOW: UnixTime = UnixTime(1_795_000_000);
+
+/// A quote, judged with its own key enrolled: what is believed of it is what was signed.
+pub fn tpm_quote(bytes: &[u8]) {
+    let Ok(quote) = tpm::Quote::parse(bytes) else { return };
+    assert_eq!(quote.bytes(), bytes);
+    let anchors = TrustAnchors::vendor().with_attestation_keys([quote.ak_name(&AwsLcRs)]);
+    let providers: [&dyn attest::Crypto; 2] = [&AwsLcRs, &RustCrypto];
+    let [first, second] = providers.map(|crypto| {
+        let evidence = Evidence::Tpm(quote.clone());
+        let bag = Endorsements::default();
+        let prepared = bag.prepare(crypto, &evidence, &anchors, Revocation::Required, NOW)?;
+        evidence.verify(crypto, &prepared, NOW)
+    });
+    assert_eq!(first.is_ok(), second.is_ok(), "the providers disagree");
+    if let Ok(claims) = first {
+        let attest::Claims::Tpm(claims) = claims.claims() else { unreachable!("claims of another platform") };
+        let values: Vec<_> = claims.pcrs.iter().map(|pcr| (pcr.bank, pcr.index)).collect();
+        assert!(values.is_empty() || values == claims.selected().collect::<Vec<_>>());
+    }
+}
+
+/// A report: it has one length, and without certificates no verdict.
+pub fn snp_report(bytes: &[u8]) {
+    let Ok(evidence) = Evidence::parse(Platform::SevSnp, bytes) else { return };
+    assert_eq!(evidence.bytes(), bytes);
+    let bag = Endorsements::default();
+    let prepared = bag.prepare(&AwsLcRs, &evidence, &TrustAnchors::vendor(), Revocation::Required, NOW);
+    assert!(prepared.is_err(), "no certificate was given");
+}
+
+/// A host's certificate table: what comes out was in it, and is bounded.
+pub fn certificate_table(bytes: &[u8]) {
+    let Ok(found) = snp::certificates(bytes) else { return };
+    let items = found.certificates.iter().chain(&found.revocation_lists);
+    for item in items {
+        assert!(!item.is_empty());
+    }
+    assert!(found.certificates.len() <= bytes.len());
+}
+
+/// A policy: whatever parses has a name, a version and a section for a platform.
+pub fn policy(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(policy) = Policy::parse(&AwsLcRs, text) else { return };
+    assert!(!policy.name().is_empty() && policy.version() > 0);
+    assert!(text.contains("snp") || text.contains("tpm"));
+}
+
+/// An evidence bundle: its payload has one encoding, and replaying it never panics.
+pub fn bundle(bytes: &[u8]) {
+    assert!(Bundle::open(bytes, &[], &AwsLcRs).is_err(), "no key was given");
+    let Ok(bundle) = Bundle::insecure_peek(bytes) else { return };
+    assert!(bundle.to_cbor().is_ok());
+    let replay = || bundle.replay(&AwsLcRs, &TrustAnchors::vendor()).map_err(|error| error.to_string());
+    assert_eq!(replay(), replay());
+}
