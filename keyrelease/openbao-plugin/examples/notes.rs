@@ -17,6 +17,7 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -42,6 +43,7 @@ struct Notes {
     kind: Kind,
     options: BTreeMap<String, String>,
     started: AtomicU64,
+    working: Arc<AtomicU64>,
     dropped: AtomicU64,
     ticks: AtomicU64,
     invalidated: AtomicU64,
@@ -53,6 +55,7 @@ impl Default for Notes {
             kind: Kind::Secret,
             options: BTreeMap::new(),
             started: AtomicU64::new(0),
+            working: Arc::default(),
             dropped: AtomicU64::new(0),
             ticks: AtomicU64::new(0),
             invalidated: AtomicU64::new(0),
@@ -129,6 +132,7 @@ impl Notes {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         fields(json!({
             "started": count(&self.started),
+            "working": count(&self.working),
             "dropped": count(&self.dropped),
             "ticks": count(&self.ticks),
             "invalidated": count(&self.invalidated),
@@ -146,8 +150,10 @@ impl Notes {
             tokio::time::sleep(Duration::from_secs(5)).await;
             return Ok(None);
         }
-        host.blocking(|abandoned| {
-            for _ in 0..100 {
+        let working = Arc::clone(&self.working);
+        host.blocking(move |abandoned| {
+            working.fetch_add(1, Ordering::Relaxed);
+            for _ in 0..200 {
                 if abandoned.now() {
                     log::info("work abandoned", &[]);
                     return;

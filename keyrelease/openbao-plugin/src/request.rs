@@ -4,14 +4,15 @@
 //! Untrusted: path, data and headers, which the caller chose.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use crate::{Auth, Secret};
 
-/// One request to a mount.
-#[derive(Clone, Debug, Default)]
+/// One request to a mount. Its `Debug` form leaves out data and headers.
+#[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct Request {
     /// The id that the audit log shows.
@@ -46,6 +47,21 @@ pub struct Request {
     pub auth: Option<Auth>,
     /// The lease being renewed or revoked.
     pub secret: Option<Secret>,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Enough to find the call in the audit log, and nothing that a caller may hold secret.
+        formatter
+            .debug_struct("Request")
+            .field("id", &self.id)
+            .field("operation", &self.operation)
+            .field("path", &self.path)
+            .field("mount_point", &self.mount_point)
+            .field("entity_id", &self.entity_id)
+            .field("unauthenticated", &self.unauthenticated)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a request wants done.

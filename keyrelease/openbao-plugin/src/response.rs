@@ -4,6 +4,7 @@
 //! in a later [`Request`](crate::Request), for renewal and revocation.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -75,8 +76,8 @@ impl Response {
     }
 }
 
-/// The two forms of an answer.
-#[derive(Clone, Debug)]
+/// The two forms of an answer. Its `Debug` form shows sizes only.
+#[derive(Clone)]
 pub enum Body {
     /// JSON in OpenBao's envelope.
     Data(Map<String, Value>),
@@ -89,6 +90,15 @@ pub enum Body {
         /// The body.
         bytes: Vec<u8>,
     },
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Data(data) => write!(formatter, "Data({} fields)", data.len()),
+            Self::Raw { status, bytes, .. } => write!(formatter, "Raw({status}, {} bytes)", bytes.len()),
+        }
+    }
 }
 
 impl Default for Body {
@@ -110,8 +120,8 @@ pub struct Lease {
     pub increment: Duration,
 }
 
-/// A token to issue, or the one being renewed.
-#[derive(Clone, Debug, Default)]
+/// A token to issue, or the one being renewed. Its `Debug` form leaves out the internal data.
+#[derive(Clone, Default, PartialEq)]
 pub struct Auth {
     /// How long it lives.
     pub lease: Lease,
@@ -141,6 +151,19 @@ pub struct Auth {
     pub internal_data: Map<String, Value>,
 }
 
+impl fmt::Debug for Auth {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Auth")
+            .field("lease", &self.lease)
+            .field("policies", &self.policies)
+            .field("metadata", &self.metadata)
+            .field("alias", &self.alias)
+            .field("token_type", &self.token_type)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The kind of token.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum TokenType {
@@ -164,11 +187,33 @@ pub struct Alias {
     pub metadata: BTreeMap<String, String>,
 }
 
-/// A lease on what was given out.
-#[derive(Clone, Debug, Default)]
+/// A lease on what was given out. Its `Debug` form leaves out the internal data.
+#[derive(Clone, Default)]
 pub struct Secret {
     /// How long it lives.
     pub lease: Lease,
     /// Kept by OpenBao and given back on renewal and revocation; callers never see it.
     pub internal_data: Map<String, Value>,
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Secret").field("lease", &self.lease).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_out_is_not_in_debug_text() {
+        let hidden = Map::from_iter([("password".to_owned(), Value::from("hunter2"))]);
+        let response = Response::data(hidden.clone())
+            .with_secret(Secret { internal_data: hidden.clone(), ..Secret::default() });
+        let auth = Auth { internal_data: hidden, ..Auth::default() };
+        let text =
+            format!("{response:?} {auth:?} {:?}", Response::raw(200, "text/plain", b"hunter2".to_vec()));
+        assert!(!text.contains("hunter2") && !text.contains("104, 117"), "{text}");
+    }
 }

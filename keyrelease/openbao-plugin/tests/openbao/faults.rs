@@ -83,10 +83,10 @@ fn a_full_queue_is_a_503_and_the_io_thread_stays_free() {
     // One job works, one waits, and of three one is refused.
     let bao = Server::start();
     let mut statuses: Vec<u16> = thread::scope(|scope| {
-        let calls: Vec<_> = (0..3).map(|_| scope.spawn(|| bao.read("notes/slow/work").status)).collect();
-        thread::sleep(Duration::from_millis(300));
-        assert_eq!(bao.read("notes/counters").data()["started"], 3);
-        calls.into_iter().map(|call| call.join().unwrap()).collect()
+        let call = || scope.spawn(|| bao.read("notes/slow/work").status);
+        let first = call();
+        eventually("the first job", || bao.read("notes/counters").data()["working"] == 1);
+        [first, call(), call()].map(|call| call.join().unwrap()).into()
     });
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 200, 503]);

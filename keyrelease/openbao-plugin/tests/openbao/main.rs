@@ -11,6 +11,8 @@
 )]
 
 mod answers;
+mod cluster;
+mod configuration;
 mod faults;
 mod identity;
 mod output;

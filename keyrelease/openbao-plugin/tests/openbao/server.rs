@@ -12,8 +12,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::configuration::{Node, configuration};
 
 /// A running server.
 pub(crate) struct Server {
@@ -57,14 +59,40 @@ pub(crate) fn shared() -> &'static Server {
 impl Server {
     /// Starts a server with the plugin mounted at `notes/`, `other/` and `auth/notes/`.
     pub(crate) fn start() -> Self {
+        let mut server = Self::launch(&Node::Alone);
+        server.wait_until_ready();
+        server.token = server.log_in();
+        server
+    }
+
+    /// Starts the first node of a cluster.
+    pub(crate) fn start_first() -> Self {
+        let mut server = Self::launch(&Node::First);
+        server.wait_until_ready();
+        server.token = server.log_in();
+        server
+    }
+
+    /// Starts a node that joins `first` as a standby.
+    pub(crate) fn start_joining(first: &Self) -> Self {
+        let mut server = Self::launch(&Node::Joining { first: &first.address });
+        server.token.clone_from(&first.token);
+        eventually("the standby's first answer", || {
+            let who = server.try_call("GET", "notes/whoami", None, &server.token);
+            who.is_ok_and(|who| who.data()["standby"] == true)
+        });
+        server
+    }
+
+    fn launch(node: &Node<'_>) -> Self {
         let dir = TempDir::new().unwrap().keep();
         let plugins = dir.join("plugins");
         fs::create_dir(&plugins).unwrap();
         fs::copy(example(), plugins.join("notes")).unwrap();
         let digest = sha256(&plugins.join("notes"));
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let config = dir.join("bao.hcl");
-        fs::write(&config, configuration(port, &plugins, &digest)).unwrap();
+        fs::write(&config, configuration(node, &dir, [port, free_port()], &digest)).unwrap();
         let mut shell = Command::new("sh")
             .args(["-c", KEEPER, "keeper"])
             .arg(bao())
@@ -81,10 +109,7 @@ impl Server {
         BufReader::new(shell.stdout.take().unwrap()).read_line(&mut process).unwrap();
         let process = process.trim().parse().unwrap();
         let address = format!("http://127.0.0.1:{port}");
-        let mut server = Self { shell, process, dir, address, token: String::new() };
-        server.wait_until_ready();
-        server.token = server.log_in();
-        server
+        Self { shell, process, dir, address, token: String::new() }
     }
 
     pub(crate) fn read(&self, path: &str) -> Answer {
@@ -250,11 +275,11 @@ fn status(process: u32) -> Option<(String, u32)> {
     Some((field("State:")?, field("PPid:")?.parse().ok()?))
 }
 
-/// Waits until `done`, for ten seconds.
+/// Waits until `done`, for half a minute: machines that test are busy.
 pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while !done() {
-        assert!(Instant::now() < deadline, "{what} did not happen in 10 s");
+        assert!(Instant::now() < deadline, "{what} did not happen in 30 s");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -265,6 +290,10 @@ pub(crate) fn example() -> PathBuf {
     let example = deps.parent().unwrap().join("examples/notes");
     assert!(example.exists(), "{} is missing: run `cargo build --example notes`", example.display());
     example
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn bao() -> PathBuf {
@@ -288,76 +317,6 @@ fn sha256(file: &Path) -> String {
         text
     })
 }
-
-fn configuration(port: u16, plugins: &Path, digest: &str) -> String {
-    let mut text = format!(
-        r#"
-        api_addr = "http://127.0.0.1:{port}"
-        listener "tcp" {{
-          address = "127.0.0.1:{port}"
-          tls_disable = true
-        }}
-        storage "inmem" {{}}
-        seal "static" {{
-          current_key_id = "test"
-          current_key = "{STATIC_KEY}"
-        }}
-        plugin_directory = "{}"
-        plugin_auto_register = true
-        plugin "secret" "notes" {{
-          command = "notes"
-          version = "v0.1.0"
-          sha256sum = "{digest}"
-        }}
-        plugin "auth" "notes" {{
-          command = "notes"
-          version = "v0.1.0"
-          args = ["--kind=auth"]
-          sha256sum = "{digest}"
-        }}
-        initialize "test" {{
-        "#,
-        plugins.display()
-    );
-    let all = r#"path "*" { capabilities = ["create", "read", "update", "patch", "delete", "list", "scan", "sudo"] }"#;
-    let notes = r#"path "notes/*" { capabilities = ["create", "read", "update", "delete", "list"] }
-        path "notes/alias/hidden" { capabilities = ["deny"] }"#;
-    let requests = [
-        ("sys/policies/acl/root-like", json!({"policy": all})),
-        ("sys/policies/acl/notes", json!({"policy": notes})),
-        ("sys/auth/userpass", json!({"type": "userpass"})),
-        ("auth/userpass/users/root", json!({"password": "root", "token_policies": "root-like"})),
-        ("sys/mounts/notes", json!({"type": "notes", "options": {"colour": "green"}})),
-        ("sys/mounts/other", json!({"type": "notes"})),
-        ("sys/auth/notes", json!({"type": "notes"})),
-    ];
-    for (path, data) in requests {
-        write!(text, "{}", request(path, data.as_object().unwrap())).unwrap();
-    }
-    text.push_str("}\n");
-    text
-}
-
-fn request(path: &str, data: &Map<String, Value>) -> String {
-    let name = path.replace('/', "-");
-    format!(
-        "request \"{name}\" {{\n operation = \"update\"\n path = \"{path}\"\n data = {{ {} }}\n}}\n",
-        hcl(data)
-    )
-}
-
-/// An object's inside in HCL, which takes JSON's strings but writes `=`.
-fn hcl(object: &Map<String, Value>) -> String {
-    let value = |value: &Value| {
-        value.as_object().map_or_else(|| value.to_string(), |inner| format!("{{ {} }}", hcl(inner)))
-    };
-    let lines: Vec<String> =
-        object.iter().map(|(name, inner)| format!("{name} = {}", value(inner))).collect();
-    lines.join("\n")
-}
-
-/// 32 bytes, of no worth.
-const STATIC_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// Runs the server until its own standard input ends.
 const KEEPER: &str = r#"
