@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Variables that hold a credential of ours; the child never sees them.
 pub const TOKENS: [&str; 2] = ["VAULT_TOKEN", "BAO_TOKEN"];
@@ -17,6 +18,8 @@ pub const TOKENS: [&str; 2] = ["VAULT_TOKEN", "BAO_TOKEN"];
 const AGENT_SOCKET: &str = "/run/cloudtaser/agent.sock";
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 const KEY_MOUNT: &str = "attest-keys";
+/// Seconds; what a node agent or an OpenBao that restarts needs, and less than a pod's start-up probe.
+const PATIENCE: u64 = 60;
 
 /// The words as they came.
 #[derive(Debug)]
@@ -36,6 +39,8 @@ pub struct Config {
     pub key_mount: String,
     /// What to ask for, and under which names to hand it over.
     pub secrets: Vec<Wanted>,
+    /// How long to go on asking while OpenBao or the node agent is away.
+    pub patience: Duration,
     /// The program and its arguments; at least one word.
     pub command: Vec<OsString>,
 }
@@ -108,6 +113,7 @@ impl TryFrom<RawConfig> for Config {
                 .into(),
             key_mount: reader.mount("CLOUDTASER_KEY_MOUNT", KEY_MOUNT),
             secrets: reader.secrets(),
+            patience: reader.patience(),
             command: raw.command.clone(),
         };
         if config.command.is_empty() {
@@ -216,6 +222,16 @@ impl Reader<'_> {
         if !mount.trim_matches('/').split('/').all(is_segment) {
             self.problem(format!("{name}: expected a mount path of letters, digits, `.`, `_`, `-` and `/`"));
         }
+    }
+
+    fn patience(&mut self) -> Duration {
+        let text = self.text("CLOUDTASER_RELEASE_TIMEOUT");
+        let seconds = text.map_or(Some(PATIENCE), |text| text.parse().ok());
+        let allowed = seconds.filter(|seconds| (1..=3600).contains(seconds)).unwrap_or_else(|| {
+            self.problem("CLOUDTASER_RELEASE_TIMEOUT: expected 1 to 3600 seconds".to_owned());
+            PATIENCE
+        });
+        Duration::from_secs(allowed)
     }
 
     fn secrets(&mut self) -> Vec<Wanted> {
@@ -386,6 +402,16 @@ mod tests {
             let changes = [("CLOUDTASER_SECRET_PATHS", path), ("CLOUDTASER_ENV_MAP", "a=A")];
             assert_eq!(problems(&changes), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn patience_has_bounds() {
+        let expected = ["CLOUDTASER_RELEASE_TIMEOUT: expected 1 to 3600 seconds"];
+        for text in ["0", "3601", "-1", "soon"] {
+            assert_eq!(problems(&[("CLOUDTASER_RELEASE_TIMEOUT", text)]), expected, "{text}");
+        }
+        let config = config(&[("CLOUDTASER_RELEASE_TIMEOUT", "3")], &["app"]).unwrap();
+        assert_eq!(config.patience, Duration::from_secs(3));
     }
 
     #[test]

@@ -72,6 +72,14 @@ pub(crate) fn is_group_stop(pid: Pid) -> bool {
     answer.is_err_and(|error| error.raw_os_error() == Some(libc::EINVAL))
 }
 
+/// The number that came with a tracee's event: for a fork, the id of the new process.
+pub(crate) fn event_message(pid: Pid) -> io::Result<u64> {
+    let mut message = 0_u64;
+    let place = (&raw mut message).expose_provenance();
+    request(c_uint_of(libc::PTRACE_GETEVENTMSG), pid.as_raw_pid(), 0, place)?;
+    Ok(message)
+}
+
 /// One word of a tracee's memory.
 pub(crate) fn peek(pid: Pid, address: usize) -> io::Result<u64> {
     let mut word = 0_u64;

@@ -42,22 +42,25 @@ const OPTIONS: i32 = libc::PTRACE_O_EXITKILL
 /// Follows the processes that still carry references.
 #[derive(Debug)]
 pub struct Tracer {
-    secrets: Secrets,
+    /// Wiped as soon as nobody is left who could be given them.
+    secrets: Option<Secrets>,
     traced: BTreeSet<i32>,
+    /// Announced by their parents, not yet seen.
+    unborn: BTreeSet<i32>,
 }
 
 impl Tracer {
     /// A tracer that follows nothing yet.
     #[must_use]
     pub fn new(secrets: Secrets) -> Self {
-        Self { secrets, traced: BTreeSet::new() }
+        Self { secrets: Some(secrets), traced: BTreeSet::new(), unborn: BTreeSet::new() }
     }
 
     /// Starts `command` with references in its environment, and handles its own `execve`.
     ///
     /// Everything happens on the calling thread: the kernel takes orders for a tracee from nobody else.
     pub fn start(&mut self, command: &mut Command) -> Result<Pid, Error> {
-        command.envs(self.secrets.references());
+        command.envs(self.secrets.iter().flat_map(Secrets::references));
         kernel::trace_from_exec(command);
         let child = command.spawn().map_err(Error::starting)?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(Error::NotReceived)?;
@@ -89,6 +92,10 @@ impl Tracer {
     /// Forgets a process that has ended.
     pub fn forget(&mut self, pid: Pid) {
         self.traced.remove(&pid.as_raw_pid());
+        self.unborn.remove(&pid.as_raw_pid());
+        if self.traced.is_empty() && self.unborn.is_empty() {
+            self.secrets = None;
+        }
     }
 
     /// Handles a stop of a process that is traced, or has just been born to one that is.
@@ -99,6 +106,9 @@ impl Tracer {
         let outcome = match status.as_raw() >> 16 {
             libc::PTRACE_EVENT_EXEC => return self.executed(pid),
             0 => self.signalled(pid, signal),
+            libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE => {
+                self.announced(pid).and_then(|()| kernel::resume(pid, Resume::Continue, 0))
+            }
             _other_event => kernel::resume(pid, Resume::Continue, 0),
         };
         match outcome {
@@ -108,9 +118,19 @@ impl Tracer {
         }
     }
 
+    fn announced(&mut self, parent: Pid) -> io::Result<()> {
+        let child = i32::try_from(kernel::event_message(parent)?).unwrap_or(0);
+        // Reports come in any order: it may be here already.
+        if !self.traced.contains(&child) {
+            self.unborn.insert(child);
+        }
+        Ok(())
+    }
+
     fn signalled(&mut self, pid: Pid, signal: i32) -> io::Result<()> {
         // A process is born traced with a SIGSTOP that nobody sent.
         let born = signal == libc::SIGSTOP && self.traced.insert(pid.as_raw_pid());
+        self.unborn.remove(&pid.as_raw_pid());
         let stops = matches!(signal, libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU);
         let swallow = born || (stops && kernel::is_group_stop(pid));
         kernel::resume(pid, Resume::Continue, if swallow { 0 } else { signal })
@@ -140,7 +160,9 @@ impl Tracer {
         let entries = stack.entries(tracee)?;
         let found: Vec<(&Entry, Expansion<'_>)> = entries
             .iter()
-            .filter_map(|entry| self.secrets.expand(&entry.text).map(|expansion| (entry, expansion)))
+            .filter_map(|entry| {
+                self.secrets.as_ref()?.expand(&entry.text).map(|expansion| (entry, expansion))
+            })
             .collect();
         if found.is_empty() {
             return Ok(Vec::new());

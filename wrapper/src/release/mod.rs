@@ -55,7 +55,7 @@ pub fn fetch(config: &Config) -> Result<Released, Error> {
     let mut sealed = Vec::with_capacity(config.secrets.len());
     for wanted in &config.secrets {
         let attempt = || client.ask(&wanted.key);
-        sealed.push(patience::patiently(attempt, Error::is_transient, |error, wait| {
+        sealed.push(patience::patiently(config.patience, attempt, Error::is_transient, |error, wait| {
             say(format_args!("{error}; asking again in {} ms", wait.as_millis()));
         })?);
     }

@@ -8,13 +8,12 @@ use std::time::{Duration, Instant};
 
 use rustix::rand::{GetRandomFlags, getrandom};
 
-/// From the first question to the last.
-const DEADLINE: Duration = Duration::from_mins(1);
 const FIRST: u64 = 200;
 const LONGEST: u64 = 5_000;
 
-/// Repeats `attempt` while it fails for a reason that may pass, and there is time.
+/// Repeats `attempt` while it fails for a reason that may pass, and `limit` is not over.
 pub(super) fn patiently<T, E>(
+    limit: Duration,
     mut attempt: impl FnMut() -> Result<T, E>,
     is_transient: impl Fn(&E) -> bool,
     mut told: impl FnMut(&E, Duration),
@@ -24,7 +23,7 @@ pub(super) fn patiently<T, E>(
         match attempt() {
             Err(error) if is_transient(&error) => {
                 let wait = delay(round, random());
-                if start.elapsed().saturating_add(wait) >= DEADLINE {
+                if start.elapsed().saturating_add(wait) >= limit {
                     return Err(error);
                 }
                 told(&error, wait);
@@ -65,6 +64,7 @@ mod tests {
     fn what_will_not_pass_is_not_asked_twice() {
         let mut asked = 0;
         let answer: Result<(), &str> = patiently(
+            Duration::from_mins(1),
             || {
                 asked += 1;
                 Err("no")
@@ -79,6 +79,7 @@ mod tests {
     fn what_passes_is_asked_again() {
         let mut asked = 0;
         let answer = patiently(
+            Duration::from_mins(1),
             || {
                 asked += 1;
                 if asked < 3 { Err("busy") } else { Ok(asked) }

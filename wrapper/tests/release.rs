@@ -1,0 +1,213 @@
+//! The whole wrapper against a node agent and an OpenBao that are played by threads of this test, and
+//! against a real OpenBao that is sealed or gone. The whole path with a real plugin is `cargo xtask demo`.
+#![expect(unsafe_code, reason = "the thefts are system calls that no safe interface has")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
+
+#[expect(dead_code, reason = "other test programs use the rest")]
+mod bench;
+mod stage;
+#[expect(dead_code, reason = "other test programs use the rest")]
+mod theft;
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use bench::{CANARY, skip};
+use stage::{Answer, Stage};
+
+fn told(output: &Output) -> String {
+    let told = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(!told.contains(CANARY), "{told}");
+    told
+}
+
+#[test]
+fn a_released_secret_reaches_the_program_and_no_log() {
+    let stage = Stage::new(vec![Answer::Release]);
+    let output = stage.wrapper("perl", &["-e", "print \"$ENV{PGPASSWORD} $ENV{PGUSER}\""]).output().unwrap();
+    assert_eq!(told(&output), "");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{CANARY} app"));
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn several_secrets_are_released_each_for_its_own_purpose() {
+    let stage = Stage::new(vec![Answer::Release, Answer::Release]);
+    let mut wrapper = stage.wrapper("perl", &["-e", "print \"$ENV{A} $ENV{B}\""]);
+    wrapper
+        .env("CLOUDTASER_SECRET_PATHS", "db,attest-keys/release/api")
+        .env("CLOUDTASER_ENV_MAP", "user=A;password=B");
+    let output = wrapper.output().unwrap();
+    assert_eq!(told(&output), "");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("app {CANARY}"));
+    assert_eq!(stage.purposes(), ["attest-keys/release/db", "attest-keys/release/api"]);
+}
+
+#[test]
+fn the_child_keeps_its_environment_but_no_token_of_ours() {
+    let stage = Stage::new(vec![Answer::Release]);
+    let mut wrapper = stage.wrapper(
+        "perl",
+        &["-e", "print join ' ', map { \"$_=\" . ($ENV{$_} // '') } qw(OTHER VAULT_TOKEN BAO_TOKEN)"],
+    );
+    wrapper.env("OTHER", "kept").env("VAULT_TOKEN", "s.one").env("BAO_TOKEN", "s.two");
+    let output = wrapper.output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "OTHER=kept VAULT_TOKEN= BAO_TOKEN=");
+}
+
+#[test]
+fn the_wrapper_that_stays_holds_nothing_that_root_can_read() {
+    let stage = Stage::new(vec![Answer::Release]);
+    let mut command = stage.wrapper("sh", &["-c", "exec perl -e '$| = 1; print \"ready\\n\"; sleep 60'"]);
+    let mut wrapper = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(wrapper.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    let pid = wrapper.id().try_into().unwrap();
+    assert!(theft::whole_memory_holds(pid, "attest-keys"), "the search works on ordinary memory");
+    assert!(!theft::whole_memory_holds(pid, CANARY));
+    assert_eq!(theft::mappable_secret(pid, CANARY), None);
+    let kill = Command::new("kill").arg(wrapper.id().to_string()).status().unwrap();
+    assert!(kill.success());
+    wrapper.wait().unwrap();
+    let mut errors = String::new();
+    wrapper.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert_eq!(errors, "");
+}
+
+#[test]
+fn a_refusal_is_told_check_by_check_and_the_program_not_started() {
+    let stage = Stage::new(vec![Answer::Refuse]);
+    let output = stage.wrapper("perl", &["-e", "print 'started'"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.stdout, b"");
+    let expected = "cloudtaser-wrapper: OpenBao refused the release, decision abab\n\
+        cloudtaser-wrapper:   snp.policy.debug: expected off, found on\n\
+        cloudtaser-wrapper:   snp.measurement: expected one of 2, found ff?[0m\n\
+        cloudtaser-wrapper: nothing was released\n";
+    assert_eq!(told(&output), expected);
+}
+
+#[test]
+fn an_openbao_that_comes_back_is_waited_for_with_a_fresh_challenge() {
+    let stage = Stage::new(vec![Answer::Unavailable, Answer::HangUp, Answer::Release]);
+    let output = stage.wrapper("perl", &["-e", "print $ENV{PGUSER}"]).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout.clone()).unwrap(), "app");
+    let told = told(&output);
+    assert!(told.contains("OpenBao answered 503: Vault is sealed; asking again in "), "{told}");
+    assert_eq!(stage.challenges(), 3);
+}
+
+#[test]
+fn malformed_answers_are_refused_by_name() {
+    for (answer, expected) in [
+        (Answer::Text("{"), "malformed answer of OpenBao: EOF while parsing an object at line 1 column 1"),
+        (Answer::Text("{\"data\":{}}"), "malformed answer of OpenBao: missing field `decision`"),
+        (
+            Answer::SealedToAnother,
+            "the sealed secret does not open with our key, its decision, version and lease",
+        ),
+        (Answer::OtherLease, "the sealed secret does not open with our key, its decision, version and lease"),
+        (Answer::Endless, "answer of OpenBao too long: at most 2097152 bytes"),
+        (
+            Answer::NulByte,
+            "the value for PGPASSWORD contains a NUL byte, an environment variable cannot hold it",
+        ),
+        (Answer::NoFields, "secret db has no field password"),
+        (Answer::NotASecret, "released secret: secret is truncated"),
+    ] {
+        let stage = Stage::new(vec![answer]);
+        let output = stage.wrapper("perl", &["-e", "print 'started'"]).output().unwrap();
+        let told = told(&output);
+        assert!(told.contains(expected), "{expected}: {told}");
+        assert_eq!(
+            (output.status.code(), output.stdout.as_slice()),
+            (Some(125), b"".as_slice()),
+            "{expected}"
+        );
+    }
+}
+
+#[test]
+fn an_agent_that_is_absent_is_told_with_its_path() {
+    let stage = Stage::new(vec![]);
+    let mut wrapper = stage.wrapper("perl", &["-e", "print 'started'"]);
+    let output = wrapper.env("CLOUDTASER_AGENT_SOCKET", "/nowhere/agent.sock").output().unwrap();
+    let told = told(&output);
+    let expected = "node agent at /nowhere/agent.sock: No such file or directory (os error 2); is it running";
+    assert!(told.contains(expected), "{told}");
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(125), b"".as_slice()));
+}
+
+#[test]
+fn an_agent_without_hardware_is_believed_at_once() {
+    let mut stage = Stage::new(vec![]);
+    stage.break_agent();
+    let output = stage.wrapper("perl", &["-e", "print 'started'"]).output().unwrap();
+    let expected = "cloudtaser-wrapper: node agent: agent.platform: no hardware here\ncloudtaser-wrapper: nothing was released\n";
+    assert_eq!(told(&output), expected);
+    assert_eq!(output.status.code(), Some(125));
+}
+
+#[test]
+fn sigterm_while_waiting_ends_the_wrapper_at_once() {
+    let stage = Stage::new(vec![]);
+    let mut command = stage.wrapper("perl", &["-e", "print 'started'"]);
+    command.env("CLOUDTASER_AGENT_SOCKET", "/nowhere/agent.sock").env("CLOUDTASER_RELEASE_TIMEOUT", "60");
+    let mut wrapper = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(wrapper.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("asking again"), "{line}");
+    let start = Instant::now();
+    assert!(Command::new("kill").arg(wrapper.id().to_string()).status().unwrap().success());
+    assert_eq!(wrapper.wait().unwrap().code(), Some(143));
+    assert!(start.elapsed() < Duration::from_secs(30));
+}
+
+#[test]
+fn all_configuration_problems_are_printed_together() {
+    let output = Command::new(env!("CARGO_BIN_EXE_cloudtaser-wrapper")).env_clear().output().unwrap();
+    let expected = "cloudtaser-wrapper: 5 problem(s) in the configuration\n  \
+        VAULT_AUTH_METHOD: supported is attest, found none (kubernetes by default)\n  \
+        VAULT_ADDR: not set\n  CLOUDTASER_SECRET_PATHS: not set\n  CLOUDTASER_ENV_MAP: not set\n  \
+        command: no program to run\n";
+    assert_eq!(told(&output), expected);
+    assert_eq!(output.status.code(), Some(125));
+}
+
+#[test]
+fn unverified_servers_are_announced_loudly() {
+    let stage = Stage::new(vec![Answer::Release]);
+    let output = stage.wrapper("true", &[]).env("VAULT_SKIP_VERIFY", "true").output().unwrap();
+    let expected =
+        "cloudtaser-wrapper: INSECURE: VAULT_SKIP_VERIFY is set, any server can answer for OpenBao\n";
+    assert_eq!(told(&output), expected);
+}
+
+#[test]
+fn a_real_openbao_that_is_sealed_and_then_gone_is_told_as_such() {
+    let Some(bao) = stage::real_openbao() else {
+        return skip(
+            "a_real_openbao_that_is_sealed_and_then_gone_is_told_as_such",
+            "bao",
+            "no bao in PATH or CLOUDTASER_BAO",
+        );
+    };
+    let stage = Stage::new(vec![]);
+    let run = || {
+        let mut wrapper = stage.wrapper("perl", &["-e", "print 'started'"]);
+        let output = wrapper.env("VAULT_ADDR", bao.address()).output().unwrap();
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(125), b"".as_slice()));
+        told(&output)
+    };
+    let unmounted = run();
+    assert!(unmounted.contains("OpenBao answered 4"), "{unmounted}");
+    bao.seal();
+    let sealed = run();
+    assert!(sealed.contains("OpenBao answered 503: Vault is sealed"), "{sealed}");
+    let address = bao.address();
+    drop(bao);
+    let output = stage.wrapper("true", &[]).env("VAULT_ADDR", address).output().unwrap();
+    assert!(told(&output).contains("Connection refused"), "{output:?}");
+}
