@@ -61,7 +61,8 @@ impl TpmPolicy {
         let (hash, hashes) = (claims.signature_hash, self.signature_hash.as_ref());
         ask(checks, "tpm.signature.hash", hashes, |set| set.allows(&hash), show, hash);
         let nonce = &claims.extra_data;
-        checks.ask("tpm.quote.extra_data", !nonce.is_empty(), "a nonce", hex::encode(nonce));
+        let found = if nonce.is_empty() { "none".to_owned() } else { hex::encode(nonce) };
+        checks.ask("tpm.quote.extra_data", !nonce.is_empty(), "a nonce", found);
         ask_bit(checks, "tpm.clock.safe", self.clock_safe, claims.clock.safe);
         let firmware = Digest(claims.firmware_version.to_be_bytes());
         among(checks, "tpm.firmware_version", self.firmware_version.as_ref(), firmware);

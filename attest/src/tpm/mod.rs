@@ -1,6 +1,6 @@
 //! TPM 2.0 quotes: what was signed, by which enrolled key, verdict on genuineness.
 //!
-//! [`Quote::parse`] → [`prepare`] checks the attestation key once → [`verify`] checks a quote against it.
+//! [`Quote::parse`] → `prepare` checks the attestation key once → `verify` checks a quote against it.
 //! What a *policy* thinks of the claims is decided in [`crate::Policy`]. Layouts after the TCG's TPM 2.0
 //! Library, Part 2.
 //!

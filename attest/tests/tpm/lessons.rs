@@ -273,3 +273,24 @@ fn a_pss_salt_as_long_as_fits_is_as_good_as_one_as_long_as_the_hash() {
         }
     }
 }
+
+#[test]
+fn claims_print_bytes_as_hex() {
+    let key = Key::new();
+    let statement = Statement::quote(b"nonce");
+    let claims = genuine(&key.evidence(&statement.marshal(), &statement.values), &key.name());
+    let json = serde_json::to_value(claims.claims()).unwrap();
+    for (pointer, expected) in [
+        ("/extra_data", serde_json::json!("6e6f6e6365")),
+        ("/firmware_version", serde_json::json!("2019102300163636")),
+        ("/clock/reset_count", serde_json::json!(5)),
+        ("/pcrs/1/bank", serde_json::json!("sha256")),
+        ("/pcrs/1/index", serde_json::json!(4)),
+        ("/pcrs/1/value", serde_json::json!("14".repeat(32))),
+        ("/ak_name", serde_json::json!(key.name().to_string())),
+        ("/signature_scheme", serde_json::json!("ecdsa")),
+        ("/signature_hash", serde_json::json!("sha256")),
+    ] {
+        assert_eq!(json.pointer(pointer), Some(&expected), "{pointer}");
+    }
+}

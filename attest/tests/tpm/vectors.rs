@@ -62,6 +62,12 @@ impl Vector {
     }
 }
 
+/// A digest in the first 48 of 64 bytes.
+const TRUSTEE_NONCE: &str = concat!(
+    "a04182b506878d4f29b91ee606a71a0d3361ccf1b22db20c98adcaa537bea393",
+    "ef0e41a18b3569ab678f1497fbc5c12000000000000000000000000000000000"
+);
+
 fn values(json: &[u8], bank: &str) -> Vec<(Hash, u32, Vec<u8>)> {
     let bank = match bank {
         "sha1" => Hash::Sha1,
@@ -94,6 +100,7 @@ fn captured_quotes_are_genuine_under_their_keys() {
         ("keylime-checkquote-sha256", "sha256", 1, "4169354d35536a596a6e6b797634503769744831"),
         ("azure-kinvolk-quote", "sha256", 24, "6368616c6c656e6765"),
         ("neg-gce-cos85-no-nonce", "sha256", 24, ""),
+        ("trustee-swtpm-sha256", "sha256", 24, TRUSTEE_NONCE),
     ] {
         let vector = Vector::read(&folder.join(machine), bank);
         let claims = genuine(&vector.evidence(), &vector.name());
