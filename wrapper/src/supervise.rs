@@ -22,13 +22,12 @@ use crate::signals::{News, Signals};
 pub fn run(mut command: Command, mut tracer: Tracer, signals: &Signals) -> Result<u8, Error> {
     // A group of its own: the terminal's signals reach the child once, not through us as well.
     command.process_group(0);
-    let main = match tracer.start(&mut command) {
+    let main = match tracer.start(&mut command, lend_terminal) {
         Ok(pid) => pid,
         Err(graft::Error::Gone(status)) => return Ok(code(status)),
         Err(error) => return Err(Error::Graft(error)),
     };
     let mut supervisor = Supervisor { main, tracer, terminations: 0 };
-    Supervisor::lend_terminal(main);
     supervisor.watch(signals).inspect_err(|_error| supervisor.kill())
 }
 
@@ -93,7 +92,7 @@ impl Supervisor {
             }
         }
         if signal == libc::SIGCONT {
-            Self::lend_terminal(self.main);
+            lend_terminal(self.main);
         }
         // The child may have ended already: then there is nobody to tell.
         kernel::send_signal(self.main, signal).unwrap_or_default();
@@ -104,22 +103,22 @@ impl Supervisor {
         if getpid() == Pid::INIT {
             return;
         }
-        Self::lend_terminal(getpgrp());
+        lend_terminal(getpgrp());
         kernel::send_signal(getpid(), libc::SIGSTOP).unwrap_or_default();
-    }
-
-    /// Makes a group the terminal's foreground group, if standard input is our terminal.
-    fn lend_terminal(group: Pid) {
-        let input = rustix::stdio::stdin();
-        if rustix::termios::isatty(input) {
-            // Refused when we are not of its session: then it was not ours to lend.
-            tcsetpgrp(input, group).unwrap_or_default();
-        }
     }
 
     fn kill(&mut self) {
         // Nobody left to kill is what we want.
         kill_process_group(self.main, Signal::KILL).unwrap_or_default();
+    }
+}
+
+/// Makes a group the terminal's foreground group, if standard input is our terminal.
+fn lend_terminal(group: Pid) {
+    let input = rustix::stdio::stdin();
+    if rustix::termios::isatty(input) {
+        // Refused when we are not of its session: then it was not ours to lend.
+        tcsetpgrp(input, group).unwrap_or_default();
     }
 }
 

@@ -5,11 +5,11 @@
 mod bench;
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use bench::Bench;
+use bench::{Bench, installed, skip};
 
 /// A wrapper whose program has said its first line.
 struct Running {
@@ -204,4 +204,66 @@ fn a_killed_wrapper_takes_the_shell_that_it_follows_with_it() {
         assert!(start.elapsed() < Duration::from_secs(20), "{seen}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+#[test]
+fn a_program_on_a_terminal_may_read_from_it() {
+    if !installed("python3") {
+        return skip("a_program_on_a_terminal_may_read_from_it", "python3", "python3 is not installed");
+    }
+    let bench = Bench::new();
+    let program = ["perl", "-e", "print 'got ', scalar <STDIN>"];
+    let python = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+    let mut terminal = Command::new("python3");
+    terminal.args(["-c", python]).arg(bench.path("graft")).arg(bench.path("secrets")).args(program);
+    let mut terminal = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut keyboard = terminal.stdin.take().unwrap();
+    keyboard.write_all(b"a line\n").unwrap();
+    let mut shown = String::new();
+    terminal.stdout.take().unwrap().read_to_string(&mut shown).unwrap();
+    assert!(terminal.wait().unwrap().success(), "{shown}");
+    assert!(shown.ends_with("got a line\r\n"), "{shown:?}");
+}
+
+#[test]
+fn a_stopped_program_stops_the_wrapper_and_both_go_on() {
+    let bench = Bench::new();
+    let program = "$| = 1; print \"$$\\n\"; kill 'STOP', $$; print \"on\\n\"";
+    let mut running = Running::start(&bench, "perl", &["-e", program]);
+    for pid in [running.first.clone(), running.wrapper.id().to_string()] {
+        wait_for_state(&pid, "T");
+    }
+    running.signal("CONT");
+    assert_eq!(running.rest(), "on\n");
+    assert_eq!(running.code(), Some(0));
+}
+
+fn wait_for_state(pid: &str, state: &str) {
+    let start = Instant::now();
+    loop {
+        let seen = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        if seen.rsplit_once(") ").unwrap().1.starts_with(state) {
+            return;
+        }
+        assert!(start.elapsed() < Duration::from_secs(20), "{seen}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn it_serves_and_reaps_as_process_1() {
+    let unshare = ["--pid", "--fork", "--mount-proc"];
+    let possible = Command::new("unshare").args(unshare).arg("true").output();
+    if !possible.is_ok_and(|output| output.status.success()) {
+        return skip("it_serves_and_reaps_as_process_1", "pidns", "no new process namespace here");
+    }
+    let bench = Bench::new();
+    let script = "(sh -c 'sleep 0.1' &); sleep 0.5; cat /proc/[0-9]*/stat | grep -c ') Z '; exec perl -e '$| = 1; print \"$ENV{PASSWORD}\"; kill TERM, 1; sleep 9'";
+    let mut first = Command::new("unshare");
+    first.args(unshare).arg(bench.path("graft")).arg(bench.path("secrets")).args(["sh", "-c", script]);
+    let output = first.output().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(shown.lines().next(), Some("0"), "no zombie: {shown}");
+    assert!(shown.ends_with(bench::CANARY), "{shown}");
+    assert_eq!(output.status.code(), Some(143));
 }

@@ -187,7 +187,7 @@ fn unverified_servers_are_announced_loudly() {
 
 #[test]
 fn a_real_openbao_that_is_sealed_and_then_gone_is_told_as_such() {
-    let Some(bao) = stage::real_openbao() else {
+    let Some(bao) = stage::real_openbao(None) else {
         return skip(
             "a_real_openbao_that_is_sealed_and_then_gone_is_told_as_such",
             "bao",
@@ -210,4 +210,28 @@ fn a_real_openbao_that_is_sealed_and_then_gone_is_told_as_such() {
     drop(bao);
     let output = stage.wrapper("true", &[]).env("VAULT_ADDR", address).output().unwrap();
     assert!(told(&output).contains("Connection refused"), "{output:?}");
+}
+
+#[test]
+fn a_server_that_nobody_vouches_for_is_not_asked() {
+    let stage = Stage::new(vec![]);
+    let dir = tempfile::tempdir().unwrap();
+    let Some(bao) = stage::real_openbao(Some(dir.path())) else {
+        return skip(
+            "a_server_that_nobody_vouches_for_is_not_asked",
+            "bao",
+            "no bao in PATH or CLOUDTASER_BAO",
+        );
+    };
+    let run = |authority: &std::path::Path| {
+        let mut wrapper = stage.wrapper("perl", &["-e", "print 'started'"]);
+        let output =
+            wrapper.env("VAULT_ADDR", bao.address()).env("VAULT_CACERT", authority).output().unwrap();
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(125), b"".as_slice()));
+        told(&output)
+    };
+    let known = run(&dir.path().join("vault-ca.pem"));
+    assert!(known.contains("OpenBao answered 4"), "{known}");
+    let unknown = run(&stage.certificate());
+    assert!(unknown.contains("invalid peer certificate: UnknownIssuer"), "{unknown}");
 }

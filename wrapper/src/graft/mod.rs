@@ -59,12 +59,13 @@ impl Tracer {
     /// Starts `command` with references in its environment, and handles its own `execve`.
     ///
     /// Everything happens on the calling thread: the kernel takes orders for a tracee from nobody else.
-    pub fn start(&mut self, command: &mut Command) -> Result<Pid, Error> {
+    /// `before` is called while the program stands still, before its first instruction.
+    pub fn start(&mut self, command: &mut Command, before: impl FnOnce(Pid)) -> Result<Pid, Error> {
         command.envs(self.secrets.iter().flat_map(Secrets::references));
         kernel::trace_from_exec(command);
         let child = command.spawn().map_err(Error::starting)?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(Error::NotReceived)?;
-        let begun = self.begin(pid);
+        let begun = self.begin(pid, before);
         if begun.is_err() {
             // It stands still with references that nobody will replace. Already gone is as good.
             kernel::send_signal(pid, libc::SIGKILL).unwrap_or_default();
@@ -72,7 +73,7 @@ impl Tracer {
         begun.map(|()| pid)
     }
 
-    fn begin(&mut self, pid: Pid) -> Result<(), Error> {
+    fn begin(&mut self, pid: Pid, before: impl FnOnce(Pid)) -> Result<(), Error> {
         let status = wait_for(pid)?;
         if status.stopping_signal() != Some(libc::SIGTRAP) {
             return Err(Error::Gone(status));
@@ -80,6 +81,7 @@ impl Tracer {
         kernel::set_trace_options(pid, OPTIONS)
             .map_err(|source| Error::Trace { doing: "setting options", source })?;
         self.traced.insert(pid.as_raw_pid());
+        before(pid);
         self.executed(pid)
     }
 

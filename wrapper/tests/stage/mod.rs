@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -73,7 +73,7 @@ impl Stage {
         wrapper
             .env("VAULT_ADDR", &self.address)
             .env("VAULT_AUTH_METHOD", "attest")
-            .env("VAULT_CACERT", certificate(self.dir.path()))
+            .env("VAULT_CACERT", self.certificate())
             .env("CLOUDTASER_AGENT_SOCKET", self.dir.path().join("agent.sock"))
             .env("CLOUDTASER_SECRET_PATHS", "db")
             .env("CLOUDTASER_ENV_MAP", "password=PGPASSWORD,user=PGUSER")
@@ -82,6 +82,11 @@ impl Stage {
             .arg(program)
             .args(arguments);
         wrapper
+    }
+
+    /// Some authority's certificate; it has signed nothing.
+    pub(crate) fn certificate(&self) -> PathBuf {
+        certificate(self.dir.path())
     }
 
     pub(crate) fn break_agent(&mut self) {
@@ -97,8 +102,7 @@ impl Stage {
     }
 }
 
-/// Some certificate: the stage speaks plain HTTP on this machine.
-fn certificate(dir: &Path) -> std::path::PathBuf {
+fn certificate(dir: &Path) -> PathBuf {
     let path = dir.join("ca.pem");
     let key = rcgen::KeyPair::generate().unwrap();
     let certificate =
@@ -270,16 +274,21 @@ pub(crate) struct RealOpenBao {
     server: Child,
     program: std::ffi::OsString,
     port: u16,
+    authority: Option<PathBuf>,
 }
 
-pub(crate) fn real_openbao() -> Option<RealOpenBao> {
+/// With `tls`, it serves TLS and leaves its authority's certificate there.
+pub(crate) fn real_openbao(tls: Option<&Path>) -> Option<RealOpenBao> {
     let program = std::env::var_os("CLOUDTASER_BAO").unwrap_or_else(|| "bao".into());
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let listen = format!("-dev-listen-address=127.0.0.1:{port}");
     let mut command = Command::new(&program);
     command.args(["server", "-dev", "-dev-no-store-token", "-dev-root-token-id=root", &listen]);
+    if let Some(dir) = tls {
+        command.arg("-dev-tls").arg(format!("-dev-tls-cert-dir={}", dir.display()));
+    }
     let server = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()?;
-    let bao = RealOpenBao { server, program, port };
+    let bao = RealOpenBao { server, program, port, authority: tls.map(|dir| dir.join("vault-ca.pem")) };
     let start = Instant::now();
     while !bao.run(&["status"]) {
         assert!(start.elapsed() < Duration::from_mins(1), "bao does not start");
@@ -290,7 +299,8 @@ pub(crate) fn real_openbao() -> Option<RealOpenBao> {
 
 impl RealOpenBao {
     pub(crate) fn address(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        let scheme = if self.authority.is_some() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
     pub(crate) fn seal(&self) {
@@ -300,6 +310,9 @@ impl RealOpenBao {
     fn run(&self, arguments: &[&str]) -> bool {
         let mut client = Command::new(&self.program);
         client.args(arguments).env("BAO_ADDR", self.address()).env("BAO_TOKEN", "root");
+        if let Some(authority) = &self.authority {
+            client.env("BAO_CACERT", authority);
+        }
         client.output().unwrap().status.success()
     }
 }
