@@ -186,11 +186,14 @@ impl VerifierKey {
     }
 }
 
+/// The content type in the protected header: RFC 9052, 3.1 wants `type/subtype`.
+const MEDIA_TYPE: &str = "application/vnd.cloudtaser.bundle.v1+cbor";
+
 fn unsigned(payload: Vec<u8>, key: &VerifierKey, crypto: &dyn Crypto) -> CoseSign1 {
     let protected = coset::HeaderBuilder::new()
         .algorithm(iana::Algorithm::EdDSA)
         .key_id(key.id(crypto).0.to_vec())
-        .content_type(Bundle::FORMAT.to_owned())
+        .content_type(MEDIA_TYPE.to_owned())
         .build();
     coset::CoseSign1Builder::new().protected(protected).payload(payload).build()
 }
