@@ -1,0 +1,125 @@
+//! The words of the command line.
+//!
+//! Each verb declares its own arguments in its own file; here they come together, with the value types
+//! that several verbs share. What does not parse never reaches a verb.
+//!
+//! Trusted: the words, which the caller chose.
+
+use std::str::FromStr;
+
+use attest::{Platform, UnixTime};
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::answer::Answer;
+use crate::{attest_inspect, attest_verify, evidence_show, evidence_verify};
+
+/// Reads attestation evidence, judges it offline, says why.
+#[derive(Debug, Parser)]
+#[command(name = "cloudtaser", version, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Look at what a machine sent, or judge it
+    #[command(subcommand)]
+    Attest(Attest),
+    /// Audit what a verifier decided
+    #[command(subcommand)]
+    Evidence(Evidence),
+}
+
+#[derive(Debug, Subcommand)]
+enum Attest {
+    Inspect(attest_inspect::Args),
+    Verify(attest_verify::Args),
+}
+
+#[derive(Debug, Subcommand)]
+enum Evidence {
+    Show(evidence_show::Args),
+    Verify(evidence_verify::Args),
+}
+
+impl Cli {
+    /// Runs the verb. `now` is what the clock says.
+    pub(crate) fn run(&self, now: UnixTime) -> Answer {
+        match &self.command {
+            Command::Attest(Attest::Inspect(args)) => attest_inspect::run(args),
+            Command::Attest(Attest::Verify(args)) => attest_verify::run(args, now),
+            Command::Evidence(Evidence::Show(args)) => evidence_show::run(args),
+            Command::Evidence(Evidence::Verify(args)) => evidence_verify::run(args, now),
+        }
+    }
+}
+
+/// How the answer is written.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// 1 to 64 bytes, written in hex. The hardware has no room for more.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct CallerData(pub(crate) Vec<u8>);
+
+impl FromStr for CallerData {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bytes = hex::decode(text).map_err(|error| format!("expected hex digits: {error}"))?;
+        if bytes.is_empty() || bytes.len() > 64 {
+            return Err(format!("expected 1 to 64 bytes, found {}", bytes.len()));
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// The platform with this name.
+pub(crate) fn platform(text: &str) -> Result<Platform, String> {
+    Platform::named(text).ok_or_else(|| "expected sev-snp or tpm2".to_owned())
+}
+
+/// An instant in UTC with whole seconds.
+pub(crate) fn instant(text: &str) -> Result<UnixTime, String> {
+    UnixTime::parse(text).map_err(|error| error.to_string())
+}
+
+/// The exit codes, which every verb that judges shares.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+  0  accepted
+  1  refused: every failing check is printed with what was expected and what was found
+  2  not judged: something is missing, malformed or misspelt";
+
+const EXAMPLES: &str = "\
+Examples:
+  cloudtaser attest inspect report.bin
+  cloudtaser attest verify report.bin --endorsements certs/ --policy prod.toml
+  cloudtaser evidence verify decision.bundle --verifier-key verifier.pem
+
+No network is used: what is needed is read from the files that are named.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn caller_data_is_one_to_sixty_four_bytes() {
+        assert_eq!("00ff".parse(), Ok(CallerData(vec![0, 255])));
+        assert_eq!("".parse::<CallerData>(), Err("expected 1 to 64 bytes, found 0".to_owned()));
+        assert_eq!("00".repeat(65).parse::<CallerData>(), Err("expected 1 to 64 bytes, found 65".to_owned()));
+        assert!("0g".parse::<CallerData>().is_err());
+    }
+}

@@ -1,0 +1,29 @@
+//! Evidence and endorsements in words, field by field.
+//!
+//! Untrusted: all of it. Nothing here was checked; whoever prints it says so.
+
+mod bundle;
+mod certificate;
+mod snp;
+mod tpm;
+
+use attest::Evidence;
+
+use crate::answer::NotJudged;
+use crate::layout::Section;
+
+pub(crate) use bundle::decision;
+pub(crate) use certificate::describe as certificates;
+pub(crate) use snp::tcb;
+
+/// Every field of the evidence.
+pub(crate) fn evidence(evidence: &Evidence<'_>) -> Result<Vec<Section>, NotJudged> {
+    match evidence {
+        Evidence::Snp(report) => Ok(snp::describe(report)),
+        Evidence::Tpm(quote) => Ok(tpm::describe(quote)),
+        unknown => {
+            let message = format!("expected sev-snp or tpm2 evidence, found {}", unknown.platform());
+            Err(NotJudged::new("evidence.unrecognised", message))
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Files that the caller names, read whole and never past a limit.
+//!
+//! Untrusted: what is in them.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use attest::crypto::AwsLcRs;
+use attest::{Platform, Policy};
+
+use crate::answer::NotJudged;
+
+/// The longest evidence, certificate or key file that is read, in bytes. The largest real one, a TPM quote
+/// with every PCR of four banks, has less than a hundredth of it.
+pub(crate) const LIMIT: usize = 1024 * 1024;
+
+/// Reads a file, or standard input for `-`.
+pub(crate) fn read(path: &Path, limit: usize) -> Result<Vec<u8>, NotJudged> {
+    let unreadable = |error: std::io::Error| {
+        NotJudged::new("input.unreadable", format!("expected to read {}, found: {error}", path.display()))
+    };
+    if path == Path::new("-") {
+        return capped(std::io::stdin().lock(), limit, path);
+    }
+    if path.is_dir() {
+        let message = format!("expected a file, found the directory {}", path.display());
+        return Err(NotJudged::new("input.unreadable", message));
+    }
+    capped(File::open(path).map_err(unreadable)?, limit, path)
+}
+
+fn capped(source: impl Read, limit: usize, path: &Path) -> Result<Vec<u8>, NotJudged> {
+    let mut bytes = Vec::new();
+    let one_more = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    source.take(one_more).read_to_end(&mut bytes).map_err(|error| {
+        NotJudged::new("input.unreadable", format!("expected to read {}, found: {error}", path.display()))
+    })?;
+    if bytes.len() > limit {
+        let message = format!("expected at most {limit} bytes in {}, found more", path.display());
+        return Err(NotJudged::new("input.too_long", message));
+    }
+    Ok(bytes)
+}
+
+/// Reads and parses a policy.
+pub(crate) fn policy(path: &Path) -> Result<Policy, NotJudged> {
+    let bytes = read(path, Policy::MAX_BYTES)?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let message = format!("policy does not parse: expected UTF-8, found {}", error.utf8_error());
+        NotJudged::new("policy.malformed", message)
+    })?;
+    Ok(Policy::parse(&AwsLcRs, &text)?)
+}
+
+/// The platform that was named, else the one whose evidence this looks like.
+pub(crate) fn platform(named: Option<Platform>, bytes: &[u8]) -> Result<Platform, NotJudged> {
+    named.or_else(|| Platform::recognise(bytes)).ok_or_else(|| {
+        let start = hex::encode(bytes.get(..8).unwrap_or(bytes));
+        let found = if bytes.is_empty() { "none".to_owned() } else { format!("beginning {start}") };
+        let message = format!(
+            "expected an SNP report (1184 bytes) or TPM evidence (TPM2B_ATTEST, signature, key, PCR values), \
+             found {} bytes, {found}",
+            bytes.len()
+        );
+        NotJudged::new("evidence.unrecognised", message)
+    })
+}

@@ -1,0 +1,40 @@
+//! The `cloudtaser` command: reads evidence, judges it, says why.
+//!
+//! One file per verb, each read → judge → print. Nothing is changed, fetched or sent.
+//!
+//! Trusted: the command line and the clock. Untrusted: every file that is named on it.
+#![forbid(unsafe_code)]
+
+mod answer;
+mod args;
+mod attest_inspect;
+mod attest_verify;
+mod collateral;
+mod describe;
+mod evidence_show;
+mod evidence_verify;
+mod input;
+mod layout;
+mod trust;
+
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Parser;
+
+use answer::Verdict;
+
+fn main() -> ExitCode {
+    match args::Cli::try_parse() {
+        Ok(cli) => cli.run(now()).deliver(),
+        // --help and --version come this way too; what is wrong with the words is no verdict.
+        Err(usage) if usage.print().is_err() || usage.exit_code() != 0 => Verdict::NotJudged.exit_code(),
+        Err(_asked_for_help) => ExitCode::SUCCESS,
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where this program reads the clock")]
+fn now() -> attest::UnixTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    attest::UnixTime(since.map_or(0, |duration| duration.as_secs()))
+}

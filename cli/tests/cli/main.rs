@@ -1,0 +1,12 @@
+//! The `cloudtaser` command, from the outside: files in, exit code and text out.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod audit;
+mod document;
+mod hostile;
+mod inspect;
+mod machine;
+mod quote;
+mod run;
+mod vectors;
+mod verify;
