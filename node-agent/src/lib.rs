@@ -1,1 +1,22 @@
-//! Gathers attestation evidence of this machine and serves it locally
+//! Which evidence does this machine have?
+//!
+//! A process on this machine brings a nonce, a purpose and a public key over a Unix socket; the agent has
+//! the hardware sign the hash of the three ([`attest::Transcript`]) and answers with the evidence and the
+//! endorsements at hand. Nobody can have bytes of their own choice signed: a caller who could would answer
+//! other people's challenges. The agent holds no secret and never judges evidence.
+//!
+//! Trusted: the kernel's word on who is calling, and the configuration. Untrusted: callers, and all that
+//! host and hardware say; a verifier judges that elsewhere.
+
+#![forbid(unsafe_code)]
+
+pub mod answer;
+pub mod config;
+pub mod device;
+pub mod endorsements;
+mod journal;
+pub mod serve;
+mod slots;
+mod socket;
+pub mod tsm;
+pub mod vtpm;

@@ -1,0 +1,217 @@
+//! From a request to a reply.
+//!
+//! The request is parsed, the hash of its nonce, purpose and key goes to the device that it asks for, and
+//! what the device gives goes back with the endorsements at hand. One request at a time per device; who
+//! waits too long is told that the hardware is busy.
+//!
+//! Untrusted: the request.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use attest::crypto::AwsLcRs;
+use attest::{Platform, Transcript};
+use minicbor::bytes::ByteVec;
+use protocol::agent::{BadFrame, EvidenceReply, EvidenceRequest, Failure, Reply, parse_request};
+
+use crate::config::Config;
+use crate::device::Device;
+use crate::endorsements::{self, Shelf, Unreadable};
+use crate::journal::Outcome;
+use crate::slots::Slots;
+use crate::tsm::Snp;
+use crate::vtpm::Vtpm;
+
+/// All that it takes to answer.
+#[derive(Debug)]
+pub struct Answerer {
+    desks: BTreeMap<Platform, Desk>,
+    prefer: Platform,
+    shelf: Shelf,
+}
+
+/// A device, and the one place before it.
+#[derive(Debug)]
+struct Desk {
+    device: Box<dyn Device>,
+    place: Arc<Slots>,
+}
+
+impl Answerer {
+    /// Reads the endorsements; touches no device yet.
+    pub fn new(config: &Config) -> Result<Self, Unreadable> {
+        let mut answerer = Self {
+            desks: BTreeMap::new(),
+            prefer: config.prefer,
+            shelf: Shelf::open(config.endorsements.clone())?,
+        };
+        if let Some(settings) = &config.snp {
+            answerer.seat(Box::new(Snp::new(settings.clone())));
+        }
+        if let Some(settings) = &config.tpm {
+            answerer.seat(Box::new(Vtpm::new(settings.clone())));
+        }
+        Ok(answerer)
+    }
+
+    fn seat(&mut self, device: Box<dyn Device>) {
+        self.desks.insert(device.platform(), Desk { device, place: Slots::new(1) });
+    }
+
+    /// Answers the body of one frame.
+    pub(crate) fn answer(&self, body: &[u8]) -> (Reply, Outcome) {
+        let request = match parse_request(body) {
+            Ok(request) => request,
+            Err(bad) => return malformed(&bad),
+        };
+        let platform = request.platform.unwrap_or(self.prefer);
+        match self.collect(platform, &request) {
+            Ok((evidence, detail)) => {
+                let outcome = Outcome { platform: Some(platform), word: "evidence".to_owned(), detail };
+                (Reply::Evidence(evidence), outcome)
+            }
+            Err(Failed { code, message }) => fail(Some(platform), code, message),
+        }
+    }
+
+    fn collect(
+        &self,
+        platform: Platform,
+        request: &EvidenceRequest,
+    ) -> Result<(EvidenceReply, Option<String>), Failed> {
+        let absent =
+            || Failed { code: PLATFORM, message: format!("{platform} is not enabled on this machine") };
+        let desk = self.desks.get(&platform).ok_or_else(absent)?;
+        let transcript = Transcript { nonce: &request.nonce, context: &request.context, key: &request.key };
+        let caller_data = transcript.caller_data(&AwsLcRs, platform);
+        let queue = || Failed { code: BUSY, message: format!("others wait for {platform}") };
+        let place = desk.place.take(PATIENCE).ok_or_else(queue)?;
+        let collected = desk.device.sign(&caller_data).map_err(|fault| Failed {
+            code: if fault.is_busy() { BUSY } else { HARDWARE },
+            message: fault.to_string(),
+        })?;
+        drop(place);
+        let (kept, problem) = self.shelf.current();
+        let joined = endorsements::join(kept, collected.certificates);
+        let reply = EvidenceReply {
+            platform,
+            evidence: collected.evidence,
+            certificates: joined.certificates.into_iter().map(ByteVec::from).collect(),
+            revocation_lists: joined.revocation_lists.into_iter().map(ByteVec::from).collect(),
+        };
+        let remarks: Vec<String> =
+            collected.remark.into_iter().chain(problem.map(|problem| problem.to_string())).collect();
+        Ok((reply, (!remarks.is_empty()).then(|| remarks.join("; "))))
+    }
+}
+
+/// A failure on its way into a [`Reply`].
+#[derive(Debug)]
+struct Failed {
+    code: &'static str,
+    message: String,
+}
+
+/// What a frame that is not a request is answered.
+pub(crate) fn malformed(bad: &BadFrame) -> (Reply, Outcome) {
+    let code = if matches!(bad, BadFrame::Version(_)) { VERSION } else { MALFORMED };
+    fail(None, code, bad.to_string())
+}
+
+/// A failure for the caller, and the same for the journal.
+pub(crate) fn fail(platform: Option<Platform>, code: &str, message: String) -> (Reply, Outcome) {
+    // What a caller made up has no place in the journal; the machine's own trouble has.
+    let detail = [BUSY, HARDWARE].contains(&code).then(|| message.clone());
+    let outcome = Outcome { platform, word: code.to_owned(), detail };
+    (Reply::Failed(Failure { code: code.to_owned(), message }), outcome)
+}
+
+/// Codes of [`Failure::code`].
+pub(crate) const DENIED: &str = "agent.denied";
+pub(crate) const BUSY: &str = "agent.busy";
+pub(crate) const MALFORMED: &str = "agent.malformed";
+const VERSION: &str = "agent.version";
+const PLATFORM: &str = "agent.platform";
+const HARDWARE: &str = "agent.hardware";
+/// How long a request waits for those before it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use attest::{Kem, OfferedKey};
+    use protocol::agent::{VERSION as PROTOCOL, to_frame};
+
+    use super::*;
+    use crate::device::{Collected, Fault};
+
+    /// Keeps what it was asked to sign.
+    #[derive(Clone, Debug, Default)]
+    struct Notary(Arc<Mutex<Vec<Vec<u8>>>>);
+
+    impl Device for Notary {
+        fn platform(&self) -> Platform {
+            Platform::SevSnp
+        }
+
+        fn sign(&self, caller_data: &[u8]) -> Result<Collected, Fault> {
+            self.0.lock().unwrap().push(caller_data.to_vec());
+            Ok(Collected { evidence: vec![1], certificates: Vec::new(), remark: None })
+        }
+    }
+
+    fn answerer(notary: &Notary) -> Answerer {
+        let shelf = Shelf::open(Vec::new()).unwrap();
+        let mut answerer = Answerer { desks: BTreeMap::new(), prefer: Platform::SevSnp, shelf };
+        answerer.seat(Box::new(notary.clone()));
+        answerer
+    }
+
+    fn request() -> EvidenceRequest {
+        let key = OfferedKey { kem: Kem::X25519, public: vec![7; 32] };
+        let context = "attest-keys/release/db".to_owned();
+        EvidenceRequest { version: PROTOCOL, nonce: [1; 32], context, key, platform: None }
+    }
+
+    fn body(request: &EvidenceRequest) -> Vec<u8> {
+        to_frame(request).unwrap().split_off(4)
+    }
+
+    #[test]
+    fn the_hardware_signs_the_transcript_and_nothing_that_a_caller_chose() {
+        let notary = Notary::default();
+        let request = request();
+        let (reply, outcome) = answerer(&notary).answer(&body(&request));
+        assert!(matches!(reply, Reply::Evidence(_)));
+        assert_eq!(
+            outcome,
+            Outcome { platform: Some(Platform::SevSnp), word: "evidence".to_owned(), detail: None }
+        );
+        let transcript = Transcript { nonce: &request.nonce, context: &request.context, key: &request.key };
+        assert_eq!(*notary.0.lock().unwrap(), [transcript.caller_data(&AwsLcRs, Platform::SevSnp)]);
+    }
+
+    #[test]
+    fn a_platform_that_is_not_enabled_is_named_and_asks_no_hardware() {
+        let notary = Notary::default();
+        let request = EvidenceRequest { platform: Some(Platform::Tpm2), ..request() };
+        let (reply, outcome) = answerer(&notary).answer(&body(&request));
+        let message = "tpm2 is not enabled on this machine".to_owned();
+        assert_eq!(reply, Reply::Failed(Failure { code: "agent.platform".to_owned(), message }));
+        assert_eq!(outcome.detail, None);
+        assert!(notary.0.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn every_truncation_is_malformed_and_asks_no_hardware() {
+        let notary = Notary::default();
+        let answerer = answerer(&notary);
+        let body = body(&request());
+        for cut in 0..body.len() {
+            assert_eq!(answerer.answer(&body[..cut]).1.word, "agent.malformed", "{cut}");
+        }
+        assert!(notary.0.lock().unwrap().is_empty());
+    }
+}

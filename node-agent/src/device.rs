@@ -1,0 +1,53 @@
+//! The edge of the machine: hardware that signs.
+//!
+//! Each device signs a hash that this crate made ([`attest::Transcript::caller_data`]); there is no way in
+//! for bytes of a caller's choice.
+//!
+//! Untrusted: what a device answers. It is handed on, not judged.
+
+use attest::Platform;
+
+use crate::{tsm, vtpm};
+
+/// Hardware that signs. One call at a time.
+pub trait Device: std::fmt::Debug + Send + Sync {
+    /// Which hardware it is.
+    fn platform(&self) -> Platform;
+
+    /// Has the hardware sign these bytes: 64 for SEV-SNP, 32 for a TPM.
+    fn sign(&self, caller_data: &[u8]) -> Result<Collected, Fault>;
+}
+
+/// What a device gave.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Collected {
+    /// The evidence.
+    pub evidence: Vec<u8>,
+    /// Certificates that came with it, DER.
+    pub certificates: Vec<Vec<u8>>,
+    /// Something that the operator should know, though there is evidence.
+    pub remark: Option<String>,
+}
+
+/// Why a device gave nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The kernel's report interface.
+    #[error(transparent)]
+    Tsm(#[from] tsm::Error),
+    /// The TPM.
+    #[error(transparent)]
+    Vtpm(#[from] vtpm::Error),
+}
+
+impl Fault {
+    /// Whether asking again later may help.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        match self {
+            Self::Tsm(error) => matches!(error, tsm::Error::Busy { .. }),
+            Self::Vtpm(_) => false,
+        }
+    }
+}

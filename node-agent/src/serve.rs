@@ -1,0 +1,241 @@
+//! The agent at work: callers in, replies out, until SIGTERM.
+//!
+//! Who is calling is the kernel's word (`SO_PEERCRED`). A user who is not on the list is answered before
+//! anything that they sent is read. Each caller has a thread, a place among a fixed number, and a deadline
+//! for the whole request, so that neither many callers nor slow ones keep out the others for long.
+//!
+//! Untrusted: callers.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::SignalFd;
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use protocol::agent::{BadFrame, MAX_REQUEST, Reply, body_length, to_frame};
+
+use crate::answer::{Answerer, BUSY, DENIED, fail, malformed};
+use crate::config::Config;
+use crate::endorsements::Unreadable;
+use crate::journal::{self, Caller, Line, Outcome};
+use crate::slots::{Slot, Slots};
+use crate::socket::Socket;
+
+pub use crate::socket::Occupied;
+
+/// Serves until SIGTERM or SIGINT. Call it before any other thread runs: it blocks these signals.
+pub fn serve(config: &Config) -> Result<(), Error> {
+    let mut end = SigSet::empty();
+    end.add(Signal::SIGTERM);
+    end.add(Signal::SIGINT);
+    end.thread_block().map_err(calling("blocking signals"))?;
+    let end = SignalFd::new(&end).map_err(calling("opening a signal descriptor"))?;
+    let reception = Reception {
+        answerer: Arc::new(Answerer::new(config)?),
+        allowed: config.allowed_uids.clone(),
+        places: Slots::new(config.max_connections),
+    };
+    let socket = Socket::bind(&config.socket, config.socket_mode)?;
+    socket.listener.set_nonblocking(true).map_err(Error::Listen)?;
+    journal::write(&format_args!("listening on {}", config.socket.display()));
+    reception.receive(&socket, &end)?;
+    // No new callers from here on; those inside get their reply.
+    drop(socket);
+    let drained = reception.places.drained(FAREWELL);
+    journal::write(&format_args!("ended{}", if drained { "" } else { ", with callers unanswered" }));
+    Ok(())
+}
+
+#[derive(Debug)]
+struct Reception {
+    answerer: Arc<Answerer>,
+    allowed: BTreeSet<u32>,
+    places: Arc<Slots>,
+}
+
+impl Reception {
+    fn receive(&self, socket: &Socket, end: &SignalFd) -> Result<(), Error> {
+        loop {
+            let mut wanted = [
+                PollFd::new(socket.listener.as_fd(), PollFlags::POLLIN),
+                PollFd::new(end.as_fd(), PollFlags::POLLIN),
+            ];
+            match poll(&mut wanted, PollTimeout::NONE) {
+                Err(Errno::EINTR) => continue,
+                other => other.map_err(calling("waiting for callers"))?,
+            };
+            let [_, ended] = wanted;
+            if ended.any() == Some(true) {
+                return Ok(());
+            }
+            match socket.listener.accept() {
+                Ok((stream, _)) => self.admit(stream),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => {
+                    journal::write(&format_args!("accepting a caller: {error}"));
+                    // Out of descriptors, most likely: they come back when callers leave.
+                    thread::sleep(BREATH);
+                }
+            }
+        }
+    }
+
+    fn admit(&self, stream: UnixStream) {
+        let caller = match getsockopt(&stream, PeerCredentials) {
+            Ok(found) => Caller { uid: found.uid(), pid: found.pid() },
+            Err(error) => return journal::write(&format_args!("asking who is calling: {error}")),
+        };
+        if !self.allowed.contains(&caller.uid) {
+            let message = format!("user {} may not ask for evidence", caller.uid);
+            return dismiss(&stream, caller, fail(None, DENIED, message));
+        }
+        match self.places.take(Duration::ZERO) {
+            Some(place) => self.attend(stream, caller, place),
+            None => dismiss(&stream, caller, fail(None, BUSY, "too many callers".to_owned())),
+        }
+    }
+
+    fn attend(&self, stream: UnixStream, caller: Caller, place: Slot) {
+        let answerer = Arc::clone(&self.answerer);
+        let work = move || {
+            let start = Instant::now();
+            let outcome = converse(&stream, &answerer);
+            journal::write(&Line { caller, outcome: &outcome, took: start.elapsed() });
+            drop(place);
+        };
+        if let Err(error) = thread::Builder::new().name("caller".to_owned()).spawn(work) {
+            journal::write(&format_args!("starting a thread: {error}"));
+        }
+    }
+}
+
+/// Answers somebody whose request is not read. Few enough bytes for the socket's buffer: nothing waits.
+fn dismiss(stream: &UnixStream, caller: Caller, (reply, outcome): (Reply, Outcome)) {
+    drop(stream.set_nonblocking(true));
+    drop(send(stream, &reply, Duration::from_secs(1)));
+    journal::write(&Line { caller, outcome: &outcome, took: Duration::ZERO });
+}
+
+/// One request, one reply.
+fn converse(stream: &UnixStream, answerer: &Answerer) -> Outcome {
+    let (reply, outcome) = match receive(stream, &Deadline::after(REQUEST_TIME)) {
+        Ok(body) => answerer.answer(&body),
+        Err(Unheard::Frame(bad)) => malformed(&bad),
+        Err(Unheard::Call(error)) => return gone("agent.unheard", &error),
+    };
+    match send(stream, &reply, REPLY_TIME) {
+        Ok(()) => outcome,
+        Err(error) => gone("agent.unsent", &error),
+    }
+}
+
+/// The caller left, or was too slow. There is no reply, only a line in the journal.
+fn gone(word: &str, error: &io::Error) -> Outcome {
+    Outcome { platform: None, word: word.to_owned(), detail: Some(error.to_string()) }
+}
+
+fn receive(stream: &UnixStream, deadline: &Deadline) -> Result<Vec<u8>, Unheard> {
+    let mut header = [0; 4];
+    fill(stream, &mut header, deadline)?;
+    let mut body = vec![0; body_length(header, MAX_REQUEST)?];
+    fill(stream, &mut body, deadline)?;
+    Ok(body)
+}
+
+/// Reads exactly as much. The deadline is that of the whole request: a byte now and then does not help.
+fn fill(mut stream: &UnixStream, mut buffer: &mut [u8], deadline: &Deadline) -> Result<(), Unheard> {
+    while !buffer.is_empty() {
+        stream.set_read_timeout(Some(deadline.left()?))?;
+        let count = match stream.read(buffer) {
+            Ok(0) => return Err(BadFrame::Content("the request ends early".to_owned()).into()),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Err(error) => return Err(error.into()),
+        };
+        buffer = buffer.get_mut(count..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+fn send(mut stream: &UnixStream, reply: &Reply, time: Duration) -> io::Result<()> {
+    let frame = to_frame(reply).map_err(io::Error::other)?;
+    let deadline = Deadline::after(time);
+    let mut rest = frame.as_slice();
+    while !rest.is_empty() {
+        stream.set_write_timeout(Some(deadline.left()?))?;
+        match stream.write(rest) {
+            Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The end of the time that a caller gets.
+#[derive(Debug)]
+struct Deadline {
+    start: Instant,
+    time: Duration,
+}
+
+impl Deadline {
+    fn after(time: Duration) -> Self {
+        Self { start: Instant::now(), time }
+    }
+
+    fn left(&self) -> io::Result<Duration> {
+        let left = self.time.saturating_sub(self.start.elapsed());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+    }
+}
+
+/// Why there is no request.
+#[derive(Debug, thiserror::Error)]
+enum Unheard {
+    #[error(transparent)]
+    Frame(#[from] BadFrame),
+    #[error(transparent)]
+    Call(#[from] io::Error),
+}
+
+/// Why the agent does not serve.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The socket cannot be had.
+    #[error(transparent)]
+    Occupied(#[from] Occupied),
+    /// The operator's certificates and lists cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// The socket cannot be listened on.
+    #[error("listening: {0}")]
+    Listen(io::Error),
+    /// A failed call.
+    #[error("{call}: {source}")]
+    Call {
+        /// What was tried.
+        call: &'static str,
+        /// What the kernel said.
+        source: Errno,
+    },
+}
+
+fn calling(call: &'static str) -> impl Fn(Errno) -> Error {
+    move |source| Error::Call { call, source }
+}
+
+/// A request is a few kilobytes that its sender has at hand.
+const REQUEST_TIME: Duration = Duration::from_secs(5);
+const REPLY_TIME: Duration = Duration::from_secs(5);
+/// How long callers may still be served after SIGTERM.
+const FAREWELL: Duration = Duration::from_secs(10);
+const BREATH: Duration = Duration::from_millis(100);

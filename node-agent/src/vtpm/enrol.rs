@@ -1,0 +1,58 @@
+//! Making the attestation key and telling its name.
+//!
+//! A verifier believes a quote because an operator enrolled the name of the key. The name covers the key's
+//! attributes, so a key that is enrolled is a restricted one that cannot leave its TPM.
+
+use tss_esapi::abstraction::{AsymmetricAlgorithmSelection, ak, ek};
+use tss_esapi::handles::{ObjectHandle, PersistentTpmHandle};
+use tss_esapi::interface_types::algorithm::{HashingAlgorithm, SignatureSchemeAlgorithm};
+use tss_esapi::interface_types::dynamic_handles::Persistent;
+use tss_esapi::interface_types::ecc::EccCurve;
+use tss_esapi::interface_types::key_bits::RsaKeyBits;
+use tss_esapi::interface_types::resource_handles::Provision;
+use tss_esapi::tcti_ldr::TctiNameConf;
+
+use super::Error;
+use super::tpm::{Tpm, during};
+
+/// Makes a restricted ECDSA P-256 key under the endorsement key (RSA 2048, TCG's template L-1), keeps it at
+/// `handle`, and gives its name. Never replaces a key. Needs an owner hierarchy without a password.
+pub fn create(tcti: &TctiNameConf, handle: PersistentTpmHandle) -> Result<Vec<u8>, Error> {
+    let mut tpm = Tpm::connect(tcti)?;
+    if let Ok(present) = tpm.key(handle) {
+        let name = hex::encode(present.name.value());
+        return Err(Error::Taken { handle: handle.into(), name });
+    }
+    make(&mut tpm, handle)?;
+    Ok(tpm.key(handle)?.name.value().to_vec())
+}
+
+/// The name of the key at `handle`.
+pub fn name(tcti: &TctiNameConf, handle: PersistentTpmHandle) -> Result<Vec<u8>, Error> {
+    Ok(Tpm::connect(tcti)?.key(handle)?.name.value().to_vec())
+}
+
+fn make(tpm: &mut Tpm, handle: PersistentTpmHandle) -> Result<(), Error> {
+    let context = &mut tpm.context;
+    let parent = AsymmetricAlgorithmSelection::Rsa(RsaKeyBits::Rsa2048);
+    let ek = ek::create_ek_object_2(context, parent, None).map_err(during("making the endorsement key"))?;
+    let made = ak::create_ak_2(
+        context,
+        ek,
+        HashingAlgorithm::Sha256,
+        AsymmetricAlgorithmSelection::Ecc(EccCurve::NistP256),
+        SignatureSchemeAlgorithm::EcDsa,
+        None,
+        None,
+    );
+    let made = made.map_err(during("making the attestation key"))?;
+    let key = ak::load_ak(context, ek, None, made.out_private, made.out_public);
+    let key = key.map_err(during("loading the attestation key"))?;
+    let place = Persistent::Persistent(handle);
+    context
+        .execute_with_nullauth_session(|context| {
+            context.evict_control(Provision::Owner, ObjectHandle::from(key), place)
+        })
+        .map_err(during("keeping the attestation key"))?;
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! Quotes by a TPM 2.0, through libtss2.
+//!
+//! The key that signs ([`create`]) lies at a persistent handle and is restricted: the TPM itself makes what
+//! it signs. A quote carries only a digest of the PCRs, so their values are read beside it, and both are
+//! taken again until they fit.
+//!
+//! Each request opens the device anew, so that the TPM is free in between and a failed transport heals.
+//!
+//! Untrusted: the TPM's answers, for the verifier; the agent only puts them together.
+
+mod enrol;
+mod tpm;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use attest::Platform;
+use attest::crypto::Hash;
+use tss_esapi::handles::PersistentTpmHandle;
+use tss_esapi::structures::{Attest, AttestInfo};
+use tss_esapi::tcti_ldr::TctiNameConf;
+use tss_esapi::traits::Marshall as _;
+
+use crate::device::{Collected, Device, Fault};
+pub use enrol::{create, name};
+use tpm::{Quoted, Tpm, bank, digest, index};
+
+/// The kernel's resource manager: other programs may use the TPM at the same time.
+pub const DEVICE: &str = "device:/dev/tpmrm0";
+
+/// Which PCRs of which banks.
+pub type Selection = BTreeMap<Hash, BTreeSet<u32>>;
+
+/// Values by bank and index.
+type Values = BTreeMap<(Hash, u32), Vec<u8>>;
+/// Bank, index and value, in the order of a quote.
+type Ordered = Vec<(Hash, u32, Vec<u8>)>;
+
+/// What the configuration says about the TPM.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The way to the TPM.
+    pub tcti: TctiNameConf,
+    /// Where the attestation key is.
+    pub ak: PersistentTpmHandle,
+    /// What is quoted.
+    pub pcrs: Selection,
+}
+
+/// A TPM with an attestation key.
+#[derive(Clone, Debug)]
+pub struct Vtpm {
+    settings: Settings,
+}
+
+impl Vtpm {
+    /// Touches nothing yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self { settings }
+    }
+
+    fn quote(&self, caller_data: &[u8]) -> Result<Vec<u8>, Error> {
+        let mut tpm = Tpm::connect(&self.settings.tcti)?;
+        let ak = tpm.key(self.settings.ak)?;
+        for _ in 0..ATTEMPTS {
+            let values = tpm.read_pcrs(&self.settings.pcrs)?;
+            let quoted = tpm.quote(&ak, caller_data, &self.settings.pcrs)?;
+            if let Some(values) = fitting(&quoted.attest, values)? {
+                return assemble(&quoted, &ak.public, &values);
+            }
+        }
+        Err(Error::Moving { attempts: ATTEMPTS })
+    }
+}
+
+impl Device for Vtpm {
+    fn platform(&self) -> Platform {
+        Platform::Tpm2
+    }
+
+    fn sign(&self, caller_data: &[u8]) -> Result<Collected, Fault> {
+        let evidence = self.quote(caller_data)?;
+        Ok(Collected { evidence, certificates: Vec::new(), remark: None })
+    }
+}
+
+/// The values in the order of the quote's own selection, if their digest is the quoted one.
+fn fitting(attest: &Attest, mut values: Values) -> Result<Option<Ordered>, Error> {
+    let AttestInfo::Quote { info } = attest.attested() else {
+        return Err(Error::NotAQuote);
+    };
+    let mut ordered = Ordered::new();
+    for selection in info.pcr_selection().get_selections() {
+        let bank = bank(selection.hashing_algorithm())?;
+        for index in selection.selected().into_iter().map(index) {
+            let value = values.remove(&(bank, index)).ok_or(Error::Unasked { bank, index })?;
+            ordered.push((bank, index, value));
+        }
+    }
+    if let Some(((bank, index), _)) = values.pop_first() {
+        return Err(Error::Unquoted { bank, index });
+    }
+    let quoted = info.pcr_digest().value();
+    let parts: Vec<&[u8]> = ordered.iter().map(|(_, _, value)| value.as_slice()).collect();
+    Ok((digest(quoted.len(), &parts).as_deref() == Some(quoted)).then_some(ordered))
+}
+
+fn assemble(
+    quoted: &Quoted,
+    public: &tss_esapi::structures::Public,
+    values: &[(Hash, u32, Vec<u8>)],
+) -> Result<Vec<u8>, Error> {
+    let call = "marshalling the quote";
+    let marshalled = |source| Error::Call { call, source };
+    let attest = quoted.attest.marshall().map_err(marshalled)?;
+    let signature = quoted.signature.marshall().map_err(marshalled)?;
+    let public = public.marshall().map_err(marshalled)?;
+    Ok(attest::tpm::assemble(&attest, &signature, &public, values))
+}
+
+/// Why there is no quote.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A command that the TPM or its library refused.
+    #[error("TPM: {call}: {source}")]
+    Call {
+        /// What was tried.
+        call: &'static str,
+        /// The library's word.
+        source: tss_esapi::Error,
+    },
+    /// Nothing at the handle.
+    #[error("TPM: no key at handle {handle:#010x}; `ak create` makes one ({source})")]
+    NoKey {
+        /// The handle.
+        handle: u32,
+        /// The library's word.
+        source: tss_esapi::Error,
+    },
+    /// A new key would replace another.
+    #[error("TPM: handle {handle:#010x} is taken, by an object named {name}")]
+    Taken {
+        /// The handle.
+        handle: u32,
+        /// The name of what is there, hex.
+        name: String,
+    },
+    /// The bank is not allocated in this TPM.
+    #[error("TPM: PCR {index} of bank {bank} cannot be read; is the bank active?")]
+    Inactive {
+        /// The bank.
+        bank: Hash,
+        /// The first PCR that is missing.
+        index: u32,
+    },
+    /// The TPM quoted less than it was asked for.
+    #[error("TPM: PCR {index} of bank {bank} is not in the quote")]
+    Unquoted {
+        /// The bank.
+        bank: Hash,
+        /// The first PCR that is missing.
+        index: u32,
+    },
+    /// The TPM quoted more than it was asked for.
+    #[error("TPM: PCR {index} of bank {bank} is in the quote unasked")]
+    Unasked {
+        /// The bank.
+        bank: Hash,
+        /// The PCR.
+        index: u32,
+    },
+    /// A bank of an algorithm that evidence has no word for.
+    #[error("TPM: unknown PCR bank {0}")]
+    UnknownBank(String),
+    /// The TPM signed something else.
+    #[error("TPM: expected a quote, found another kind of attestation")]
+    NotAQuote,
+    /// PCRs changed between reading and quoting, each time.
+    #[error("TPM: the PCRs changed during each of {attempts} quotes")]
+    Moving {
+        /// How often it was tried.
+        attempts: u32,
+    },
+}
+
+/// PCRs change at boot and, where IMA measures, when programs start: twice in a row is rare already.
+const ATTEMPTS: u32 = 5;

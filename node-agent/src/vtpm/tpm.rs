@@ -1,0 +1,144 @@
+//! The TPM's commands that a quote needs, in this crate's words.
+
+use attest::crypto::{AwsLcRs, Crypto as _, Hash};
+use tss_esapi::Context;
+use tss_esapi::handles::{KeyHandle, PersistentTpmHandle, TpmHandle};
+use tss_esapi::interface_types::algorithm::HashingAlgorithm;
+use tss_esapi::structures::{
+    Attest, Data, Name, PcrSelectSize, PcrSelectionList, PcrSelectionListBuilder, PcrSlot, Public, Signature,
+    SignatureScheme,
+};
+use tss_esapi::tcti_ldr::TctiNameConf;
+
+use super::{Error, Selection, Values};
+
+/// An open TPM.
+#[derive(Debug)]
+pub(super) struct Tpm {
+    pub(super) context: Context,
+}
+
+/// A loaded key.
+#[derive(Debug)]
+pub(super) struct Key {
+    handle: KeyHandle,
+    pub(super) public: Public,
+    pub(super) name: Name,
+}
+
+/// What the TPM signed, and its signature.
+#[derive(Debug)]
+pub(super) struct Quoted {
+    pub(super) attest: Attest,
+    pub(super) signature: Signature,
+}
+
+impl Tpm {
+    pub(super) fn connect(tcti: &TctiNameConf) -> Result<Self, Error> {
+        let context = Context::new(tcti.clone()).map_err(during("opening the device"))?;
+        Ok(Self { context })
+    }
+
+    /// The key at a persistent handle.
+    pub(super) fn key(&mut self, handle: PersistentTpmHandle) -> Result<Key, Error> {
+        let number = u32::from(handle);
+        let missing = |source| Error::NoKey { handle: number, source };
+        let object = self.context.tr_from_tpm_public(TpmHandle::Persistent(handle)).map_err(missing)?;
+        let handle = KeyHandle::from(object);
+        let (public, name, _) = self.context.read_public(handle).map_err(during("reading the key"))?;
+        Ok(Key { handle, public, name })
+    }
+
+    /// Quotes under the scheme of the key.
+    pub(super) fn quote(&mut self, key: &Key, caller_data: &[u8], pcrs: &Selection) -> Result<Quoted, Error> {
+        let data = Data::try_from(caller_data.to_vec()).map_err(during("taking the caller's data"))?;
+        let list = list(pcrs, &Values::new())?;
+        let (attest, signature) = self
+            .context
+            .execute_with_nullauth_session(|context| {
+                context.quote(key.handle, data, SignatureScheme::Null, list)
+            })
+            .map_err(during("quoting"))?;
+        Ok(Quoted { attest, signature })
+    }
+
+    /// Reads until all are there: the TPM answers with at most eight at a time.
+    pub(super) fn read_pcrs(&mut self, pcrs: &Selection) -> Result<Values, Error> {
+        let mut values = Values::new();
+        while let Some((bank, index)) = first_missing(pcrs, &values) {
+            let wanted = list(pcrs, &values)?;
+            let (_, read, digests) = self.context.pcr_read(wanted).map_err(during("reading PCRs"))?;
+            let mut digests = digests.value().iter();
+            for selection in read.get_selections() {
+                let bank = self::bank(selection.hashing_algorithm())?;
+                for (slot, digest) in selection.selected().into_iter().zip(&mut digests) {
+                    values.insert((bank, self::index(slot)), digest.value().to_vec());
+                }
+            }
+            // An inactive bank answers with nothing, again and again.
+            if !values.contains_key(&(bank, index)) {
+                return Err(Error::Inactive { bank, index });
+            }
+        }
+        Ok(values)
+    }
+}
+
+/// Says what was tried when it failed.
+pub(super) fn during(call: &'static str) -> impl Fn(tss_esapi::Error) -> Error {
+    move |source| Error::Call { call, source }
+}
+
+/// What is left of a selection when these values are there, for the TPM.
+fn list(pcrs: &Selection, values: &Values) -> Result<PcrSelectionList, Error> {
+    // TCG PC Client Platform TPM Profile: bitmaps of three bytes, 24 PCRs.
+    let mut builder = PcrSelectionListBuilder::new().with_size_of_select(PcrSelectSize::ThreeOctets);
+    for (bank, indices) in pcrs {
+        let left = indices.iter().filter(|index| !values.contains_key(&(*bank, **index)));
+        let slots = left.map(|index| PcrSlot::try_from(1_u32.wrapping_shl(*index)));
+        let slots: Vec<PcrSlot> = slots.collect::<Result<_, _>>().map_err(during("selecting PCRs"))?;
+        if !slots.is_empty() {
+            builder = builder.with_selection(algorithm(*bank)?, &slots);
+        }
+    }
+    builder.build().map_err(during("selecting PCRs"))
+}
+
+fn first_missing(pcrs: &Selection, values: &Values) -> Option<(Hash, u32)> {
+    let all = pcrs.iter().flat_map(|(bank, indices)| indices.iter().map(|index| (*bank, *index)));
+    all.into_iter().find(|place| !values.contains_key(place))
+}
+
+/// The number of a PCR; tss-esapi's slots are bits.
+pub(super) fn index(slot: PcrSlot) -> u32 {
+    u32::from(slot).trailing_zeros()
+}
+
+pub(super) fn bank(algorithm: HashingAlgorithm) -> Result<Hash, Error> {
+    let known = BANKS.into_iter().find(|(_, known)| *known == algorithm);
+    known.map(|(bank, _)| bank).ok_or_else(|| Error::UnknownBank(format!("{algorithm:?}")))
+}
+
+fn algorithm(bank: Hash) -> Result<HashingAlgorithm, Error> {
+    let known = BANKS.into_iter().find(|(known, _)| *known == bank);
+    known.map(|(_, algorithm)| algorithm).ok_or_else(|| Error::UnknownBank(bank.to_string()))
+}
+
+/// The digest of the parts by the hash function of this output length. The quote's own is that of its
+/// signature scheme (TPM 2.0 Part 3, clause 18.4).
+pub(super) fn digest(length: usize, parts: &[&[u8]]) -> Option<Vec<u8>> {
+    match length {
+        20 => Some(AwsLcRs.sha1(parts).0.to_vec()),
+        32 => Some(AwsLcRs.sha256(parts).0.to_vec()),
+        48 => Some(AwsLcRs.sha384(parts).0.to_vec()),
+        64 => Some(AwsLcRs.sha512(parts).0.to_vec()),
+        _ => None,
+    }
+}
+
+const BANKS: [(Hash, HashingAlgorithm); 4] = [
+    (Hash::Sha1, HashingAlgorithm::Sha1),
+    (Hash::Sha256, HashingAlgorithm::Sha256),
+    (Hash::Sha384, HashingAlgorithm::Sha384),
+    (Hash::Sha512, HashingAlgorithm::Sha512),
+];

@@ -1,0 +1,16 @@
+//! The agent as its callers and its operator meet it: the program itself, its socket, its journal.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    clippy::unnecessary_debug_formatting,
+    reason = "a test that cannot set up its world has failed; a skip says so"
+)]
+
+mod callers;
+mod harness;
+mod snp;
+mod socket;
+mod tpm;
