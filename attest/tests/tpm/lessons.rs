@@ -41,7 +41,7 @@ fn a_quote_that_answers_the_challenge_attests_the_key() {
 }
 
 #[test]
-fn l1_a_quote_answers_no_second_challenge() {
+fn l01_a_quote_answers_no_second_challenge() {
     let key = Key::new();
     let statement = Statement::quote(&answer(1));
     let claims = genuine(&key.evidence(&statement.marshal(), &statement.values), &key.name());
@@ -49,7 +49,7 @@ fn l1_a_quote_answers_no_second_challenge() {
 }
 
 #[test]
-fn l1_a_constant_or_empty_nonce_answers_no_challenge() {
+fn l01_a_constant_or_empty_nonce_answers_no_challenge() {
     let key = Key::new();
     for nonce in [&[][..], &[0; 32], &[1; 32], &answer(1)[..31]] {
         let statement = Statement::quote(nonce);
@@ -59,7 +59,7 @@ fn l1_a_constant_or_empty_nonce_answers_no_challenge() {
 }
 
 #[test]
-fn l2_a_signature_that_does_not_verify_gives_no_claims() {
+fn l02_a_signature_that_does_not_verify_gives_no_claims() {
     let key = Key::new();
     let statement = Statement::quote(b"nonce");
     let attest = statement.marshal();
@@ -70,7 +70,7 @@ fn l2_a_signature_that_does_not_verify_gives_no_claims() {
 }
 
 #[test]
-fn l3_each_fault_is_refused_for_itself_alone() {
+fn l03_each_fault_is_refused_for_itself_alone() {
     let key = Key::new();
     let good = Statement::quote(b"nonce");
     let refused = |statement: &Statement| {
@@ -94,7 +94,7 @@ fn l3_each_fault_is_refused_for_itself_alone() {
 }
 
 #[test]
-fn l6_one_value_too_few_or_too_many_is_refused() {
+fn l06_one_value_too_few_or_too_many_is_refused() {
     let key = Key::new();
     let statement = Statement::quote(b"nonce");
     let refused =

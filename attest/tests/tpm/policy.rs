@@ -135,7 +135,7 @@ fn a_sha1_bank_does_not_stand_in_for_a_sha256_bank() {
 }
 
 #[test]
-fn l1_a_quote_without_a_nonce_is_refused() {
+fn l01_a_quote_without_a_nonce_is_refused() {
     let failing = failing(&policy(&whole()).unwrap(), |statement| statement.extra_data.clear());
     assert_eq!(failing, ["challenge.bound", "tpm.quote.extra_data"]);
 }
