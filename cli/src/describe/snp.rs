@@ -2,7 +2,7 @@
 //!
 //! Names and meanings: AMD 56860 r1.58, tables 10 (guest policy), 23 (report) and 24 (platform info).
 
-use attest::snp::{Fields, GuestPolicy, KeyInfo, PlatformInfo, Product, Report, TcbVersion};
+use attest::snp::{Fields, GuestPolicy, KeyInfo, PlatformInfo, Product, Report, SigningKey, Tcb, TcbVersion};
 
 use crate::layout::Section;
 
@@ -17,7 +17,7 @@ pub(super) fn describe(report: &Report<'_>) -> Vec<Section> {
         key_info(fields.key_info),
         tcb_section(fields, product),
         guest(fields),
-        chip(fields),
+        chip(fields, product),
         signature(report),
     ]
 }
@@ -126,11 +126,28 @@ fn guest(fields: &Fields) -> Section {
     section
 }
 
-fn chip(fields: &Fields) -> Section {
+fn chip(fields: &Fields, product: Option<Product>) -> Section {
     let mut section = Section::new("chip");
     let hidden = if fields.chip_id.is_zero() { " (masked, or signed by a VLEK)" } else { "" };
     section.row("chip id", format!("{}{hidden}", fields.chip_id));
+    if let Some(product) = product {
+        section.row("endorsement at AMD", endorsement(fields, product));
+        let kind = if fields.key_info.signing_key() == SigningKey::Vlek { "vlek" } else { "vcek" };
+        section.row("revocation list at AMD", format!("{KEY_SERVICE}/{kind}/v1/{product}/crl"));
+    }
     section
+}
+
+/// Where AMD's key distribution service has the certificate (AMD 57230 r1.00, section 4.1).
+fn endorsement(fields: &Fields, product: Product) -> String {
+    if fields.key_info.signing_key() != SigningKey::Vcek || fields.chip_id.is_zero() {
+        return "none: a VLEK comes from the cloud provider".to_owned();
+    }
+    let id = fields.chip_id.0.get(..product.chip_id_len()).unwrap_or_default();
+    let Tcb { fmc, bl, tee, snp, ucode } = fields.reported_tcb.parts(product);
+    let fmc = fmc.map_or(String::new(), |fmc| format!("fmcSPL={fmc:02}&"));
+    let levels = format!("{fmc}blSPL={bl:02}&teeSPL={tee:02}&snpSPL={snp:02}&ucodeSPL={ucode:02}");
+    format!("{KEY_SERVICE}/vcek/v1/{product}/{}?{levels}", hex::encode(id))
 }
 
 /// r and s, as the chip wrote them: 72 bytes each, little-endian, then 368 bytes of nothing.
@@ -190,3 +207,5 @@ const KEY_BITS: [Flag; 2] = [
     (0, "AUTHOR_KEY_EN", "the author key's digest is shown", "no author key"),
     (1, "MASK_CHIP_KEY", "THE REPORT IS NOT SIGNED", "the report is signed"),
 ];
+
+const KEY_SERVICE: &str = "https://kdsintf.amd.com";

@@ -132,7 +132,7 @@ fn an_authentic_admission_is_reproduced() {
 
 #[test]
 fn an_authentic_refusal_is_reproduced_with_its_reasons() {
-    let archive = Archive::of(|report| report.debug());
+    let archive = Archive::of(ReportBuilder::debug);
     let ran = archive.verify(&[]).ends(0);
     assert!(ran.lines()[0].starts_with("SIMULATED ROOTS"), "{}", ran.out);
     assert!(ran.lines()[1].contains("\"refused\" is reproduced byte for byte"), "{}", ran.out);
@@ -186,15 +186,11 @@ fn a_tampered_bundle_is_refused() {
 
 #[test]
 fn a_verifier_that_recorded_another_decision_is_caught() {
-    let archive = Archive::altered(
-        |report| report.debug(),
-        |bundle| {
-            let debug =
-                bundle.appraisal.checks.iter_mut().find(|check| check.id == "snp.policy.debug").unwrap();
-            debug.verdict = attest::Answer::Pass;
-            "clear".clone_into(&mut debug.found);
-        },
-    );
+    let archive = Archive::altered(ReportBuilder::debug, |bundle| {
+        let debug = bundle.appraisal.checks.iter_mut().find(|check| check.id == "snp.policy.debug").unwrap();
+        debug.verdict = attest::Answer::Pass;
+        "clear".clone_into(&mut debug.found);
+    });
     let answer = archive.verify(&["-o", "json"]).ends(1);
     assert_eq!(answer.failing(), ["bundle.replay"]);
     let difference = &answer.json()["differences"][0];
@@ -242,7 +238,7 @@ fn a_chip_that_was_revoked_since_shows_with_a_newer_list() {
 
 #[test]
 fn a_bundle_is_shown_unverified() {
-    let archive = Archive::of(|report| report.debug());
+    let archive = Archive::of(ReportBuilder::debug);
     let ran = cloudtaser(&["evidence", "show", &archive.path("bundle")]).ends(0);
     assert_eq!(ran.lines()[0], "UNVERIFIED: nothing here was checked");
     assert_eq!(ran.lines().first(), ran.lines().last());

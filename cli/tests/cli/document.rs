@@ -6,7 +6,7 @@ pub(crate) fn policy(changes: &[(&str, &str)]) -> String {
     for (key, line) in changes {
         let prefix = format!("{key} =");
         let found = lines.iter_mut().find(|found| found.starts_with(&prefix)).unwrap();
-        *found = (*line).to_owned();
+        (*line).clone_into(found);
     }
     lines.join("\n")
 }

@@ -17,6 +17,7 @@ fn every_field_of_a_report_is_shown_and_marked_unverified() {
         "bits 2-4 SIGNING_KEY",
         "family 0x19",
         "(bl 10, tee 0, snp 25, ucode 84)",
+        "?blSPL=10&teeSPL=00&snpSPL=25&ucodeSPL=84",
         &hex::encode(data()),
         &"03".repeat(32),
         &"5a".repeat(48),

@@ -1,6 +1,9 @@
 //! `attest verify`: each exit code, and what is said with it.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use simulator::snp::ReportBuilder;
 
 use crate::document::policy;
 use crate::machine::{Machine, NOW, data};
@@ -44,7 +47,7 @@ fn a_verdict_under_simulated_roots_says_so_first_and_last() {
 
 #[test]
 fn without_a_policy_the_answer_says_that_nothing_was_appraised() {
-    let ran = Machine::reporting(|report| report.debug()).verify(&[]).ends(0);
+    let ran = Machine::reporting(ReportBuilder::debug).verify(&[]).ends(0);
     assert!(ran.lines()[1].starts_with("ACCEPTED: genuine sev-snp evidence, not appraised"), "{}", ran.out);
     assert!(ran.out.contains("\nnot appraised: without --policy"), "{}", ran.out);
     assert!(ran.out.contains("\nfreshness not judged: "), "{}", ran.out);
@@ -54,7 +57,7 @@ fn without_a_policy_the_answer_says_that_nothing_was_appraised() {
 
 #[test]
 fn a_debug_guest_is_refused_by_name() {
-    let machine = Machine::reporting(|report| report.debug());
+    let machine = Machine::reporting(ReportBuilder::debug);
     assert_eq!(machine.appraise(&[]).ends(1).failing(), ["snp.policy.debug"]);
     let text = machine.verify(&["--policy", &machine.path("policy.toml")]).ends(1);
     let check = "fail    snp.policy.debug\n        expected  clear\n        found     set\n";
@@ -284,23 +287,5 @@ fn help_and_version_are_answers() {
 }
 
 fn pem(label: &str, der: &[u8]) -> String {
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", base64(der))
-}
-
-/// RFC 4648, section 4.
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let word =
-            chunk.iter().fold(0_u32, |word, byte| (word << 8) | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for at in 0..4 {
-            let letter = char::from(ALPHABET[usize::try_from((word >> (18 - 6 * at)) & 63).unwrap()]);
-            text.push(if at > chunk.len() { '=' } else { letter });
-        }
-        if text.len() % 65 == 64 {
-            text.push('\n');
-        }
-    }
-    text
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
 }
