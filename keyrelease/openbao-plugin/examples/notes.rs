@@ -300,10 +300,15 @@ async fn whoami(request: &Request, host: &Host) -> Result<Option<Response>, Erro
 
 async fn transaction(how: &str, host: &Host) -> Result<Option<Response>, Error> {
     let transaction = host.transaction().await?;
+    transaction.get("note/txn").await?;
     transaction.put("note/txn", br#"{"by":"transaction"}"#.to_vec()).await?;
     match how {
         "commit" => transaction.commit().await?,
         "rollback" => transaction.rollback().await?,
+        "conflict" => {
+            host.storage().put("note/txn", b"{}".to_vec()).await?;
+            transaction.commit().await?;
+        }
         _ => drop(transaction),
     }
     Ok(None)

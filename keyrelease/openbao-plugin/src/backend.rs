@@ -21,8 +21,10 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Answers one request.
     ///
-    /// It may run twice for one call of a client (the host retries when a process died, and a
-    /// standby forwards what it could not write), so it must be idempotent. Creations arrive as
+    /// Each node of a cluster has instances of its own and any of them may be asked, so what must be
+    /// remembered belongs into storage, and a challenge must not need to be remembered.
+    /// A call may run twice for one call of a client (the host retries when a process died, and a
+    /// standby forwards what it could not write), so handlers must be idempotent. Creations arrive as
     /// [`Operation::Update`](crate::Operation::Update). `None` is 404 for a read and 204 for a write.
     /// The future is dropped when the caller goes away. A panic is answered with 500 and the
     /// process lives on.

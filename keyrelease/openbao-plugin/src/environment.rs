@@ -8,7 +8,7 @@
 //! Trusted: the host, which is our parent.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -85,6 +85,13 @@ pub(crate) fn scrub() -> io::Result<()> {
     let name = arguments.next().unwrap_or_else(|| OsString::from("plugin"));
     // The running file itself, not its path: the host has hashed this one.
     Err(Command::new("/proc/self/exe").arg0(name).args(arguments).env_clear().envs(kept).exec())
+}
+
+/// Gives the process its name back, which for `ps` would be `exe` after [`scrub`].
+pub(crate) fn show_name() -> io::Result<()> {
+    let path = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    Ok(rustix::thread::set_name(&CString::new(name)?)?)
 }
 
 fn is_protocol(name: &OsString) -> bool {

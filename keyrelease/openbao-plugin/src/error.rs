@@ -79,8 +79,21 @@ pub enum HostError {
     },
 }
 
+impl HostError {
+    /// Whether a commit failed because another writer changed what the transaction had read or
+    /// written. None of its writes happened; it may be done again from its beginning.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        // The words of memory and of raft storage; there is no number for it.
+        matches!(self, Self::Refused { message, .. } if message == "transaction commit failed")
+    }
+}
+
 impl From<HostError> for Error {
     fn from(error: HostError) -> Self {
+        if error.is_conflict() {
+            return Self::Coded { status: 409, message: "another writer was faster".to_owned() };
+        }
         match error {
             HostError::ReadOnly => Self::ReadOnly,
             HostError::Refused { .. } | HostError::Unreachable { .. } => Self::Internal(error.to_string()),

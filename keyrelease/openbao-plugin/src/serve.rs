@@ -161,6 +161,7 @@ where
     environment::scrub().map_err(ServeError::Scrub)?;
     let handshake = output::capture()?;
     isolate::log_panics();
+    environment::show_name()?;
     let runtime = runtime(plugin.io_threads)?;
     let end = runtime.block_on(live(plugin, environment, handshake));
     // The host's streams never end by themselves, so nothing is waited for.

@@ -85,8 +85,8 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// Makes all writes of the transaction real. An error, such as a conflict with another writer,
-    /// means that none of them is.
+    /// Makes all writes of the transaction real, or none of them, as when another writer was faster
+    /// ([`HostError::is_conflict`]).
     pub async fn commit(mut self) -> Result<(), HostError> {
         self.open = false;
         let (mut client, args) = self.end();

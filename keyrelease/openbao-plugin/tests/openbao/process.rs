@@ -47,6 +47,8 @@ fn the_handshake_names_an_abstract_socket_that_leaves_no_file() {
     let fields: Vec<&str> = line.trim_end().split('|').collect();
     assert_eq!((fields.len(), &fields[..3], fields[4]), (6, &["1", "5", "unix"][..], "grpc"), "{line}");
     assert!(fields[3].starts_with("@openbao-plugin-"), "{line}");
+    let name = std::fs::read_to_string(format!("/proc/{}/comm", plugin.id())).unwrap();
+    assert_eq!(name, "notes\n");
     assert!(!fields[5].ends_with('=') && fields[5].len() > 50, "{line}");
     assert!(stop(plugin).contains("terminated by signal"));
 }

@@ -36,3 +36,11 @@ fn a_list_comes_in_pages() {
     assert_eq!(page("limit=2"), json!(["a", "b"]));
     assert_eq!(page("limit=2&after=b"), json!(["c"]));
 }
+
+#[test]
+fn a_transaction_that_another_writer_overtook_is_refused_whole() {
+    let bao = Server::start_first();
+    let refused = bao.read("notes/txn/conflict");
+    assert_eq!(refused.status, 409, "{refused:?}");
+    assert_eq!(bao.read("notes/note/txn").data(), json!({}));
+}
