@@ -12,9 +12,10 @@ mod openbao;
 mod patience;
 
 use protocol::agent::{EvidenceRequest, VERSION};
-use protocol::release::{Base64, ChallengeReply, Presentation, Refusal, Sealed, open_context};
+use protocol::release::{BadKey, Base64, ChallengeReply, Presentation, Refusal, Sealed, open_context};
 use protocol::secret::{BadSecret, fields_of};
 use secretmem::Parcel;
+use serde_json::json;
 
 pub use agent::Error as AgentError;
 pub use open::Error as OpenError;
@@ -22,7 +23,6 @@ pub use openbao::Error as OpenBaoError;
 
 use crate::config::{Config, Wanted};
 use crate::say;
-use attest::{Kem, OfferedKey};
 use open::Key;
 use openbao::OpenBao;
 
@@ -72,24 +72,36 @@ impl Client<'_> {
     /// One whole round: a challenge is good for one answer only, so nothing of a failed round is kept.
     fn ask(&self, key: &str) -> Result<Sealed, Error> {
         let challenge = self.openbao.challenge()?;
+        let nonce = nonce(&challenge)?;
+        let draft = self.draft(&challenge)?;
         let request = EvidenceRequest {
             version: VERSION,
-            nonce: nonce(&challenge)?,
+            nonce,
             context: open_context(&self.config.key_mount, key),
-            key: OfferedKey { kem: Kem::XWing, public: self.key.public().to_vec() },
+            key: draft.offered()?,
             platform: None,
         };
         let reply = agent::evidence(&self.config.agent_socket, &request)?;
         let presentation = Presentation {
-            challenge: challenge.challenge,
             platform: reply.platform,
             evidence: Base64(reply.evidence),
             certificates: reply.certificates.into_iter().map(|der| Base64(der.into())).collect(),
             revocation_lists: reply.revocation_lists.into_iter().map(|der| Base64(der.into())).collect(),
-            kem: Kem::XWing.name().to_owned(),
-            public_key: Base64(request.key.public),
+            ..draft
         };
         Ok(self.openbao.open(key, &presentation)?)
+    }
+
+    /// What we present, but for the evidence: which hardware speaks is the agent's to say.
+    fn draft(&self, challenge: &ChallengeReply) -> Result<Presentation, Error> {
+        let draft = json!({
+            "challenge": challenge.challenge,
+            "platform": "sev-snp",
+            "evidence": "",
+            "kem": "x-wing",
+            "public_key": Base64(self.key.public().to_vec()),
+        });
+        serde_json::from_value(draft).map_err(|error| Error::Draft(error.to_string()))
     }
 
     fn open(&self, sealed: &[Sealed]) -> Result<Released, Error> {
@@ -162,6 +174,12 @@ pub enum Error {
         /// The field.
         field: String,
     },
+    /// Our own key is not one that the protocol knows.
+    #[error(transparent)]
+    Key(#[from] BadKey),
+    /// Our own words are not ones that the protocol knows.
+    #[error("drafting a presentation: {0}")]
+    Draft(String),
     /// A nonce that is not one.
     #[error("malformed challenge: expected a nonce of 64 hex digits, found {0} characters")]
     Nonce(usize),
@@ -172,9 +190,13 @@ impl Error {
         match self {
             Self::OpenBao(error) => error.is_transient(),
             Self::Agent(error) => error.is_transient(),
-            Self::Open(_) | Self::Memory(_) | Self::Secret(_) | Self::NoField { .. } | Self::Nonce(_) => {
-                false
-            }
+            Self::Open(_)
+            | Self::Memory(_)
+            | Self::Secret(_)
+            | Self::NoField { .. }
+            | Self::Key(_)
+            | Self::Draft(_)
+            | Self::Nonce(_) => false,
         }
     }
 
@@ -189,6 +211,8 @@ impl Error {
             | Self::Memory(_)
             | Self::Secret(_)
             | Self::NoField { .. }
+            | Self::Key(_)
+            | Self::Draft(_)
             | Self::Nonce(_) => None,
         }
     }
