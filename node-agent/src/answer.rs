@@ -59,14 +59,23 @@ impl Answerer {
         self.desks.insert(device.platform(), Desk { device, place: Slots::new(1) });
     }
 
+    /// Answers one request, of an operator at a terminal.
+    #[must_use]
+    pub fn answer(&self, request: &EvidenceRequest) -> Reply {
+        self.answer_and_note(request).0
+    }
+
     /// Answers the body of one frame.
-    pub(crate) fn answer(&self, body: &[u8]) -> (Reply, Outcome) {
-        let request = match parse_request(body) {
-            Ok(request) => request,
-            Err(bad) => return malformed(&bad),
-        };
+    pub(crate) fn answer_frame(&self, body: &[u8]) -> (Reply, Outcome) {
+        match parse_request(body) {
+            Ok(request) => self.answer_and_note(&request),
+            Err(bad) => malformed(&bad),
+        }
+    }
+
+    fn answer_and_note(&self, request: &EvidenceRequest) -> (Reply, Outcome) {
         let platform = request.platform.unwrap_or(self.prefer);
-        match self.collect(platform, &request) {
+        match self.collect(platform, request) {
             Ok((evidence, detail)) => {
                 let outcome = Outcome { platform: Some(platform), word: "evidence".to_owned(), detail };
                 (Reply::Evidence(evidence), outcome)
@@ -183,7 +192,7 @@ mod tests {
     fn the_hardware_signs_the_transcript_and_nothing_that_a_caller_chose() {
         let notary = Notary::default();
         let request = request();
-        let (reply, outcome) = answerer(&notary).answer(&body(&request));
+        let (reply, outcome) = answerer(&notary).answer_frame(&body(&request));
         assert!(matches!(reply, Reply::Evidence(_)));
         assert_eq!(
             outcome,
@@ -197,7 +206,7 @@ mod tests {
     fn a_platform_that_is_not_enabled_is_named_and_asks_no_hardware() {
         let notary = Notary::default();
         let request = EvidenceRequest { platform: Some(Platform::Tpm2), ..request() };
-        let (reply, outcome) = answerer(&notary).answer(&body(&request));
+        let (reply, outcome) = answerer(&notary).answer_frame(&body(&request));
         let message = "tpm2 is not enabled on this machine".to_owned();
         assert_eq!(reply, Reply::Failed(Failure { code: "agent.platform".to_owned(), message }));
         assert_eq!(outcome.detail, None);
@@ -210,7 +219,7 @@ mod tests {
         let answerer = answerer(&notary);
         let body = body(&request());
         for cut in 0..body.len() {
-            assert_eq!(answerer.answer(&body[..cut]).1.word, "agent.malformed", "{cut}");
+            assert_eq!(answerer.answer_frame(&body[..cut]).1.word, "agent.malformed", "{cut}");
         }
         assert!(notary.0.lock().unwrap().is_empty());
     }

@@ -1,12 +1,16 @@
 //! The command line: what was typed, and what it does.
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::{Context as _, anyhow};
+use attest::{Kem, OfferedKey, Platform};
 use clap::{Parser, Subcommand};
+use node_agent::answer::Answerer;
 use node_agent::config::{Config, Problems, parse_handle, parse_tcti};
 use node_agent::{serve, vtpm};
+use protocol::agent::{EvidenceReply, EvidenceRequest, MAX_CONTEXT, Reply, VERSION};
 use tss_esapi::handles::PersistentTpmHandle;
 use tss_esapi::tcti_ldr::TctiNameConf;
 
@@ -26,6 +30,8 @@ enum Command {
         #[arg(long, default_value = Config::DEFAULT_PATH)]
         config: PathBuf,
     },
+    /// Asks the hardware once and writes the evidence to a file, for a person to look at.
+    Evidence(Once),
     /// The TPM's attestation key.
     #[command(subcommand)]
     Ak(Ak),
@@ -38,6 +44,31 @@ enum Ak {
     Create(Place),
     /// Prints the name of the key, in hex.
     Name(Place),
+}
+
+#[derive(Debug, clap::Args)]
+struct Once {
+    /// The configuration file.
+    #[arg(long, default_value = Config::DEFAULT_PATH)]
+    config: PathBuf,
+    /// The verifier's nonce: 64 hex digits.
+    #[arg(long, value_parser = nonce)]
+    nonce: [u8; 32],
+    /// The purpose, for example attest-keys/release/db.
+    #[arg(long)]
+    context: String,
+    /// A file with the raw public key: 1216 bytes are X-Wing, 32 are X25519.
+    #[arg(long)]
+    key_file: PathBuf,
+    /// The hardware to ask: sev-snp or tpm2. Default: what the configuration prefers.
+    #[arg(long, value_parser = platform)]
+    platform: Option<Platform>,
+    /// Where the evidence goes.
+    #[arg(short, long)]
+    output: PathBuf,
+    /// A directory for the certificates and revocation lists that go with it.
+    #[arg(long)]
+    endorsements: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -56,9 +87,67 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Serve { config } => {
             serve::serve(&Config::read(&config).map_err(Failure::Config)?).map_err(Failure::other)
         }
+        Command::Evidence(once) => ask_once(&once),
         Command::Ak(Ak::Create(place)) => print_name(vtpm::create(&place.tcti, place.handle)),
         Command::Ak(Ak::Name(place)) => print_name(vtpm::name(&place.tcti, place.handle)),
     }
+}
+
+fn ask_once(once: &Once) -> Result<(), Failure> {
+    let config = Config::read(&once.config).map_err(Failure::Config)?;
+    let request = EvidenceRequest {
+        version: VERSION,
+        nonce: once.nonce,
+        context: context(&once.context).map_err(Failure::Other)?,
+        key: key(&once.key_file).map_err(Failure::Other)?,
+        platform: once.platform,
+    };
+    let answerer = Answerer::new(&config).map_err(Failure::other)?;
+    match answerer.answer(&request) {
+        Reply::Evidence(reply) => keep(&reply, once).map_err(Failure::Other),
+        Reply::Failed(failure) => Err(Failure::Other(anyhow!("{}: {}", failure.code, failure.message))),
+    }
+}
+
+fn context(text: &str) -> anyhow::Result<String> {
+    let found = text.len();
+    anyhow::ensure!(found <= MAX_CONTEXT, "context: expected at most {MAX_CONTEXT} bytes, found {found}");
+    Ok(text.to_owned())
+}
+
+fn key(file: &Path) -> anyhow::Result<OfferedKey> {
+    let public = std::fs::read(file).with_context(|| file.display().to_string())?;
+    let found = public.len();
+    let kem = [Kem::XWing, Kem::X25519].into_iter().find(|kem| kem.public_len() == found);
+    let kem = kem.with_context(|| format!("{}: expected 1216 or 32 bytes, found {found}", file.display()))?;
+    Ok(OfferedKey { kem, public })
+}
+
+fn keep(reply: &EvidenceReply, once: &Once) -> anyhow::Result<()> {
+    write(&once.output, &reply.evidence)?;
+    let Some(folder) = &once.endorsements else { return Ok(()) };
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    for (kind, items) in [("certificate", &reply.certificates), ("crl", &reply.revocation_lists)] {
+        for (number, der) in items.iter().enumerate() {
+            write(&folder.join(format!("{kind}-{number}.der")), der)?;
+        }
+    }
+    Ok(())
+}
+
+fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    std::fs::write(path, content).with_context(|| path.display().to_string())
+}
+
+fn nonce(text: &str) -> Result<[u8; 32], String> {
+    let mut nonce = [0; 32];
+    let wrong = |_found| format!("expected 64 hex digits, found {} characters", text.chars().count());
+    hex::decode_to_slice(text, &mut nonce).map_err(wrong)?;
+    Ok(nonce)
+}
+
+fn platform(name: &str) -> Result<Platform, String> {
+    Platform::named(name).ok_or_else(|| "expected sev-snp or tpm2".to_owned())
 }
 
 fn print_name(name: Result<Vec<u8>, vtpm::Error>) -> Result<(), Failure> {

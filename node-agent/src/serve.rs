@@ -126,7 +126,7 @@ fn dismiss(stream: &UnixStream, caller: Caller, (reply, outcome): (Reply, Outcom
 /// One request, one reply.
 fn converse(stream: &UnixStream, answerer: &Answerer) -> Outcome {
     let (reply, outcome) = match receive(stream, &Deadline::after(REQUEST_TIME)) {
-        Ok(body) => answerer.answer(&body),
+        Ok(body) => answerer.answer_frame(&body),
         Err(Unheard::Frame(bad)) => malformed(&bad),
         Err(Unheard::Call(error)) => return gone("agent.unheard", &error),
     };

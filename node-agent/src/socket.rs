@@ -8,7 +8,7 @@
 
 use std::fs::{self, File, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -51,7 +51,8 @@ impl Drop for Socket {
 fn lock(path: &Path) -> Result<File, Occupied> {
     let lock_path = beside(path, ".lock");
     let called = |source| Occupied::Call { path: lock_path.clone(), source };
-    let file = File::options().create(true).append(true).open(&lock_path).map_err(called)?;
+    // Whoever can open the file can lock it, and so keep the agent from starting.
+    let file = File::options().create(true).append(true).mode(0o600).open(&lock_path).map_err(called)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Occupied::Alive { path: path.to_owned() }),

@@ -1,6 +1,6 @@
 //! SEV-SNP reports from the kernel's report interface, configfs-tsm (Linux 6.7).
 //!
-//! One directory per request ([`instance`]). What passes by itself is tried again, for a few seconds: the
+//! One directory per request. What passes by itself is tried again, for a few seconds: the
 //! host still owns the buffer (`EBUSY`), a signal (`EINTR`), somebody else's write (the generation).
 //! Nothing else is: after a garbled exchange the driver gives up its channel to the firmware for good, and
 //! more requests would not help.

@@ -186,3 +186,53 @@ pub enum Error {
 
 /// PCRs change at boot and, where IMA measures, when programs start: twice in a row is rare already.
 const ATTEMPTS: u32 = 5;
+
+#[cfg(test)]
+mod tests {
+    use attest::crypto::{AwsLcRs, Crypto as _};
+    use tss_esapi::traits::UnMarshall as _;
+
+    use super::*;
+
+    /// A quote over PCR 0 and 7 of the SHA-256 bank, with this digest (TPM 2.0 Part 2, clause 10.12.12).
+    fn quote(digest: [u8; 32]) -> Attest {
+        let mut bytes = Vec::new();
+        for part in [
+            &b"\xffTCG\x80\x18"[..],               // magic, TPM_ST_ATTEST_QUOTE
+            &[0, 0],                               // qualifiedSigner
+            &[0, 1, 9],                            // extraData
+            &[0; 16],                              // clock, resetCount, restartCount
+            &[1],                                  // safe
+            &[0; 8],                               // firmwareVersion
+            &[0, 0, 0, 1, 0, 0x0b, 3, 0x81, 0, 0], // TPML_PCR_SELECTION
+            &[0, 32],
+            &digest,
+        ] {
+            bytes.extend_from_slice(part);
+        }
+        Attest::unmarshall(&bytes).unwrap()
+    }
+
+    fn values(indices: &[u8]) -> Values {
+        indices.iter().map(|index| ((Hash::Sha256, u32::from(*index)), vec![*index; 32])).collect()
+    }
+
+    #[test]
+    fn values_fit_only_if_they_hash_to_what_was_quoted() {
+        let digest = AwsLcRs.sha256(&[&[0; 32], &[7; 32]]).0;
+        let expected = vec![(Hash::Sha256, 0, vec![0; 32]), (Hash::Sha256, 7, vec![7; 32])];
+        assert_eq!(fitting(&quote(digest), values(&[0, 7])).unwrap(), Some(expected));
+        let mut moved = values(&[0, 7]);
+        moved.insert((Hash::Sha256, 7), vec![8; 32]);
+        assert_eq!(fitting(&quote(digest), moved).unwrap(), None);
+    }
+
+    /// Lesson L6: a list that is one too short or too long is not matched up to where it goes.
+    #[test]
+    fn l06_one_value_too_few_or_too_many_is_named() {
+        let few = fitting(&quote([0; 32]), values(&[0])).unwrap_err();
+        assert!(matches!(few, Error::Unasked { bank: Hash::Sha256, index: 7 }), "{few}");
+        let many = fitting(&quote([0; 32]), values(&[0, 7, 8])).unwrap_err();
+        assert!(matches!(many, Error::Unquoted { bank: Hash::Sha256, index: 8 }), "{many}");
+    }
+}

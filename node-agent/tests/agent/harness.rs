@@ -17,7 +17,7 @@ use protocol::agent::{
     EvidenceReply, EvidenceRequest, Failure, MAX_REPLY, Reply, VERSION, body_length, parse_reply, to_frame,
 };
 use simulator::snp::{Chip, EPOCH, Product};
-use simulator::tsm::{Machine, Mount};
+use simulator::tsm::{Machine, Mount, at_the_kernels_path};
 use simulator::vtpm::Vtpm;
 use tempfile::TempDir;
 
@@ -40,18 +40,27 @@ impl Agent {
 
     pub(crate) fn start_for(uids: &str, rest: &str) -> Self {
         let scratch = TempDir::new().unwrap();
-        let mut agent = Self::launch(scratch.path(), uids, rest);
+        let mut agent = Self::launch(Command::new(PROGRAM), scratch.path(), uids, rest);
+        agent.scratch = Some(scratch);
+        agent
+    }
+
+    /// Starts it where the guest's reports are at the kernel's own path.
+    pub(crate) fn start_inside(guest: &Guest, rest: &str) -> Self {
+        let scratch = TempDir::new().unwrap();
+        let program = at_the_kernels_path(guest.mount.path(), PROGRAM);
+        let mut agent = Self::launch(program, scratch.path(), &format!("[{}]", own_uid()), rest);
         agent.scratch = Some(scratch);
         agent
     }
 
     /// Starts it where another one was.
     pub(crate) fn start_in(directory: &Path, rest: &str) -> Self {
-        Self::launch(directory, &format!("[{}]", own_uid()), rest)
+        Self::launch(Command::new(PROGRAM), directory, &format!("[{}]", own_uid()), rest)
     }
 
-    fn launch(directory: &Path, uids: &str, rest: &str) -> Self {
-        let child = spawn(directory, uids, rest);
+    fn launch(program: Command, directory: &Path, uids: &str, rest: &str) -> Self {
+        let child = spawn(program, directory, uids, rest);
         let mut agent = Self { child, directory: directory.to_owned(), scratch: None };
         let patience = Instant::now();
         while !agent.journal().contains("listening on") {
@@ -66,7 +75,7 @@ impl Agent {
 
     /// How a start ends that is bound to fail, and what it says.
     pub(crate) fn fail(directory: &Path, uids: &str, rest: &str) -> (Option<i32>, String) {
-        let status = spawn(directory, uids, rest).wait().unwrap();
+        let status = spawn(Command::new(PROGRAM), directory, uids, rest).wait().unwrap();
         (status.code(), fs::read_to_string(directory.join("journal")).unwrap())
     }
 
@@ -138,7 +147,7 @@ impl Drop for Agent {
     }
 }
 
-fn spawn(directory: &Path, uids: &str, rest: &str) -> Child {
+fn spawn(mut program: Command, directory: &Path, uids: &str, rest: &str) -> Child {
     let socket = directory.join("agent.sock");
     let config = format!("socket = {socket:?}\nallowed_uids = {uids}\n{rest}");
     let file = directory.join("agent.toml");
@@ -146,7 +155,7 @@ fn spawn(directory: &Path, uids: &str, rest: &str) -> Child {
     // Whoever writes to the file of that name before goes on with a file without a name.
     drop(fs::remove_file(directory.join("journal")));
     let journal = File::create(directory.join("journal")).unwrap();
-    Command::new(PROGRAM)
+    program
         .args(["serve", "--config"])
         .arg(file)
         .stdin(Stdio::null())
@@ -254,7 +263,7 @@ pub(crate) fn vtpm() -> Option<Vtpm> {
     Some(Vtpm::start().unwrap())
 }
 
-fn skip(feature: &str, why: &str) {
+pub(crate) fn skip(feature: &str, why: &str) {
     let required = std::env::var("REQUIRE").unwrap_or_default();
     assert!(!required.split(',').any(|required| required == feature), "{why}");
     let name = thread::current().name().unwrap_or_default().to_owned();

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use simulator::snp::{Chip, Product};
 use simulator::tsm::{Fault, Machine, Mount};
 use tempfile::TempDir;
 
-use crate::harness::{Agent, Guest, NOW, challenge, exchange, request, verified};
+use crate::harness::{Agent, Guest, NOW, PROGRAM, challenge, exchange, request, verified};
 
 #[test]
 fn evidence_verifies_and_is_bound_to_nonce_purpose_and_key() {
@@ -212,4 +213,41 @@ fn reports_signed_with_a_vlek_come_with_its_chain() {
     let asked = request(9, None);
     let claims = verified(&agent.evidence(&asked), &guest.anchors());
     challenge(&asked).redeem(&AwsLcRs, asked.key, &claims, NOW).unwrap();
+}
+
+#[test]
+fn an_agent_that_is_told_no_path_finds_the_kernels() {
+    let Some(guest) = Guest::start(|machine| machine) else { return };
+    let agent = Agent::start_inside(&guest, &format!("endorsements = [{:?}]\n[snp]\n", guest.crl()));
+    let asked = request(1, None);
+    let claims = verified(&agent.evidence(&asked), &guest.anchors());
+    challenge(&asked).redeem(&AwsLcRs, asked.key, &claims, NOW).unwrap();
+}
+
+#[test]
+fn an_operator_gets_evidence_into_a_file_and_the_endorsements_beside_it() {
+    let Some(guest) = Guest::start(|machine| machine) else { return };
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let asked = request(0xab, None);
+    fs::write(path("agent.toml"), format!("allowed_uids = [0]\n{}", guest.config())).unwrap();
+    fs::write(path("key"), &asked.key.public).unwrap();
+    let once = |nonce: &str, key: &str| {
+        Command::new(PROGRAM)
+            .args(["evidence", "--nonce", nonce, "--context", &asked.context])
+            .args(["--config".as_ref(), path("agent.toml").as_os_str()])
+            .args(["--key-file".as_ref(), path(key).as_os_str()])
+            .args(["--output".as_ref(), path("report").as_os_str()])
+            .args(["--endorsements".as_ref(), path("endorsements").as_os_str()])
+            .output()
+            .unwrap()
+    };
+    assert_eq!(once("abab", "key").status.code(), Some(2));
+    assert_eq!(once(&"ab".repeat(32), "agent.toml").status.code(), Some(1));
+    assert!(!path("report").exists());
+    let output = once(&"ab".repeat(32), "key");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(fs::read(path("report")).unwrap()[0x50..0x90], expected_data(&asked));
+    // The operator's list, and the host's ARK, ASK and VCEK.
+    assert_eq!(fs::read_dir(path("endorsements")).unwrap().count(), 4);
 }
