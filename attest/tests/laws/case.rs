@@ -17,11 +17,13 @@ pub(crate) struct Case {
     /// The bytes of the evidence that the hardware's signature covers.
     pub(crate) signed: std::ops::Range<usize>,
     pub(crate) endorsements: Endorsements,
-    /// Endorsements of another machine that is as good.
-    pub(crate) strangers: Endorsements,
+    /// Endorsements and anchors that vouch for another machine, which is as good.
+    pub(crate) strangers: (Endorsements, TrustAnchors),
     pub(crate) anchors: TrustAnchors,
     /// Anchors that do not vouch for this machine.
     pub(crate) other_anchors: TrustAnchors,
+    /// The root certificate behind an SNP chain.
+    pub(crate) root: Vec<u8>,
     pub(crate) revocation: Revocation,
     pub(crate) now: UnixTime,
     pub(crate) asked: Asked,
@@ -35,6 +37,7 @@ pub(crate) struct Asked {
     pub(crate) context: String,
     pub(crate) key: OfferedKey,
     pub(crate) expires: UnixTime,
+    pub(crate) answered: bool,
 }
 
 /// What came out.
@@ -49,7 +52,8 @@ impl Asked {
     /// The challenge that simulated evidence answers.
     pub(crate) fn usual(now: UnixTime) -> Self {
         let key = OfferedKey { kem: Kem::X25519, public: vec![9; 32] };
-        Self { nonce: [7; 32], context: "release/db".to_owned(), key, expires: now.plus(120) }
+        let (context, expires) = ("release/db".to_owned(), now.plus(120));
+        Self { nonce: [7; 32], context, key, expires, answered: false }
     }
 
     /// What the hardware is to sign.
@@ -59,7 +63,8 @@ impl Asked {
     }
 
     pub(crate) fn challenge(&self) -> Challenge {
-        Challenge { nonce: self.nonce, context: self.context.clone(), expires: self.expires }
+        let Self { nonce, expires, answered, .. } = *self;
+        Challenge { nonce, context: self.context.clone(), expires, answered }
     }
 }
 
@@ -142,6 +147,40 @@ impl Case {
 
     pub(crate) fn at(mut self, now: UnixTime) -> Self {
         self.now = now;
+        self
+    }
+
+    /// Another VEK certificate in place of the genuine one.
+    pub(crate) fn vek(mut self, der: Vec<u8>) -> Self {
+        self.endorsements.certificates[0] = der;
+        self
+    }
+
+    /// Another intermediate in place of the genuine one.
+    pub(crate) fn authority(mut self, der: Vec<u8>) -> Self {
+        self.endorsements.certificates[1] = der;
+        self
+    }
+
+    /// One more certificate.
+    pub(crate) fn bring(mut self, der: Vec<u8>) -> Self {
+        self.endorsements.certificates.push(der);
+        self
+    }
+
+    /// These revocation lists in place of the genuine one.
+    pub(crate) fn lists<const N: usize>(mut self, lists: [Vec<u8>; N]) -> Self {
+        self.endorsements.revocation_lists = lists.into();
+        self
+    }
+
+    pub(crate) fn anchors(mut self, anchors: TrustAnchors) -> Self {
+        self.anchors = anchors;
+        self
+    }
+
+    pub(crate) fn evidence(mut self, change: impl FnOnce(&mut Vec<u8>)) -> Self {
+        change(&mut self.evidence);
         self
     }
 

@@ -26,6 +26,14 @@ impl Document {
         document.with("reference", &image)
     }
 
+    /// A full policy that admits the quotes that [`crate::software_tpm`] makes.
+    pub(crate) fn admitting_quotes() -> Self {
+        let document = FULL.iter().filter(|(key, _)| !key.starts_with("snp."));
+        let document =
+            document.fold(Self(BTreeMap::new()), |document, (key, value)| document.with(key, value));
+        TPM.iter().fold(document, |document, (key, value)| document.with(key, value))
+    }
+
     /// Sets a key.
     pub(crate) fn with(mut self, key: &str, value: &str) -> Self {
         self.0.insert(key.to_owned(), value.to_owned());
@@ -109,6 +117,16 @@ const FULL: [(&str, &str); 42] = [
     ("snp.mitigations.launch", "{ mask = 0, value = 0 }"),
     ("snp.mitigations.current", "{ mask = 0, value = 0 }"),
     ("waive", "[]"),
+];
+
+const TPM: [(&str, &str); 7] = [
+    ("tpm.attestation_keys", r#""any""#),
+    ("tpm.signature_hash", r#"{ any_of = ["sha256"] }"#),
+    ("tpm.banks", r#"{ any_of = ["sha256"] }"#),
+    ("tpm.required", "[0, 4, 7]"),
+    ("tpm.pcrs", r#""any""#),
+    ("tpm.clock_safe", r#""set""#),
+    ("tpm.firmware_version", r#""any""#),
 ];
 
 const ZERO_16: &str = r#"{ any_of = ["00000000000000000000000000000000"] }"#;

@@ -1,5 +1,8 @@
 //! Cases from simulated SNP chips.
 
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, OnceLock};
+
 use attest::{Endorsements, Platform, Revocation, TrustAnchors, UnixTime};
 use simulator::snp::{Chip, EPOCH, Product, ReportBuilder, Vendor};
 
@@ -11,32 +14,37 @@ pub(crate) const NOW: UnixTime = UnixTime(EPOCH);
 
 /// A report under the chip's VCEK, changed by `change` before it is signed.
 pub(crate) fn vcek_case(chip: &Chip, change: impl FnOnce(ReportBuilder) -> ReportBuilder) -> Case {
-    let chain = chip.chain();
     let report = change(chip.report().report_data(caller_data())).sign();
-    case(chip, "VCEK", report, vec![chain.vcek, chain.ask])
+    case(chip, Kind::Vcek, report)
 }
 
 /// A report under the provider's VLEK, changed by `change` before it is signed.
 pub(crate) fn vlek_case(chip: &Chip, change: impl FnOnce(ReportBuilder) -> ReportBuilder) -> Case {
-    let chain = chip.chain();
     let report = change(chip.report().report_data(caller_data())).sign_with_vlek();
-    case(chip, "VLEK", report, vec![chain.vlek, chain.asvk])
+    case(chip, Kind::Vlek, report)
 }
 
-fn case(chip: &Chip, kind: &str, evidence: Vec<u8>, certificates: Vec<Vec<u8>>) -> Case {
+/// The key that a report is signed with.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Vcek,
+    Vlek,
+}
+
+fn case(chip: &Chip, kind: Kind, evidence: Vec<u8>) -> Case {
     let version = evidence[0];
-    let stranger = Chip::new(77, chip.product()).chain();
-    let others = if kind == "VCEK" { [stranger.vcek, stranger.ask] } else { [stranger.vlek, stranger.asvk] };
-    let revocation_lists = vec![chip.crl().der()];
+    let endorsements = endorsements(chip, kind);
+    let strangers = self::endorsements(&Chip::new(77, chip.product()), kind);
     Case {
-        name: format!("simulated {} version {version} under {kind}", chip.product().name()),
+        name: format!("simulated {} version {version} under {kind:?}", chip.product().name()),
         platform: Platform::SevSnp,
         evidence,
         signed: 0..attest::snp::Report::SIGNED_LEN,
-        strangers: Endorsements { certificates: others.into(), revocation_lists: revocation_lists.clone() },
-        endorsements: Endorsements { certificates, revocation_lists },
+        strangers: (strangers, anchors(Vendor::Simulated)),
+        endorsements,
         anchors: anchors(Vendor::Simulated),
         other_anchors: anchors(Vendor::Other),
+        root: root(chip.product()),
         revocation: Revocation::Required,
         now: NOW,
         asked: Asked::usual(NOW),
@@ -44,13 +52,45 @@ fn case(chip: &Chip, kind: &str, evidence: Vec<u8>, certificates: Vec<Vec<u8>>) 
     }
 }
 
-/// The roots of a simulated vendor, all three lines.
-pub(crate) fn anchors(vendor: Vendor) -> TrustAnchors {
-    let ark = |product| Chip::new(1, product).with_vendor(vendor).ark().der();
-    TrustAnchors::insecure_simulated(&Product::ALL.map(ark)).unwrap()
+/// A chip's certificates and its root's list. They are kept: an RSA signature costs more than a test.
+fn endorsements(chip: &Chip, kind: Kind) -> Endorsements {
+    static KEPT: LazyLock<Mutex<HashMap<String, Endorsements>>> = LazyLock::new(Mutex::default);
+    let issue = || {
+        let (vek, authority) = match kind {
+            Kind::Vcek => (chip.vcek(), chip.ask()),
+            Kind::Vlek => (chip.vlek(), chip.asvk()),
+        };
+        Endorsements {
+            certificates: vec![vek.der(), authority.der()],
+            revocation_lists: vec![chip.crl().der()],
+        }
+    };
+    KEPT.lock().unwrap().entry(format!("{chip:?} {kind:?}")).or_insert_with(issue).clone()
 }
 
-/// The usual answer's REPORT_DATA.
+/// The roots of a simulated vendor, all three lines.
+pub(crate) fn anchors(vendor: Vendor) -> TrustAnchors {
+    let roots = |vendor| {
+        let ark = |product| Chip::new(1, product).with_vendor(vendor).ark().der();
+        TrustAnchors::insecure_simulated(&Product::ALL.map(ark)).unwrap()
+    };
+    static SIMULATED: OnceLock<TrustAnchors> = OnceLock::new();
+    static OTHER: OnceLock<TrustAnchors> = OnceLock::new();
+    match vendor {
+        Vendor::Simulated => SIMULATED.get_or_init(|| roots(vendor)).clone(),
+        Vendor::Other => OTHER.get_or_init(|| roots(vendor)).clone(),
+    }
+}
+
+/// The root certificate of a line of the simulated vendor.
+fn root(product: Product) -> Vec<u8> {
+    static KEPT: LazyLock<HashMap<Product, Vec<u8>>> = LazyLock::new(|| {
+        Product::ALL.into_iter().map(|product| (product, Chip::new(1, product).ark().der())).collect()
+    });
+    KEPT[&product].clone()
+}
+
+/// The usual answer's `REPORT_DATA`.
 pub(crate) fn caller_data() -> [u8; 64] {
     Asked::usual(NOW).caller_data(Platform::SevSnp).try_into().unwrap()
 }

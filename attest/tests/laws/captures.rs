@@ -1,0 +1,72 @@
+//! Cases that real machines made. Their folder is named by `CLOUDTASER_VECTORS`.
+
+use std::path::{Path, PathBuf};
+
+use attest::{Endorsements, Platform, Revocation, TrustAnchors, UnixTime, snp};
+
+use crate::case::{Asked, Case};
+use crate::document::Document;
+use crate::silicon;
+
+/// Genuine SNP reports with their chains. Old evidence: revocation is waived, and no policy admits it.
+pub(crate) fn snp_reports() -> Vec<Case> {
+    reports("ok")
+}
+
+/// Genuine SNP reports whose guest policy allows debugging.
+pub(crate) fn debug_guests() -> Vec<Case> {
+    reports("policy-reject")
+}
+
+fn reports(expected: &str) -> Vec<Case> {
+    let Some(folder) = folder() else { return Vec::new() };
+    let manifest: toml::Table =
+        std::fs::read_to_string(folder.join("MANIFEST.toml")).unwrap().parse().unwrap();
+    let entries = manifest["vector"].as_array().unwrap().iter();
+    let wanted = entries.filter(|entry| {
+        let is = |key: &str, value: &str| entry.get(key).and_then(toml::Value::as_str) == Some(value);
+        is("tee", "sev-snp") && is("kind", "report") && is("expected", expected)
+    });
+    wanted.map(|entry| case(&folder, entry)).collect()
+}
+
+fn case(folder: &Path, entry: &toml::Value) -> Case {
+    let read = |role: &str| std::fs::read(folder.join(entry["role"][role].as_str().unwrap())).unwrap();
+    let now = UnixTime::parse(entry["verify_at"].as_str().unwrap()).unwrap();
+    let stranger = simulator::snp::Chip::new(77, simulator::snp::Product::Genoa).at(now.0).chain();
+    let strangers =
+        Endorsements { certificates: vec![stranger.vcek, stranger.ask], revocation_lists: vec![] };
+    Case {
+        name: entry["id"].as_str().unwrap().to_owned(),
+        platform: Platform::SevSnp,
+        evidence: read("report"),
+        signed: 0..snp::Report::SIGNED_LEN,
+        strangers: (strangers, TrustAnchors::vendor()),
+        endorsements: Endorsements {
+            certificates: vec![read("vek"), read("intermediate")],
+            revocation_lists: Vec::new(),
+        },
+        anchors: TrustAnchors::vendor(),
+        other_anchors: silicon::anchors(simulator::snp::Vendor::Simulated),
+        root: read("ark"),
+        revocation: Revocation::InsecureWaived,
+        now,
+        asked: Asked::usual(now),
+        policy: Document::admitting_simulated(),
+    }
+}
+
+/// The folder of vectors, or a skip that was earned.
+fn folder() -> Option<PathBuf> {
+    let given = std::env::var_os("CLOUDTASER_VECTORS").map(PathBuf::from);
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors");
+    let folder = given.unwrap_or_else(beside);
+    if folder.join("MANIFEST.toml").is_file() {
+        return Some(folder);
+    }
+    let required = std::env::var_os("REQUIRE").unwrap_or_default();
+    let required = required.to_string_lossy().split(',').any(|word| word.trim() == "vectors");
+    assert!(!required, "REQUIRE=vectors, and {} is not there", folder.display());
+    println!("SKIP captured SNP reports: no vectors in {}", folder.display());
+    None
+}
