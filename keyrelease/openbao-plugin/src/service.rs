@@ -124,7 +124,7 @@ where
         let removed = self.instances.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
         if let Some(instance) = removed {
             // The mount is gone either way; a panic is in the log.
-            drop(finished(instance.backend.cleanup()).await);
+            drop(finished(async { instance.backend.cleanup().await }).await);
         }
         Ok(Answer::new(pb::Empty {}))
     }
@@ -132,7 +132,8 @@ where
     async fn invalidate_key(&self, call: Call<pb::InvalidateKeyArgs>) -> Result<Answer<pb::Empty>, Status> {
         let instance = self.instance(call.metadata())?;
         let key = call.into_inner().key;
-        finished(instance.backend.invalidate(&key)).await.map_err(|error| status(&error))?;
+        let done = finished(async { instance.backend.invalidate(&key).await }).await;
+        done.map_err(|error| status(&error))?;
         Ok(Answer::new(pb::Empty {}))
     }
 
@@ -153,7 +154,8 @@ where
 
     async fn r#type(&self, call: Call<pb::Empty>) -> Result<Answer<pb::TypeReply>, Status> {
         let instance = self.instance(call.metadata())?;
-        let r#type = match instance.backend.kind() {
+        let kind = isolated(async { Ok(instance.backend.kind()) }).await;
+        let r#type = match kind.map_err(|error| status(&error))? {
             Kind::Secret => 1,
             Kind::Auth => 2,
         };
