@@ -1,13 +1,14 @@
 //! The agent at work: callers in, replies out, until SIGTERM.
 //!
-//! Who is calling is the kernel's word (`SO_PEERCRED`). A user who is not on the list is answered before
-//! anything that they sent is read. Each caller has a thread, a place among a fixed number, and a deadline
+//! Who is calling is the kernel's word (`SO_PEERCRED`). A user who is not on the list is answered whatever
+//! they send. Each caller has a thread, a place among a fixed number, and a deadline
 //! for the whole request, so that neither many callers nor slow ones keep out the others for long.
 //!
 //! Untrusted: callers.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read as _, Write as _};
+use std::net::Shutdown;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -41,6 +42,7 @@ pub fn serve(config: &Config) -> Result<(), Error> {
         answerer: Arc::new(Answerer::new(config)?),
         allowed: config.allowed_uids.clone(),
         places: Slots::new(config.max_connections),
+        lobby: Slots::new(LOBBY),
     };
     let socket = Socket::bind(&config.socket, config.socket_mode)?;
     socket.listener.set_nonblocking(true).map_err(Error::Listen)?;
@@ -58,6 +60,8 @@ struct Reception {
     answerer: Arc<Answerer>,
     allowed: BTreeSet<u32>,
     places: Arc<Slots>,
+    /// For callers who were refused and are on their way out.
+    lobby: Arc<Slots>,
 }
 
 impl Reception {
@@ -94,11 +98,26 @@ impl Reception {
         };
         if !self.allowed.contains(&caller.uid) {
             let message = format!("user {} may not ask for evidence", caller.uid);
-            return dismiss(&stream, caller, fail(None, DENIED, message));
+            return self.dismiss(stream, caller, fail(None, DENIED, message));
         }
         match self.places.take(Duration::ZERO) {
             Some(place) => self.attend(stream, caller, place),
-            None => dismiss(&stream, caller, fail(None, BUSY, "too many callers".to_owned())),
+            None => self.dismiss(stream, caller, fail(None, BUSY, "too many callers".to_owned())),
+        }
+    }
+
+    /// Answers somebody whose request does not count. So few bytes fit the socket's buffer: nothing waits.
+    fn dismiss(&self, stream: UnixStream, caller: Caller, (reply, outcome): (Reply, Outcome)) {
+        drop(send(&stream, &reply, PARTING));
+        journal::write(&Line { caller, outcome: &outcome, took: Duration::ZERO });
+        // A caller who is still sending when the line breaks does not read why. If too many are, so be it.
+        if let Some(place) = self.lobby.take(Duration::ZERO) {
+            let see_out = move || {
+                drop(stream.shutdown(Shutdown::Write));
+                drop(receive(&stream, &Deadline::after(PARTING)));
+                drop(place);
+            };
+            drop(thread::Builder::new().name("leaving".to_owned()).spawn(see_out));
         }
     }
 
@@ -114,13 +133,6 @@ impl Reception {
             journal::write(&format_args!("starting a thread: {error}"));
         }
     }
-}
-
-/// Answers somebody whose request is not read. Few enough bytes for the socket's buffer: nothing waits.
-fn dismiss(stream: &UnixStream, caller: Caller, (reply, outcome): (Reply, Outcome)) {
-    drop(stream.set_nonblocking(true));
-    drop(send(stream, &reply, Duration::from_secs(1)));
-    journal::write(&Line { caller, outcome: &outcome, took: Duration::ZERO });
 }
 
 /// One request, one reply.
@@ -236,6 +248,9 @@ fn calling(call: &'static str) -> impl Fn(Errno) -> Error {
 /// A request is a few kilobytes that its sender has at hand.
 const REQUEST_TIME: Duration = Duration::from_secs(5);
 const REPLY_TIME: Duration = Duration::from_secs(5);
+/// How long a refused caller may still be sending.
+const PARTING: Duration = Duration::from_secs(1);
+const LOBBY: usize = 64;
 /// How long callers may still be served after SIGTERM.
 const FAREWELL: Duration = Duration::from_secs(10);
 const BREATH: Duration = Duration::from_millis(100);

@@ -32,6 +32,16 @@ fn a_user_who_is_not_on_the_list_is_denied_before_a_word() {
 }
 
 #[test]
+fn a_denied_user_who_is_slow_to_ask_still_reads_why() {
+    let agent = Agent::start_for(&format!("[{}]", own_uid() + 1), NO_HARDWARE);
+    let mut stream = agent.connect();
+    agent.journal_with("outcome=agent.denied");
+    stream.write_all(&to_frame(&request(1, None)).unwrap()).unwrap();
+    assert_eq!(failed(reply(&mut stream)).code, "agent.denied");
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+}
+
+#[test]
 fn another_version_is_named() {
     let agent = Agent::start(NO_HARDWARE);
     let failure = agent.failure(&EvidenceRequest { version: VERSION + 1, ..request(1, None) });
