@@ -115,34 +115,34 @@ impl Case {
     /// Asserts admission and gives the record.
     #[track_caller]
     pub(crate) fn admitted(&self) -> Appraisal {
-        match self.judge() {
-            Outcome::Admitted(appraisal) => appraisal,
-            other => panic!("{}: {other:#?}", self.name),
-        }
+        let outcome = self.judge();
+        let Outcome::Admitted(appraisal) = outcome else { panic!("{}: {outcome:#?}", self.name) };
+        appraisal
+    }
+
+    /// Asserts a refusal, whatever the reasons.
+    #[track_caller]
+    pub(crate) fn refused(&self) -> Appraisal {
+        let outcome = self.judge();
+        let Outcome::Refused(appraisal) = outcome else { panic!("{}: {outcome:#?}", self.name) };
+        appraisal
     }
 
     /// Asserts a refusal by exactly these checks.
     #[track_caller]
     pub(crate) fn refused_by(&self, ids: &[&str]) -> Appraisal {
-        match self.judge() {
-            Outcome::Refused(appraisal) => {
-                assert_eq!(failing(&appraisal), ids, "{}: {appraisal:#?}", self.name);
-                appraisal
-            }
-            other => panic!("{}: expected {ids:?}, found {other:#?}", self.name),
-        }
+        let appraisal = self.refused();
+        assert_eq!(failing(&appraisal), ids, "{}: {appraisal:#?}", self.name);
+        appraisal
     }
 
     /// Asserts that there was no verdict, for the reason with this code.
     #[track_caller]
     pub(crate) fn not_judged(&self, code: &str) -> CannotJudge {
-        match self.judge() {
-            Outcome::NotJudged(error) => {
-                assert_eq!(error.code(), code, "{}: {error}", self.name);
-                error
-            }
-            other => panic!("{}: expected {code}, found {other:#?}", self.name),
-        }
+        let outcome = self.judge();
+        let Outcome::NotJudged(error) = outcome else { panic!("{}: {outcome:#?}", self.name) };
+        assert_eq!(error.code(), code, "{}: {error}", self.name);
+        error
     }
 
     pub(crate) fn at(mut self, now: UnixTime) -> Self {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use attest::crypto::{AwsLcRs, RustCrypto};
 use attest::{Bundle, Crypto, Evidence, Platform, Policy, Prepared, Roots, UnixTime, Window};
-use simulator::snp::{Chip, Product};
+use simulator::snp::{Chip, Product, ReportBuilder};
 
 use crate::captures;
 use crate::case::{Case, Outcome, failing};
@@ -157,7 +157,7 @@ fn evidence_of_another_platform_is_not_judged() {
 
 #[test]
 fn no_shipped_policy_admits_a_debug_guest_or_simulated_roots() {
-    let debug = |product| vcek_case(&Chip::new(1, product), |report| report.debug());
+    let debug = |product| vcek_case(&Chip::new(1, product), ReportBuilder::debug);
     for (name, policy) in shipped_policies() {
         for case in Product::ALL.map(debug) {
             let ids = refusals(&case, &policy);

@@ -3,7 +3,7 @@
 
 use attest::crypto::AwsLcRs;
 use attest::{Digest, Endorsements, Evidence, Kem, OfferedKey, Platform, Transcript, TrustAnchors, snp};
-use simulator::snp::{CertTable, Chip, Product, Vendor, guid};
+use simulator::snp::{CertTable, Chip, Product, ReportBuilder, Vendor, guid};
 
 use crate::case::{Asked, Case};
 use crate::silicon::{NOW, anchors, vcek_case, vlek_case};
@@ -40,7 +40,7 @@ fn l03_each_fault_fails_its_own_check() {
     plain()
         .policy(|policy| policy.without("insecure-accept-simulated-roots"))
         .refused_by(&["roots.accepted"]);
-    vcek_case(&genoa(), |report| report.debug()).refused_by(&["snp.policy.debug"]);
+    vcek_case(&genoa(), ReportBuilder::debug).refused_by(&["snp.policy.debug"]);
     vcek_case(&genoa(), |report| report.nonce([0; 64])).refused_by(&["challenge.bound"]);
 }
 

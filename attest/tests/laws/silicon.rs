@@ -70,15 +70,15 @@ fn endorsements(chip: &Chip, kind: Kind) -> Endorsements {
 
 /// The roots of a simulated vendor, all three lines.
 pub(crate) fn anchors(vendor: Vendor) -> TrustAnchors {
-    let roots = |vendor| {
+    static SIMULATED: OnceLock<TrustAnchors> = OnceLock::new();
+    static OTHER: OnceLock<TrustAnchors> = OnceLock::new();
+    let roots = || {
         let ark = |product| Chip::new(1, product).with_vendor(vendor).ark().der();
         TrustAnchors::insecure_simulated(&Product::ALL.map(ark)).unwrap()
     };
-    static SIMULATED: OnceLock<TrustAnchors> = OnceLock::new();
-    static OTHER: OnceLock<TrustAnchors> = OnceLock::new();
     match vendor {
-        Vendor::Simulated => SIMULATED.get_or_init(|| roots(vendor)).clone(),
-        Vendor::Other => OTHER.get_or_init(|| roots(vendor)).clone(),
+        Vendor::Simulated => SIMULATED.get_or_init(roots).clone(),
+        Vendor::Other => OTHER.get_or_init(roots).clone(),
     }
 }
 

@@ -11,10 +11,10 @@ fn a_vcek_under_the_asvk_and_a_vlek_under_the_ask_are_refused() {
     for product in Product::ALL {
         let chip = Chip::new(1, product);
         let chain = chip.chain();
-        let vcek = chip.vcek().issued_by(chip.authority(Role::Asvk)).der();
-        plain(&chip).vek(vcek).authority(chain.asvk).refused_by(&["snp.chain.intermediate_name"]);
-        let vlek = chip.vlek().issued_by(chip.authority(Role::Ask)).der();
-        let case = vlek_case(&chip, |report| report).vek(vlek).authority(chain.ask);
+        let from_asvk = chip.vcek().issued_by(chip.authority(Role::Asvk)).der();
+        plain(&chip).vek(from_asvk).authority(chain.asvk).refused_by(&["snp.chain.intermediate_name"]);
+        let crossed = chip.vlek().issued_by(chip.authority(Role::Ask)).der();
+        let case = vlek_case(&chip, |report| report).vek(crossed).authority(chain.ask);
         case.refused_by(&["snp.chain.intermediate_name"]);
     }
 }

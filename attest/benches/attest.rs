@@ -1,0 +1,95 @@
+//! What a verdict costs, beside what it cannot cost less than.
+//!
+//! CPU time of this thread, so that a busy machine disturbs little. The things are measured in turns, in many
+//! short rounds, of which the median counts. Writes `attest.json` into `$CLOUDTASER_BENCH_DIR`, else into
+//! `bench` of the target folder. `--smoke`: only that it runs.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "a benchmark that cannot go on stops there, and it talks to a person"
+)]
+
+mod subject;
+
+use std::path::PathBuf;
+
+use attest::crypto::{AwsLcRs, RustCrypto};
+use rustix::time::{ClockId, clock_gettime};
+
+use subject::Subject;
+
+fn main() {
+    let smoke = std::env::args().any(|word| word == "--smoke")
+        || std::env::var_os("CLOUDTASER_BENCH").is_some_and(|word| word == "smoke");
+    let (rounds, calls) = if smoke { (3, 2) } else { (151, 20) };
+    let subject = Subject::new();
+    let [bare, warm, whole, cold, sev, second, policy] = measure(
+        [
+            &|| subject.bare_signature(),
+            &|| subject.warm(&AwsLcRs),
+            &|| subject.decision(),
+            &|| subject.cold(&AwsLcRs),
+            &|| subject.by_sev(),
+            &|| subject.warm(&RustCrypto),
+            &|| subject.appraisal(),
+        ],
+        rounds,
+        calls,
+    );
+    let rows = [
+        row("P-384 verification alone (aws-lc-rs)", bare, None),
+        row("SNP warm (floor: the signature)", warm, Some(bare)),
+        row("SNP decision, warm (floor: the signature)", whole, Some(bare)),
+        row("SNP cold: chain, list, report (peer: sev)", cold, Some(sev)),
+        row("SNP warm (peer: sev, whole)", warm, Some(sev)),
+        row("SNP warm by RustCrypto (floor: signature)", second, Some(bare)),
+        row("policy appraisal (aim: 50 us)", policy, Some(50.0)),
+    ];
+    let dir = folder();
+    std::fs::create_dir_all(&dir).unwrap();
+    let json = format!(r#"{{"name":"attest","unit":"us","rows":[{}]}}"#, rows.join(","));
+    std::fs::write(dir.join("attest.json"), json).unwrap();
+}
+
+/// Microseconds per call of each, median over the rounds; in every round each has its turn.
+fn measure<const N: usize>(things: [&dyn Fn(); N], rounds: usize, calls: u32) -> [f64; N] {
+    let mut times = [(); N].map(|()| Vec::with_capacity(rounds));
+    for _ in 0..rounds {
+        for (thing, times) in things.iter().zip(&mut times) {
+            let start = cpu_time();
+            (0..calls).for_each(|_| thing());
+            times.push((cpu_time() - start) / f64::from(calls));
+        }
+    }
+    times.map(|mut times| {
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    })
+}
+
+/// The CPU time of this thread, in microseconds.
+fn cpu_time() -> f64 {
+    let time = std::time::Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
+    time.as_secs_f64() * 1e6
+}
+
+/// Prints a line, and gives it as JSON.
+fn row(what: &str, value: f64, floor: Option<f64>) -> String {
+    let Some(floor) = floor else {
+        println!("{what:<44}{value:>10.1} us");
+        return format!(r#"{{"what":"{what}","value":{value:.2},"floor":null,"ratio":null}}"#);
+    };
+    let ratio = value / floor;
+    println!("{what:<44}{value:>10.1} us{floor:>10.1} us{ratio:>8.3}");
+    format!(r#"{{"what":"{what}","value":{value:.2},"floor":{floor:.2},"ratio":{ratio:.4}}}"#)
+}
+
+fn folder() -> PathBuf {
+    let given = std::env::var_os("CLOUDTASER_BENCH_DIR").map(PathBuf::from);
+    let target = || std::env::var_os("CARGO_TARGET_DIR").map(|target| PathBuf::from(target).join("bench"));
+    given
+        .or_else(target)
+        .unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bench")))
+}
