@@ -259,7 +259,7 @@ impl Ledger for StorageLedger<'_> {
         transaction.put(&record_key(id), file).await.map_err(LedgerError::Storage)?;
         match transaction.commit().await {
             // Another transaction wrote what this one read: the same id.
-            Err(HostError::Refused { message, .. }) if message.contains(CONFLICT) => Err(LedgerError::Taken),
+            Err(error) if error.is_conflict() => Err(LedgerError::Taken),
             other => other.map_err(LedgerError::Storage),
         }
     }
@@ -335,5 +335,3 @@ impl From<NotJudged> for Error {
 const MOST_BROUGHT: usize = 8;
 /// The most records of refusals that are kept.
 const MOST_REFUSALS: usize = 10_000;
-/// What OpenBao says of a transaction that lost against another.
-const CONFLICT: &str = "transaction commit failure";

@@ -84,10 +84,9 @@ impl Backend for SecretsEngine {
                 host.storage().put(AUTH_ACCESSOR, body.accessor.into_bytes()).await?;
                 Ok(None)
             }
-            (
-                _,
-                ["challenge"] | ["release", _] | ["release", _, "open"] | ["keys", _] | ["config", "auth"],
-            ) => Err(Error::UnsupportedOperation),
+            (_, ["challenge"] | ["release" | "keys", _] | ["release", _, "open"] | ["config", "auth"]) => {
+                Err(Error::UnsupportedOperation)
+            }
             _ => manage(&self.mount, request, host, "record").await,
         }
     }
@@ -143,7 +142,6 @@ impl SecretsEngine {
         };
         let payload = minicbor::to_vec(&written).map_err(|error| Error::Internal(error.to_string()))?;
         let file = state.signer.sign_payload(payload).map_err(|error| Error::Internal(error.to_string()))?;
-        let ledger = StorageLedger { host };
         let receipt = record_vouched(&StorageLedger { host }, id, &vouched, file).await?;
         let sealed: Sealed = seal(key.secret(), key.version, Recipient::Vouched(&vouched), receipt, now)
             .map_err(bad_request)?;

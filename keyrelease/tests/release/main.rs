@@ -1,0 +1,11 @@
+//! The plugin in a real OpenBao: what is released, what is refused, what is on record.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![forbid(unsafe_code)]
+
+mod admission;
+mod faults;
+mod machine;
+mod management;
+mod refusal;
+mod server;
+mod token;
