@@ -5,10 +5,11 @@ use tss_esapi::Context;
 use tss_esapi::handles::{KeyHandle, PersistentTpmHandle, TpmHandle};
 use tss_esapi::interface_types::algorithm::HashingAlgorithm;
 use tss_esapi::structures::{
-    Attest, Data, Name, PcrSelectSize, PcrSelectionList, PcrSelectionListBuilder, PcrSlot, Public, Signature,
+    Attest, Data, Name, PcrSelectSize, PcrSelection, PcrSelectionList, PcrSlot, Public, Signature,
     SignatureScheme,
 };
 use tss_esapi::tcti_ldr::TctiNameConf;
+use tss_esapi::tss2_esys::TPML_PCR_SELECTION;
 
 use super::{Error, Selection, Values};
 
@@ -67,6 +68,7 @@ impl Tpm {
         let mut values = Values::new();
         while let Some((bank, index)) = first_missing(pcrs, &values) {
             let wanted = list(pcrs, &values)?;
+            let before = values.len();
             let (_, read, digests) = self.context.pcr_read(wanted).map_err(during("reading PCRs"))?;
             let mut digests = digests.value().iter();
             for selection in read.get_selections() {
@@ -76,7 +78,7 @@ impl Tpm {
                 }
             }
             // An inactive bank answers with nothing, again and again.
-            if !values.contains_key(&(bank, index)) {
+            if values.len() == before {
                 return Err(Error::Inactive { bank, index });
             }
         }
@@ -90,18 +92,26 @@ pub(super) fn during(call: &'static str) -> impl Fn(tss_esapi::Error) -> Error {
 }
 
 /// What is left of a selection when these values are there, for the TPM.
+///
+/// Not with `PcrSelectionListBuilder`, which puts the banks in another order each time.
 fn list(pcrs: &Selection, values: &Values) -> Result<PcrSelectionList, Error> {
-    // TCG PC Client Platform TPM Profile: bitmaps of three bytes, 24 PCRs.
-    let mut builder = PcrSelectionListBuilder::new().with_size_of_select(PcrSelectSize::ThreeOctets);
+    let mut selections = Vec::new();
     for (bank, indices) in pcrs {
         let left = indices.iter().filter(|index| !values.contains_key(&(*bank, **index)));
         let slots = left.map(|index| PcrSlot::try_from(1_u32.wrapping_shl(*index)));
         let slots: Vec<PcrSlot> = slots.collect::<Result<_, _>>().map_err(during("selecting PCRs"))?;
         if !slots.is_empty() {
-            builder = builder.with_selection(algorithm(*bank)?, &slots);
+            // TCG PC Client Platform TPM Profile: bitmaps of three bytes, 24 PCRs.
+            let selection = PcrSelection::create(algorithm(*bank)?, PcrSelectSize::ThreeOctets, &slots);
+            selections.push(selection.map_err(during("selecting PCRs"))?);
         }
     }
-    builder.build().map_err(during("selecting PCRs"))
+    let mut list = TPML_PCR_SELECTION::default();
+    for (place, selection) in list.pcrSelections.iter_mut().zip(selections) {
+        *place = selection.into();
+        list.count = list.count.saturating_add(1);
+    }
+    PcrSelectionList::try_from(list).map_err(during("selecting PCRs"))
 }
 
 fn first_missing(pcrs: &Selection, values: &Values) -> Option<(Hash, u32)> {

@@ -76,9 +76,8 @@ fn every_pcr_of_every_bank_that_is_asked_for_is_quoted_with_its_value() {
     let agent = Agent::start(&config(&tpm, pcrs));
     let claims = verified(&agent.evidence(&request(1, None)), &anchors);
     let Claims::Tpm(claims) = claims.claims() else { panic!("{claims:?}") };
-    let mut quoted: Vec<(String, u32, usize)> =
+    let quoted: Vec<(String, u32, usize)> =
         claims.pcrs.iter().map(|pcr| (pcr.bank.to_string(), pcr.index, pcr.value.len())).collect();
-    quoted.sort();
     let bank = |name: &'static str, length: usize, indices: &'static [u32]| {
         indices.iter().map(move |index| (name.to_owned(), *index, length))
     };
