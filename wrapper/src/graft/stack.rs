@@ -12,8 +12,8 @@ use rustix::process::Pid;
 use super::{Error, Tracee};
 use crate::graft::kernel;
 
-/// Pointers that one environment may have; Linux itself allows 6 MiB of strings and pointers at most.
-const MAX_ENTRIES: usize = 1 << 16;
+/// Pointers that a stack may have; Linux itself allows 6 MiB of strings and pointers at most.
+const MAX_ENTRIES: usize = 1 << 20;
 /// Bytes of one string: `MAX_ARG_STRLEN` of execve(2).
 const MAX_STRING: usize = 128 * 1024;
 const WORD: usize = 8;
@@ -45,45 +45,48 @@ impl Stack {
             return Err(Error::Stack { what: "argument count", found: count });
         }
         let first = top.saturating_add(WORD);
-        let argument = |index: usize| {
+        let mut strings = Window::default();
+        let mut argument = |index: usize| {
             if index >= count {
                 return Ok(Vec::new());
             }
-            tracee.string(pointer(tracee.word(first.saturating_add(index.saturating_mul(WORD)))?))
+            strings.string(tracee, pointer(tracee.word(first.saturating_add(index.saturating_mul(WORD)))?))
         };
         let environment = first.saturating_add(count.saturating_add(1).saturating_mul(WORD));
         Ok(Self { arguments: [argument(0)?, argument(1)?], environment })
     }
 
     pub(super) fn entries(&self, tracee: Tracee) -> Result<Vec<Entry>, Error> {
+        let (mut slots, mut strings) = (Window::default(), Window::default());
         let mut entries = Vec::new();
         let mut slot = self.environment;
-        let mut pointers = tracee.pieces(slot);
-        let mut words = Vec::new().into_iter();
         loop {
-            let Some(word) = words.next() else {
-                words = to_words(&pointers.next()?).into_iter();
-                continue;
-            };
+            let word = slots.word(tracee, slot)?;
             if word == 0 {
                 return Ok(entries);
             }
             if entries.len() == MAX_ENTRIES {
                 return Err(Error::Stack { what: "environment count", found: MAX_ENTRIES });
             }
-            entries.push(Entry { slot, text: tracee.string(pointer(word))? });
+            entries.push(Entry { slot, text: strings.string(tracee, pointer(word))? });
             slot = slot.saturating_add(WORD);
         }
     }
 }
 
-impl Tracee {
+/// The piece of memory that was read last: what is wanted next mostly lies in it.
+#[derive(Debug, Default)]
+struct Window {
+    start: usize,
+    bytes: Vec<u8>,
+}
+
+impl Window {
     /// The bytes up to the next NUL.
-    fn string(self, address: usize) -> Result<Vec<u8>, Error> {
+    fn string(&mut self, tracee: Tracee, address: usize) -> Result<Vec<u8>, Error> {
         let mut text = Vec::new();
-        let mut pieces = self.pieces(address);
         while text.len() < MAX_STRING {
-            let piece = pieces.next()?;
+            let piece = self.from(tracee, address.saturating_add(text.len()))?;
             if let Some(end) = piece.iter().position(|byte| *byte == 0) {
                 text.extend(piece.iter().take(end));
                 return Ok(text);
@@ -93,33 +96,37 @@ impl Tracee {
         Err(Error::Stack { what: "string length", found: text.len() })
     }
 
-    fn pieces(self, address: usize) -> Pieces {
-        Pieces { pid: self.pid, address }
+    fn word(&mut self, tracee: Tracee, address: usize) -> Result<u64, Error> {
+        let piece = self.from(tracee, address)?;
+        let word = piece.first_chunk::<WORD>().ok_or(Error::Stack { what: "word at", found: address })?;
+        Ok(u64::from_le_bytes(*word))
     }
-}
 
-/// Memory of a tracee, piece after piece.
-struct Pieces {
-    pid: Pid,
-    address: usize,
-}
-
-impl Pieces {
-    fn next(&mut self) -> Result<Vec<u8>, Error> {
-        let to_page_end = PAGE.saturating_sub(self.address.checked_rem(PAGE).unwrap_or(0));
-        let mut piece = vec![0; to_page_end.min(512)];
-        let read = match kernel::read_memory(self.pid, self.address, &mut piece) {
-            // After a change of user the tracer may not read at once, but may still read word by word.
-            Err(error) if may_not(&error) => peek_all(self.pid, self.address, &mut piece),
-            other => other,
-        };
-        piece.truncate(read.map_err(|source| Error::Trace { doing: "reading the stack", source })?);
-        if piece.is_empty() {
-            return Err(Error::Stack { what: "end of memory", found: self.address });
+    /// What the window shows from `address` on, at least one byte; it is moved there if need be.
+    fn from(&mut self, tracee: Tracee, address: usize) -> Result<&[u8], Error> {
+        let shown = address.checked_sub(self.start).is_some_and(|offset| offset < self.bytes.len());
+        if !shown {
+            self.bytes = piece(tracee.pid, address)?;
+            self.start = address;
         }
-        self.address = self.address.saturating_add(piece.len());
-        Ok(piece)
+        Ok(self.bytes.get(address.saturating_sub(self.start)..).unwrap_or_default())
     }
+}
+
+/// The memory from `address` to the end of its page.
+fn piece(pid: Pid, address: usize) -> Result<Vec<u8>, Error> {
+    let to_page_end = PAGE.saturating_sub(address.checked_rem(PAGE).unwrap_or(0));
+    let mut piece = vec![0; to_page_end];
+    let read = match kernel::read_memory(pid, address, &mut piece) {
+        // After a change of user the tracer may not read at once, but may still read word by word.
+        Err(error) if may_not(&error) => peek_all(pid, address, &mut piece),
+        other => other,
+    };
+    piece.truncate(read.map_err(|source| Error::Trace { doing: "reading the stack", source })?);
+    if piece.is_empty() {
+        return Err(Error::Stack { what: "end of memory", found: address });
+    }
+    Ok(piece)
 }
 
 fn may_not(error: &io::Error) -> bool {
@@ -141,10 +148,6 @@ fn peek_all(pid: Pid, address: usize, into: &mut [u8]) -> io::Result<usize> {
         skip = 0;
     }
     Ok(read)
-}
-
-fn to_words(bytes: &[u8]) -> Vec<u64> {
-    bytes.as_chunks::<WORD>().0.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect()
 }
 
 fn pointer(word: u64) -> usize {
