@@ -87,14 +87,14 @@ fn figures(file: &Path) -> Result<Figures> {
 }
 
 fn table(all: &[Figures]) -> String {
-    let mut text = format!("{:<14}{:<44}{:>14}{:>14}{:>8}\n", "bench", "what", "value", "floor", "ratio");
+    let mut text = format!("{:<16}{:<44}{:>14}{:>14}{:>8}\n", "bench", "what", "value", "floor", "ratio");
     for figures in all {
         for row in &figures.rows {
             let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.2}"));
             let value = format!("{:.2} {}", row.value, figures.unit);
             let (floor, ratio) = (number(row.floor), number(row.ratio));
             // Writing to a String cannot fail.
-            writeln!(text, "{:<14}{:<44}{value:>14}{floor:>14}{ratio:>8}", figures.name, row.what)
+            writeln!(text, "{:<16}{:<44}{value:>14}{floor:>14}{ratio:>8}", figures.name, row.what)
                 .unwrap_or_default();
         }
     }
