@@ -5,7 +5,8 @@
 
 use anyhow::{Context as _, Result, bail};
 use attest::Crypto;
-use attest::tpm::Name;
+use attest::crypto::Hash;
+use attest::tpm::{Name, SigningScheme, usual_public_area};
 
 use crate::files;
 
@@ -18,8 +19,8 @@ pub(crate) struct Ak {
 }
 
 /// What a manifest says about a signature without a header.
-#[derive(Debug)]
-pub(crate) struct RawScheme<'m> {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stated<'m> {
     pub(crate) scheme: Option<&'m str>,
     pub(crate) hash: Option<&'m str>,
 }
@@ -32,150 +33,123 @@ impl Ak {
         Self { area: inner.map_or(public, |(_, rest)| rest).to_vec(), known: true }
     }
 
-    /// From a PEM `SubjectPublicKeyInfo`.
+    /// From a PEM `SubjectPublicKeyInfo`, for a key that signs as this `TPMT_SIGNATURE` was made.
     pub(crate) fn from_pem(pem: &[u8], signature: &[u8]) -> Result<Self> {
         let spki = files::der(pem).into_iter().next().context("an empty PEM file")?;
-        let parts = children(one(0x30, &spki)?)?;
-        let [_algorithm, (0x03, [0, key @ ..])] = parts.as_slice() else { bail!("no SubjectPublicKeyInfo") };
-        let area = if key.first() == Some(&0x30) { rsa(key, signature)? } else { ecc(key, signature)? };
-        Ok(Self { area, known: true })
+        let (scheme, hash) = header(signature)?;
+        Ok(Self { area: usual_public_area(&spki, scheme, hash)?, known: true })
     }
 
-    /// A key that nobody enrolled, where the set has none.
-    pub(crate) fn placeholder(signature: &[u8]) -> Self {
-        Self { area: rsa_area(&[0xff; 256], signature), known: false }
+    /// A key that nobody enrolled, where the set has none: what is missing is then named by the verifier.
+    pub(crate) fn placeholder() -> Self {
+        let head = [0x00, 0x01, 0x00, 0x0b, 0x00, 0x05, 0x00, 0x72, 0, 0, 0x00, 0x10, 0x00, 0x14, 0x00, 0x0b];
+        let modulus = [&[0x08, 0x00, 0, 0, 0, 0, 0x01, 0x00][..], &[0xff; 256]].concat();
+        Self { area: [&head[..], &modulus].concat(), known: false }
     }
 
     /// The name to enrol, if the manifest vouches for the key.
     pub(crate) fn enrolled(&self, crypto: &dyn Crypto) -> Result<Option<Name>> {
-        let algorithm = self.area.get(2..4).filter(|_| self.known);
-        let Some(algorithm) = algorithm else { return Ok(None) };
-        let digest = match algorithm {
-            [0, 0x04] => crypto.sha1(&[&self.area]).0.to_vec(),
-            [0, 0x0c] => crypto.sha384(&[&self.area]).0.to_vec(),
-            [0, 0x0d] => crypto.sha512(&[&self.area]).0.to_vec(),
-            _ => crypto.sha256(&[&self.area]).0.to_vec(),
-        };
-        Ok(Some(Name::from_bytes(&[algorithm, &digest].concat())?))
+        let name = self.known.then(|| Name::of_public(crypto, &self.area));
+        Ok(name.transpose()?)
     }
 }
 
-/// A `TPMT_SIGNATURE`: the bytes as they are, or with the header that raw ones lack.
-pub(crate) fn signature(bytes: &[u8], raw: &RawScheme<'_>) -> Vec<u8> {
-    let has_header = matches!(bytes, [0, 0x14 | 0x16 | 0x18 | 0x1a, 0, 0x04 | 0x0b..=0x0d, ..]);
-    if has_header {
+/// A `TPMT_SIGNATURE`: the bytes as they are, or with the header that bare ones lack.
+pub(crate) fn signature(bytes: &[u8], stated: Stated<'_>) -> Vec<u8> {
+    if header(bytes).is_ok() {
         return bytes.to_vec();
     }
-    let scheme: u16 = match raw.scheme {
-        Some("rsapss") => RSAPSS,
-        Some("ecdsa") => ECDSA,
-        _ => RSASSA,
-    };
-    let hash: u16 = match raw.hash {
+    let hash: u16 = match stated.hash {
         Some("sha1") => 0x0004,
         Some("sha384") => 0x000c,
         Some("sha512") => 0x000d,
-        _ => SHA256,
+        _ => 0x000b,
+    };
+    let (scheme, numbers) = match (stated.scheme, bytes) {
+        (_, [0x30, _, ..]) if bytes.len() < SHORTEST_RSA => (0x0018_u16, integers(bytes)),
+        (_, bytes) if bytes.len() < SHORTEST_RSA => (0x0018, halves(bytes)),
+        (Some("rsapss"), bytes) => (0x0016, vec![bytes]),
+        (_, bytes) => (0x0014, vec![bytes]),
     };
     let head = [scheme.to_be_bytes(), hash.to_be_bytes()].concat();
-    let halves = if scheme == ECDSA { bytes.split_at_checked(bytes.len() / 2) } else { None };
-    match halves {
-        Some((r, s)) => [head, sized(r), sized(s)].concat(),
-        None => [head, sized(bytes)].concat(),
+    numbers.into_iter().fold(head, |signature, number| [signature, sized(number)].concat())
+}
+
+/// Scheme and hash of a `TPMT_SIGNATURE` (TPM 2.0 Part 2, clause 11.3.4).
+fn header(signature: &[u8]) -> Result<(SigningScheme, Hash)> {
+    let [0, scheme, 0, hash, ..] = signature else { bail!("a signature without a header") };
+    let scheme = match scheme {
+        0x14 => SigningScheme::RsaSsa,
+        0x16 => SigningScheme::RsaPss,
+        0x18 => SigningScheme::Ecdsa,
+        other => bail!("signature scheme {other:#04x}"),
+    };
+    let hash = match hash {
+        0x04 => Hash::Sha1,
+        0x0b => Hash::Sha256,
+        0x0c => Hash::Sha384,
+        0x0d => Hash::Sha512,
+        other => bail!("signature hash {other:#04x}"),
+    };
+    Ok((scheme, hash))
+}
+
+/// r and s, one after the other.
+fn halves(bytes: &[u8]) -> Vec<&[u8]> {
+    let (r, s) = bytes.split_at(bytes.len() / 2);
+    vec![r, s]
+}
+
+/// r and s of `SEQUENCE { INTEGER, INTEGER }`, as short as DER writes them below 128 bytes.
+fn integers(der: &[u8]) -> Vec<&[u8]> {
+    let mut numbers = Vec::new();
+    let mut rest = der.get(2..).unwrap_or_default();
+    while let [0x02, length, tail @ ..] = rest {
+        let Some((number, tail)) = tail.split_at_checked(usize::from(*length)) else { break };
+        numbers.push(number.strip_prefix(&[0]).unwrap_or(number));
+        rest = tail;
     }
-}
-
-fn rsa(key: &[u8], signature: &[u8]) -> Result<Vec<u8>> {
-    let parts = children(one(0x30, key)?)?;
-    let [(0x02, modulus), (0x02, [1, 0, 1])] = parts.as_slice() else {
-        bail!("no RSA key with exponent 65537")
-    };
-    Ok(rsa_area(modulus.strip_prefix(&[0]).unwrap_or(modulus), signature))
-}
-
-fn rsa_area(modulus: &[u8], signature: &[u8]) -> Vec<u8> {
-    let bits = u16::try_from(modulus.len().saturating_mul(8)).unwrap_or(u16::MAX);
-    let head = [TYPE_RSA.to_be_bytes(), SHA256.to_be_bytes()].concat();
-    [head, attributes(), scheme(signature), bits.to_be_bytes().to_vec(), vec![0; 4], sized(modulus)].concat()
-}
-
-fn ecc(point: &[u8], signature: &[u8]) -> Result<Vec<u8>> {
-    let [0x04, coordinates @ ..] = point else { bail!("no uncompressed point") };
-    let curve: u16 = match coordinates.len() {
-        64 => 0x0003,
-        96 => 0x0004,
-        other => bail!("a point of {other} bytes"),
-    };
-    let (x, y) = coordinates.split_at_checked(coordinates.len() / 2).context("a cut point")?;
-    let head = [TYPE_ECC.to_be_bytes(), SHA256.to_be_bytes()].concat();
-    let curve = [curve.to_be_bytes(), NULL.to_be_bytes()].concat();
-    Ok([head, attributes(), scheme(signature), curve, sized(x), sized(y)].concat())
-}
-
-/// fixedTPM, fixedParent, sensitiveDataOrigin, userWithAuth, restricted, sign; and no policy.
-fn attributes() -> Vec<u8> {
-    [0x0005_0072_u32.to_be_bytes().to_vec(), vec![0, 0]].concat()
-}
-
-/// No symmetric algorithm, and the scheme and hash with which the quote was signed.
-fn scheme(signature: &[u8]) -> Vec<u8> {
-    let fallback = [RSASSA.to_be_bytes(), SHA256.to_be_bytes()].concat();
-    [NULL.to_be_bytes().to_vec(), signature.get(..4).map_or(fallback, <[u8]>::to_vec)].concat()
+    numbers
 }
 
 fn sized(bytes: &[u8]) -> Vec<u8> {
     [&u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes(), bytes].concat()
 }
 
-/// The content of the one DER value that `bytes` are.
-fn one(tag: u8, bytes: &[u8]) -> Result<&[u8]> {
-    match children(bytes)?.as_slice() {
-        [(found, content)] if *found == tag => Ok(content),
-        _ => bail!("expected one DER value with tag {tag:#04x}"),
-    }
-}
-
-/// The DER values in `bytes`: tag and content.
-fn children(mut bytes: &[u8]) -> Result<Vec<(u8, &[u8])>> {
-    let mut found = Vec::new();
-    while let [tag, rest @ ..] = bytes {
-        let (length, rest) = match rest {
-            [short @ 0..=0x7f, rest @ ..] => (usize::from(*short), rest),
-            [0x81, length, rest @ ..] => (usize::from(*length), rest),
-            [0x82, high, low, rest @ ..] => (usize::from(u16::from_be_bytes([*high, *low])), rest),
-            _ => bail!("a DER length that is not understood"),
-        };
-        let (content, rest) = rest.split_at_checked(length).context("cut DER")?;
-        found.push((*tag, content));
-        bytes = rest;
-    }
-    Ok(found)
-}
-
-// TPM 2.0 Part 2, clause 6.3.
-const TYPE_RSA: u16 = 0x0001;
-const TYPE_ECC: u16 = 0x0023;
-const SHA256: u16 = 0x000b;
-const NULL: u16 = 0x0010;
-const RSASSA: u16 = 0x0014;
-const RSAPSS: u16 = 0x0016;
-const ECDSA: u16 = 0x0018;
+/// Shorter signatures are those of curves.
+const SHORTEST_RSA: usize = 128;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_raw_signature_gets_a_header_and_another_keeps_its_own() {
-        let raw = RawScheme { scheme: None, hash: None };
-        assert_eq!(signature(&[9; 256], &raw)[..6], [0, 0x14, 0, 0x0b, 1, 0]);
+    fn a_bare_signature_gets_a_header_and_another_keeps_its_own() {
+        let stated = Stated { scheme: None, hash: None };
+        assert_eq!(signature(&[9; 256], stated)[..6], [0, 0x14, 0, 0x0b, 1, 0]);
         let whole = [&[0, 0x14, 0, 0x04, 1, 0][..], &[9; 256]].concat();
-        assert_eq!(signature(&whole, &raw), whole);
+        assert_eq!(signature(&whole, stated), whole);
+    }
+
+    #[test]
+    fn both_bare_forms_of_a_curve_signature_are_read() {
+        let stated = Stated { scheme: None, hash: None };
+        let expected = [&[0, 0x18, 0, 0x0b, 0, 32][..], &[0x81; 32], &[0, 32], &[7; 32]].concat();
+        assert_eq!(signature(&[[0x81; 32], [7; 32]].concat(), stated), expected);
+        let der = [&[0x30, 0x45, 2, 33, 0][..], &[0x81; 32], &[2, 32], &[7; 32]].concat();
+        assert_eq!(signature(&der, stated), expected);
     }
 
     #[test]
     fn a_sized_public_area_loses_its_size() {
         assert_eq!(Ak::from_public(&[0, 2, 7, 8]).area, [7, 8]);
         assert_eq!(Ak::from_public(&[0, 1, 0, 11]).area, [0, 1, 0, 11]);
+    }
+
+    #[test]
+    fn the_placeholder_is_a_public_area_that_nobody_enrolled() {
+        let placeholder = Ak::placeholder();
+        assert!(placeholder.enrolled(&attest::crypto::AwsLcRs).unwrap().is_none());
+        assert!(Name::of_public(&attest::crypto::AwsLcRs, &placeholder.area).is_ok());
     }
 }

@@ -12,43 +12,46 @@ use crate::entry::Set;
 type Pcr = (Hash, u32, Vec<u8>);
 
 /// The values of the `selected` PCRs out of `{"7": "hex", …}` files whose names carry the bank
-/// (`pcrs.sha256.json`); for a bank whose file is not listed, the one beside a listed one.
+/// (`pcrs.sha256.json`), or whose content does (`{"sha256": {"7": "hex", …}}`); for a bank whose file is not
+/// listed, the one beside a listed one. Without values for one of the banks the digest cannot be recomputed,
+/// and none are given.
 pub(crate) fn json(set: &Set, paths: &[String], selected: &[(Hash, u32)]) -> Result<Vec<Pcr>> {
     let mut banks: BTreeMap<Hash, BTreeMap<u32, Vec<u8>>> = BTreeMap::new();
     for (bank, _) in selected {
         if banks.contains_key(bank) {
             continue;
         }
-        if let Some(path) = path_of(set, paths, *bank) {
-            banks.insert(*bank, table(&set.read(&path)?)?);
-        }
+        let Some(path) = path_of(set, paths, *bank) else { return Ok(Vec::new()) };
+        banks.insert(*bank, table(&set.read(&path)?, *bank)?);
     }
     let value = |(bank, index): &(Hash, u32)| Some((*bank, *index, banks.get(bank)?.get(index)?.clone()));
     Ok(selected.iter().filter_map(value).collect())
 }
 
 fn path_of(set: &Set, paths: &[String], bank: Hash) -> Option<String> {
-    let carries = |path: &&String| is_json(path) && path.to_ascii_lowercase().contains(&bank.to_string());
+    let carries = |path: &&String| is_json(path) && name_of(path).contains(&bank.to_string());
     if let Some(path) = paths.iter().find(carries) {
         return Some(path.clone());
     }
     let folders = paths.iter().filter_map(|path| path.rsplit_once('/')).map(|(folder, _)| folder);
     let mut beside = folders.flat_map(|folder| set.folder(folder));
-    let named = beside.find(|path| path.contains("/pcrs") && carries(&path));
-    // A file without a bank in its name speaks of the only bank there is.
-    named.or_else(|| paths.iter().find(|path| is_json(path) && !names_a_bank(path)).cloned())
+    let named = beside.find(|path| name_of(path).starts_with("pcrs") && carries(&path));
+    // A file without a bank in its name names it inside, or speaks of the only bank there is.
+    named.or_else(|| paths.iter().find(|path| is_json(path) && !name_of(path).contains("sha")).cloned())
 }
 
-fn is_json(path: &str) -> bool {
+pub(crate) fn is_json(path: &str) -> bool {
     Path::new(path).extension().is_some_and(|ending| ending == "json")
 }
 
-fn names_a_bank(path: &str) -> bool {
-    path.rsplit('/').next().is_some_and(|name| name.contains("sha"))
+fn name_of(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
-fn table(bytes: &[u8]) -> Result<BTreeMap<u32, Vec<u8>>> {
-    let text: BTreeMap<String, String> = serde_json::from_slice(bytes)?;
+fn table(bytes: &[u8], bank: Hash) -> Result<BTreeMap<u32, Vec<u8>>> {
+    let mut whole: serde_json::Value = serde_json::from_slice(bytes)?;
+    let values = whole.get_mut(bank.to_string()).map(serde_json::Value::take).unwrap_or(whole);
+    let text: BTreeMap<String, String> = serde_json::from_value(values)?;
     let entry = |(index, value): (String, String)| {
         let digits = index.trim_start_matches(|letter: char| !letter.is_ascii_digit());
         Ok((digits.parse().with_context(|| format!("PCR {index:?}"))?, hex::decode(&value)?))
@@ -143,8 +146,12 @@ mod tests {
     }
 
     #[test]
-    fn an_index_may_carry_a_word() {
-        let table = table(br#"{"pcr07": "00ff", "12": "aa"}"#).unwrap();
-        assert_eq!(table.into_iter().collect::<Vec<_>>(), [(7, vec![0, 0xff]), (12, vec![0xaa])]);
+    fn an_index_may_carry_a_word_and_a_file_all_banks() {
+        for text in
+            [r#"{"pcr07": "00ff", "12": "aa"}"#, r#"{"sha1": {"7": "00ff", "PCR12": "aa"}, "sha256": {}}"#]
+        {
+            let table = table(text.as_bytes(), Hash::Sha1).unwrap();
+            assert_eq!(table.into_iter().collect::<Vec<_>>(), [(7, vec![0, 0xff]), (12, vec![0xaa])]);
+        }
     }
 }

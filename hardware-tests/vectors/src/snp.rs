@@ -1,14 +1,14 @@
 //! SNP entries: reports, and the endorsements by themselves.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use attest::crypto::AwsLcRs;
 use attest::{
-    AttestedKey, Claims, Endorsements, Evidence, Platform, Revocation, Stale, TrustAnchors, UnixTime,
-    Unverified, Verified, snp,
+    AttestedKey, CannotJudge, Claims, Endorsements, Evidence, Platform, Revocation, Stale, TrustAnchors,
+    UnixTime, Unverified, Verified, snp,
 };
 
 use crate::entry::{Entry, Set};
-use crate::verdict::{Answer, Expected};
+use crate::verdict::{self, Answer, Expected};
 use crate::{files, policy};
 
 /// Puts an SNP entry to the verifier.
@@ -40,7 +40,9 @@ pub(crate) fn ask(set: &Set, entry: &Entry) -> Result<Answer> {
 }
 
 fn report(set: &Set, entry: &Entry, now: UnixTime) -> Result<Answer> {
-    let path = entry.role("report").or_else(|| entry.main_file()).context("no report")?;
+    let Some(path) = entry.role("report").or_else(|| entry.main_file()) else {
+        return Ok(Answer::Unsupported("no report".to_owned()));
+    };
     let bytes = set.read(&path)?;
     let evidence = match Evidence::parse(Platform::SevSnp, &bytes) {
         Ok(evidence) => evidence,
@@ -51,10 +53,7 @@ fn report(set: &Set, entry: &Entry, now: UnixTime) -> Result<Answer> {
         let prepared = brought.prepare(&AwsLcRs, &evidence, &anchors, revocation, now)?;
         evidence.verify(&AwsLcRs, &prepared, now)
     };
-    let brought = match endorsements(set, entry) {
-        Ok(brought) => brought,
-        Err(error) => return Ok(Answer::Malformed { problem: format!("{error:#}") }),
-    };
+    let brought = endorsements(set, entry)?;
     let (result, note) = with_lists(set, &brought, verify);
     let claims = match result {
         Ok(claims) => claims,
@@ -105,15 +104,10 @@ fn with_lists<T>(
 }
 
 fn only_for_want_of_a_list(unverified: &Unverified) -> bool {
-    match Answer::from(unverified.clone()) {
-        Answer::NotJudged { problem, .. } => problem.contains("revocation list"),
-        Answer::Refused { ids } => ids.iter().all(|id| id == "snp.crl.current"),
-        Answer::Verified { .. }
-        | Answer::PolicyRefuses { .. }
-        | Answer::Malformed { .. }
-        | Answer::Unsupported(_)
-        | Answer::Panicked => false,
+    if let Unverified::CannotJudge(CannotJudge::MissingEndorsement(what)) = unverified {
+        return what.contains("revocation list");
     }
+    matches!(unverified, Unverified::Rejected(it) if verdict::failing(it.checks()) == ["snp.crl.current"])
 }
 
 /// Every certificate and list that the entry brings; where it brings no authority, AMD's published ones.

@@ -3,7 +3,7 @@
 //! A set keeps the parts apart (`TPMS_ATTEST`, signature, key, PCR values); here they become the evidence that
 //! a machine sends. A role that is missing may be found in the folder that the role `others` names.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use attest::crypto::{AwsLcRs, Hash};
 use attest::tpm::{Fields, Quote, assemble};
 use attest::{
@@ -24,13 +24,16 @@ pub(crate) fn ask(set: &Set, entry: &Entry) -> Result<Answer> {
         return Ok(Answer::Unsupported("about an event log".to_owned()));
     }
     let parts = Parts { set, entry };
-    let attest = parts.file("tpm_quote", &[".sha256.msg", ".msg"]).context("no tpm_quote")?;
-    let signature = parts.file("tpm_signature", &[".sha256.sig", ".sig"]).context("no tpm_signature")?;
-    let raw = ak::RawScheme { scheme: entry.text("signature_scheme"), hash: entry.text("signature_hash") };
-    let signature = ak::signature(&signature, &raw);
+    let attest = parts.file("tpm_quote", &[".sha256.msg", ".msg"])?;
+    let signature = parts.file("tpm_signature", &[".sha256.sig", ".sig"])?;
+    let (Some(attest), Some(signature)) = (attest, signature) else {
+        return Ok(Answer::Unsupported("no quote or no signature".to_owned()));
+    };
+    let stated = ak::Stated { scheme: entry.text("signature_scheme"), hash: entry.text("signature_hash") };
+    let signature = ak::signature(&signature, stated);
     let ak = match parts.ak(&signature)? {
         Some(ak) => ak,
-        None => Ak::placeholder(&signature),
+        None => Ak::placeholder(),
     };
     let bare = assemble(&attest, &signature, &ak.area, &[]);
     let quote = match Quote::parse(&bare) {
@@ -90,10 +93,10 @@ struct Parts<'s> {
 
 impl Parts<'_> {
     /// The file of a role, or, from the folder of the others, the first whose name ends so.
-    fn file(&self, role: &str, endings: &[&str]) -> Option<Vec<u8>> {
+    fn file(&self, role: &str, endings: &[&str]) -> Result<Option<Vec<u8>>> {
         let own = self.entry.role(role);
-        let path = own.or_else(|| endings.iter().find_map(|ending| self.other(ending)))?;
-        self.set.read(&path).ok()
+        let path = own.or_else(|| endings.iter().find_map(|ending| self.other(ending)));
+        path.map(|path| self.set.read(&path)).transpose()
     }
 
     fn other(&self, ending: &str) -> Option<String> {
@@ -103,20 +106,20 @@ impl Parts<'_> {
 
     /// The attestation key: its public area if the set has it, else made of the PEM key.
     fn ak(&self, signature: &[u8]) -> Result<Option<Ak>> {
-        if let Some(public) = self.file("ak_public", &[".tpmt"]) {
+        if let Some(public) = self.file("ak_public", &[".tpmt"])? {
             return Ok(Some(Ak::from_public(&public)));
         }
-        let pem = self.file("ak_public_pem", &["ak_pub.pem", "ak.pem"]);
+        let pem = self.file("ak_public_pem", &["ak_pub.pem", "ak.pem"])?;
         pem.map(|pem| Ak::from_pem(&pem, signature)).transpose()
     }
 
     /// The values of the selected PCRs, as far as the entry has them; none if it has none.
     fn values(&self, selected: &[(Hash, u32)]) -> Result<Vec<(Hash, u32, Vec<u8>)>> {
-        if let Some(blob) = self.entry.role("pcrs_tpm2tools") {
-            return pcrs::tpm2_tools(&self.set.read(&blob)?);
-        }
         let named = self.entry.roles().filter(|(role, _)| role.starts_with("pcrs"));
         let mut paths: Vec<String> = named.map(|(_, path)| path.to_owned()).collect();
+        if let Some(blob) = paths.iter().find(|path| !pcrs::is_json(path)) {
+            return pcrs::tpm2_tools(&self.set.read(blob)?);
+        }
         if paths.is_empty() {
             paths.extend(self.entry.role("others").map(|folder| format!("{folder}/")));
         }

@@ -29,6 +29,8 @@ pub(crate) enum Answer {
     Malformed { problem: String },
     /// Nothing here judges it.
     Unsupported(String),
+    /// The set itself is broken: a file is missing, or a key has no meaning.
+    Unreadable(String),
     /// The verifier panicked.
     Panicked,
 }
@@ -59,7 +61,7 @@ impl Answer {
         let Some(expected) = expected else { return Agreement::Unsupported };
         let agrees = match self {
             Self::Unsupported(_) => return Agreement::Unsupported,
-            Self::Panicked => false,
+            Self::Panicked | Self::Unreadable(_) => false,
             Self::Verified { .. } => matches!(expected, Expected::Ok | Expected::NoPanic),
             Self::PolicyRefuses { .. } => matches!(expected, Expected::PolicyReject | Expected::NoPanic),
             Self::Refused { .. } | Self::NotJudged { .. } => {
@@ -108,6 +110,7 @@ impl fmt::Display for Answer {
             Self::NotJudged { code, problem } => write!(f, "not-judged  {code} ({problem})"),
             Self::Malformed { problem } => write!(f, "not-judged  evidence.malformed ({problem})"),
             Self::Unsupported(why) => write!(f, "unsupported  ({why})"),
+            Self::Unreadable(problem) => write!(f, "unreadable  ({problem})"),
             Self::Panicked => f.write_str("panicked  -"),
         }
     }

@@ -47,7 +47,62 @@ fn answer(set: &Set, entry: &Entry) -> Answer {
     });
     match catch_unwind(ask) {
         Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => Answer::Unsupported(format!("{error:#}")),
+        // A table of certificates is input to the verifier too.
+        Ok(Err(error)) if error.is::<attest::Malformed>() => Answer::Malformed { problem: error.to_string() },
+        Ok(Err(error)) => Answer::Unreadable(format!("{error:#}")),
         Err(_) => Answer::Panicked,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn walked(manifest: &str, files: &[(&str, &[u8])]) -> (Tally, Vec<String>) {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("MANIFEST.toml"), manifest).unwrap();
+        for (name, bytes) in files {
+            std::fs::write(dir.path().join(name), bytes).unwrap();
+        }
+        let mut out = Vec::new();
+        let tally = walk(dir.path(), &mut out).unwrap();
+        (tally, String::from_utf8(out).unwrap().lines().map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn an_entry_that_nobody_knows_is_unsupported() {
+        let odd = "[[vector]]\n[[vector]]\ntee = 'sev-snp'\nkind = 'poem'\nexpected = 'ok'\n[[vector]]\ntee = 'tpm2'\nkind = 'tpm-quote'\nexpected = 'ok'\n[[vector]]\ntee = 'sev-snp'\nkind = 'report'\nexpected = 'ok'";
+        let (tally, lines) = walked(odd, &[]);
+        assert_eq!(tally, Tally { agree: 0, differ: 0, unsupported: 4 });
+        assert_eq!(lines[0], "(no id)  (nothing)  unsupported  (tee (no tee))");
+        assert_eq!(lines[4], "0 agree, 0 differ, 4 unsupported");
+    }
+
+    #[test]
+    fn a_set_that_lacks_a_file_or_says_nonsense_differs() {
+        let missing = "[[vector]]\nid = 'a'\ntee = 'sev-snp'\nkind = 'report'\nexpected = 'reject'\nrole = { report = 'gone' }";
+        let (tally, lines) = walked(missing, &[]);
+        assert_eq!(tally, Tally { agree: 0, differ: 1, unsupported: 0 });
+        assert!(lines[0].starts_with("DIFFERS  a  reject  unreadable  (gone"), "{lines:?}");
+        let undated = "[[vector]]\ntee = 'sev-snp'\nkind = 'crl'\nexpected = 'reject'\nverify_at = 'soon'";
+        assert_eq!(walked(undated, &[]).0.differ, 1);
+    }
+
+    #[test]
+    fn the_answer_names_what_refused() {
+        let entry = |expected: &str| {
+            format!(
+                "[[vector]]\nid = 'x'\ntee = 'sev-snp'\nkind = 'report'\nfile = 'r'\nexpected = '{expected}'"
+            )
+        };
+        let mut report = [0; 1184];
+        report[0] = 3;
+        let (tally, lines) = walked(&entry("parse-only"), &[("r", &report)]);
+        assert_eq!(tally.agree, 1);
+        assert!(lines[0].starts_with("x  parse-only  not-judged  endorsement.missing"), "{lines:?}");
+        for (expected, differ) in [("ok", 1), ("policy-reject", 1), ("reject", 0), ("no-panic", 0)] {
+            assert_eq!(walked(&entry(expected), &[("r", &report)]).0.differ, differ, "{expected}");
+            assert_eq!(walked(&entry(expected), &[("r", &report[1..])]).0.differ, differ, "{expected}");
+        }
     }
 }
