@@ -72,9 +72,8 @@ fn a_program_that_is_not_there_is_127_and_one_that_is_not_executable_126() {
 }
 
 const TELLING: &str = r#"
-$| = 1;
-for my $name (qw(HUP INT QUIT USR1 USR2 TERM WINCH CONT URG)) { $SIG{$name} = sub { print "$name\n"; exit 3 if $name eq 'TERM' } }
-print "ready\n";
+for my $name (qw(HUP INT QUIT USR1 USR2 TERM WINCH CONT URG)) { $SIG{$name} = sub { syswrite STDOUT, "$name\n"; exit 3 if $name eq 'TERM' } }
+syswrite STDOUT, "ready\n";
 sleep 1 while 1;
 "#;
 
@@ -97,7 +96,7 @@ fn every_signal_reaches_the_program() {
 #[test]
 fn real_time_signals_are_forwarded_by_number() {
     let bench = Bench::new();
-    let program = "$| = 1; use POSIX; sigaction(40, POSIX::SigAction->new(sub { print \"forty\\n\"; exit 4 })); print \"ready\\n\"; sleep 1 while 1;";
+    let program = "use POSIX; sigaction(40, POSIX::SigAction->new(sub { syswrite STDOUT, \"forty\\n\"; exit 4 })); syswrite STDOUT, \"ready\\n\"; sleep 1 while 1;";
     let mut running = Running::start(&bench, "perl", &["-e", program]);
     let pid = running.wrapper.id().to_string();
     assert!(Command::new("kill").args(["-40", &pid]).status().unwrap().success());
@@ -108,7 +107,7 @@ fn real_time_signals_are_forwarded_by_number() {
 #[test]
 fn the_second_sigterm_ends_a_program_that_ignores_the_first() {
     let bench = Bench::new();
-    let program = "$| = 1; $SIG{TERM} = sub { print \"ignored\\n\" }; print \"ready\\n\"; sleep 1 while 1;";
+    let program = "$SIG{TERM} = sub { syswrite STDOUT, \"ignored\\n\" }; syswrite STDOUT, \"ready\\n\"; sleep 1 while 1;";
     let mut running = Running::start(&bench, "perl", &["-e", program]);
     running.signal("TERM");
     let mut told = String::new();
@@ -228,7 +227,7 @@ fn a_program_on_a_terminal_may_read_from_it() {
 #[test]
 fn a_stopped_program_stops_the_wrapper_and_both_go_on() {
     let bench = Bench::new();
-    let program = "$| = 1; print \"$$\\n\"; kill 'STOP', $$; print \"on\\n\"";
+    let program = "syswrite STDOUT, \"$$\\n\"; kill 'STOP', $$; print \"on\\n\"";
     let mut running = Running::start(&bench, "perl", &["-e", program]);
     for pid in [running.first.clone(), running.wrapper.id().to_string()] {
         wait_for_state(&pid, "T");
@@ -266,4 +265,11 @@ fn it_serves_and_reaps_as_process_1() {
     assert_eq!(shown.lines().next(), Some("0"), "no zombie: {shown}");
     assert!(shown.ends_with(bench::CANARY), "{shown}");
     assert_eq!(output.status.code(), Some(143));
+}
+
+#[test]
+fn programs_killed_while_they_are_served_disturb_nobody() {
+    let bench = Bench::new();
+    let script = "i=0; while [ $i -lt 300 ]; do printenv PASSWORD >/dev/null & kill -9 $!; i=$((i+1)); done; wait; exec printenv PASSWORD";
+    assert_eq!(bench.says("sh", &["-c", script]), bench::CANARY);
 }

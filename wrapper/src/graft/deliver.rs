@@ -43,7 +43,8 @@ pub(super) fn deliver(tracee: Tracee, session: &mut Session, fd: OwnedFd, len: u
     write_arguments(tracee, scratch, &door.name)?;
     let at = |offset: u64| u64::try_from(scratch).unwrap_or(u64::MAX).saturating_add(offset);
 
-    let kind = unsigned(libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC);
+    // A crowd before the door must not hold the program up: not blocking, `connect` fails instead.
+    let kind = unsigned(libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK);
     let line = session.call("socket", libc::SYS_socket, [unsigned(libc::AF_UNIX), kind, 0, 0, 0, 0])?;
     let name = [line, at(layout::ADDRESS), layout::ADDRESS_LEN, 0, 0, 0];
     session.call("connect", libc::SYS_connect, name)?;

@@ -70,7 +70,10 @@ impl Tracer {
             // It stands still with references that nobody will replace. Already gone is as good.
             kernel::send_signal(pid, libc::SIGKILL).unwrap_or_default();
         }
-        begun.map(|()| pid)
+        match begun {
+            Err(error) if error.is_of_the_dead() => Err(Error::Gone(wait_for(pid)?)),
+            begun => begun.map(|()| pid),
+        }
     }
 
     fn begin(&mut self, pid: Pid, before: impl FnOnce(Pid)) -> Result<(), Error> {
@@ -106,17 +109,17 @@ impl Tracer {
     pub fn stopped(&mut self, pid: Pid, status: WaitStatus) -> Result<(), Error> {
         let signal = status.stopping_signal().unwrap_or(0);
         let outcome = match status.as_raw() >> 16 {
-            libc::PTRACE_EVENT_EXEC => return self.executed(pid),
-            0 => self.signalled(pid, signal),
+            libc::PTRACE_EVENT_EXEC => self.executed(pid),
+            0 => self.signalled(pid, signal).map_err(resuming),
             libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE => {
-                self.announced(pid).and_then(|()| kernel::resume(pid, Resume::Continue, 0))
+                self.announced(pid).and_then(|()| kernel::resume(pid, Resume::Continue, 0)).map_err(resuming)
             }
-            _other_event => kernel::resume(pid, Resume::Continue, 0),
+            _other_event => kernel::resume(pid, Resume::Continue, 0).map_err(resuming),
         };
         match outcome {
             // Killed between its stop and our answer: its end is reported next.
-            Err(gone) if gone.raw_os_error() == Some(libc::ESRCH) => Ok(()),
-            other => other.map_err(|source| Error::Trace { doing: "resuming", source }),
+            Err(error) if error.is_of_the_dead() => Ok(()),
+            other => other,
         }
     }
 
@@ -154,7 +157,7 @@ impl Tracer {
                 release(pid, &pending)
             }
         }
-        .map_err(|source| Error::Trace { doing: "resuming", source })
+        .map_err(resuming)
     }
 
     /// Replaces the references of a stopped program by values. Returns signals that must be sent again.
@@ -189,6 +192,10 @@ fn lay_out(found: &[(&Entry, Expansion<'_>)]) -> Result<(OwnedFd, usize), Error>
         place = expansion.write(place).unwrap_or_default();
     }
     Ok((parcel.give(), len))
+}
+
+fn resuming(source: io::Error) -> Error {
+    Error::Trace { doing: "resuming", source }
 }
 
 fn release(pid: Pid, pending: &[i32]) -> io::Result<()> {
@@ -261,6 +268,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether a request came too late: the process had been killed.
+    fn is_of_the_dead(&self) -> bool {
+        matches!(self, Self::Trace { source, .. } if source.raw_os_error() == Some(libc::ESRCH))
+    }
+
     fn starting(error: io::Error) -> Self {
         if error.raw_os_error() == Some(kernel::TRACING_REFUSED) {
             Self::TracingRefused

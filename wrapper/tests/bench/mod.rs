@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 pub(crate) const CANARY: &str = "canary-5f1e0c77-value";
@@ -17,7 +17,7 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let built = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("examples/graft");
-        fs::copy(built, dir.path().join("graft")).unwrap();
+        copy(&built, &dir.path().join("graft"));
         fs::write(dir.path().join("secrets"), format!("PASSWORD={CANARY}\nSECOND=other\n")).unwrap();
         Self { dir }
     }
@@ -55,10 +55,18 @@ impl Bench {
 
     pub(crate) fn script(&self, name: &str, text: &str) -> String {
         let path = self.path(name);
-        fs::write(&path, text).unwrap();
+        let draft = path.with_extension("draft");
+        fs::write(&draft, text).unwrap();
+        copy(&draft, &path);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         path.to_str().unwrap().to_owned()
     }
+}
+
+/// Copies in another process: a program that this one holds open for writing, in whatever thread, is busy
+/// for each that is forked meanwhile.
+fn copy(from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg(from).arg(to).status().unwrap().success());
 }
 
 pub(crate) fn installed(program: &str) -> bool {
