@@ -28,7 +28,7 @@ pub fn verify_vek(
 }
 
 /// Verifies every ASK and ASVK among `endorsements` against the roots: signature, name, dates. A root among
-/// them is compared with the anchors.
+/// them must have an anchor's key, and have signed itself.
 pub fn verify_authorities(
     endorsements: &Endorsements,
     crypto: &dyn Crypto,
@@ -37,14 +37,19 @@ pub fn verify_authorities(
 ) -> Result<Vec<Check>, Unverified> {
     endorsements.within_budget()?;
     let bag = Bag::sort(endorsements, anchors)?;
-    if bag.authorities().is_empty() {
-        return Err(CannotJudge::MissingEndorsement("an ASK or ASVK certificate".to_owned()).into());
+    if bag.authorities().is_empty() && bag.self_issued().is_empty() {
+        return Err(CannotJudge::MissingEndorsement("an ARK, ASK or ASVK certificate".to_owned()).into());
     }
     let stage = Stage { bag: &bag, crypto, now };
     let mut checks = Checks::default();
+    for brought in bag.self_issued() {
+        stage.brought_root(brought, &mut checks);
+        stage.dates(brought.window(), &mut checks);
+    }
     for authority in bag.authorities() {
         if let Some(root) = stage.root(authority, &mut checks) {
             stage.authority(authority, root, &mut checks);
+            Stage::either_name(authority, root, &mut checks);
         }
         stage.dates(authority.window(), &mut checks);
     }

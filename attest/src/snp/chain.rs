@@ -96,6 +96,10 @@ impl<'a> Bag<'a> {
         &self.authorities
     }
 
+    pub(super) fn self_issued(&self) -> &[Certificate<'a>] {
+        &self.self_issued
+    }
+
     pub(super) fn lists(&self) -> &[RevocationList<'a>] {
         &self.lists
     }
@@ -170,8 +174,25 @@ impl<'a> Stage<'_, 'a> {
         checks.ask("snp.chain.intermediate_signature", signed, expected, verifies(signed));
     }
 
+    /// The name of an intermediate of which it is not known what it is to issue.
+    pub(super) fn either_name(intermediate: &Certificate<'_>, root: &OpenRoot, checks: &mut Checks) {
+        let either = [SigningKey::Vcek, SigningKey::Vlek].map(|kind| authority_name(kind, root.product));
+        let found = intermediate.common_name();
+        let known = either.iter().any(|name| name == found);
+        checks.ask("snp.chain.intermediate_name", known, either.join(" or "), found);
+    }
+
+    /// A root by itself: one of the anchors, and signed by its own key.
+    pub(super) fn brought_root(&self, brought: &Certificate<'_>, checks: &mut Checks) {
+        let anchor = self.bag.roots.iter().find(|root| root.spki == brought.spki());
+        let signed = anchor.is_some_and(|root| brought.signed_by(self.crypto, &root.key).is_ok());
+        let found = self.crypto.sha256(&[brought.spki()]).to_string();
+        checks.ask("snp.chain.root", anchor.is_some(), format!("a {} root", self.bag.anchored), found);
+        checks.ask("snp.chain.root_signature", signed, "a signature by itself", verifies(signed));
+    }
+
     pub(super) fn dates(&self, dates: Window, checks: &mut Checks) {
-        let at = format!("{} inside", self.now);
+        let at = "the instant of the judgement inside";
         checks.ask("snp.chain.dates", dates.contains(self.now), at, dates.to_string());
     }
 
@@ -307,7 +328,7 @@ impl<'a> Stage<'_, 'a> {
         let window = list.window();
         let current = window.is_some_and(|window| window.contains(self.now));
         let found = window.map_or("a list without nextUpdate".to_owned(), |window| window.to_string());
-        checks.ask("snp.crl.current", current, format!("{} inside", self.now), found);
+        checks.ask("snp.crl.current", current, "the instant of the judgement inside", found);
         window
     }
 }

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use attest::crypto::{AwsLcRs, RustCrypto};
-use attest::{Bundle, Crypto, Evidence, Platform, Policy, Prepared, Roots, UnixTime, Window};
+use attest::{
+    Bundle, Context, Crypto, Evidence, Platform, Policy, Prepared, Question, Roots, UnixTime, Window, decide,
+};
 use simulator::snp::{Chip, Product, ReportBuilder};
 
 use crate::captures;
@@ -233,6 +235,27 @@ fn a_replay_gives_identical_bytes_and_another_instant_another_verdict() {
         let expired = bundle.replay_at(&AwsLcRs, &case.anchors, case.asked.expires).unwrap();
         assert!(!expired.identical);
         assert_eq!(failing(&expired.appraisal), ["challenge.current"], "{}", case.name);
+    }
+}
+
+/// A server verifies a chain once and uses it for an hour; an auditor verifies it afresh.
+#[test]
+fn a_verdict_under_endorsements_prepared_earlier_replays_to_identical_bytes() {
+    for case in answering_cases() {
+        let prepared = prepared(&case, &AwsLcRs);
+        let later = UnixTime(case.now.0 + 60);
+        let evidence = Evidence::parse(case.platform, &case.evidence).unwrap();
+        let policy = Policy::parse(&AwsLcRs, &case.policy.text()).unwrap();
+        let question = Question {
+            evidence: &evidence,
+            challenge: case.asked.challenge(),
+            offered: case.asked.key.clone(),
+        };
+        let context = Context { crypto: &AwsLcRs, policy: &policy };
+        let admitted = decide(question, Ok(&prepared), context, later).unwrap().unwrap();
+        assert_eq!(admitted.appraisal().at, later);
+        let bundle = bundle(&case, admitted.appraisal().clone());
+        assert!(bundle.replay(&RustCrypto, &case.anchors).unwrap().identical, "{}", case.name);
     }
 }
 

@@ -22,6 +22,7 @@ mod laws;
 mod lessons;
 mod opinion;
 mod silicon;
+mod snp_audit;
 mod snp_chain;
 mod snp_crl;
 mod snp_policy;
