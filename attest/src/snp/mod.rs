@@ -1,6 +1,7 @@
 //! AMD SEV-SNP: report, chip key, chain, verdict on genuineness.
 //!
-//! [`Report::parse`] → [`prepare`] verifies the VCEK or VLEK once → [`verify`] checks a report against it.
+//! [`Report::parse`] → [`crate::Endorsements::prepare`] verifies the VCEK or VLEK once → [`crate::Evidence::verify`]
+//! checks a report against it.
 //! What a *policy* thinks of the claims is decided in [`crate::Policy`].
 //!
 //! Trusted: the roots in [`crate::TrustAnchors`]. Untrusted: the report, the certificates, the lists.

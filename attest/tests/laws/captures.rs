@@ -1,12 +1,14 @@
 //! Cases that real machines made. Their folder is named by `CLOUDTASER_VECTORS`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use attest::{Endorsements, Platform, Revocation, TrustAnchors, UnixTime, snp};
+use attest::crypto::{AwsLcRs, Hash};
+use attest::{Endorsements, Platform, Revocation, TrustAnchors, UnixTime, snp, tpm};
 
 use crate::case::{Asked, Case};
 use crate::document::Document;
-use crate::silicon;
+use crate::{silicon, software_tpm};
 
 /// Genuine SNP reports with their chains. Old evidence: revocation is waived, and no policy admits it.
 pub(crate) fn snp_reports() -> Vec<Case> {
@@ -54,6 +56,25 @@ fn case(folder: &Path, entry: &toml::Value) -> Case {
         asked: Asked::usual(now),
         policy: Document::admitting_simulated(),
     }
+}
+
+/// The quote of a Compute Engine machine with Container-Optimized OS 85.
+pub(crate) fn cos_quote() -> Option<Case> {
+    let folder = folder()?.join("tpm/gce-cos85-sev-nonce9009");
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    let (attest, area) = (read("quote.sha256.msg"), read("ak_pub.tpmt"));
+    let pcrs: BTreeMap<String, String> = serde_json::from_slice(&read("pcrs.sha256.json")).unwrap();
+    let pcrs = pcrs.iter().map(|(index, value)| (index.parse().unwrap(), hex::decode(value).unwrap()));
+    let pcrs: BTreeMap<u32, Vec<u8>> = pcrs.collect();
+    let values: Vec<_> = pcrs.into_iter().map(|(index, value)| (Hash::Sha256, index, value)).collect();
+    let name = tpm::Name::of_public(&AwsLcRs, &area).unwrap();
+    Some(Case {
+        name: "GCE COS 85".to_owned(),
+        signed: 2..2 + attest.len(),
+        evidence: tpm::assemble(&attest, &read("quote.sha256.sig"), &area, &values),
+        anchors: TrustAnchors::vendor().with_attestation_keys([name]),
+        ..software_tpm::case()
+    })
 }
 
 /// The folder of vectors, or a skip that was earned.

@@ -181,6 +181,25 @@ fn no_shipped_policy_admits_a_debug_guest_or_simulated_roots() {
     }
 }
 
+/// So the policies are not refusing for want of sense: old captures answer no challenge of ours, and no
+/// revocation list was kept for them.
+#[test]
+fn each_shipped_policy_finds_nothing_wrong_with_the_machine_that_its_values_are_from() {
+    let mut machines = captures::snp_reports();
+    machines.extend(captures::cos_quote());
+    for (file, machine, ids) in [
+        ("snp-genoa.toml", "snp-genoa-v5-oak-containers", &["challenge.bound", "snp.crl.present"][..]),
+        ("snp-turin.toml", "snp-turin-v5-oak-containers", &["challenge.bound", "snp.crl.present"]),
+        ("vtpm.toml", "GCE COS 85", &["challenge.bound"]),
+    ] {
+        let policies = shipped_policies();
+        let (_, policy) = policies.iter().find(|(name, _)| name.ends_with(file)).unwrap();
+        for case in machines.iter().filter(|case| case.name == machine) {
+            assert_eq!(refusals(case, policy), ids, "{file}");
+        }
+    }
+}
+
 #[test]
 fn an_empty_policy_does_not_parse() {
     let head = "name = 'n'\nversion = 1\nexpires = '2030-01-01T00:00:00Z'\n[freshness]\nverdict_seconds = 1\ncollateral_days = 1\n";
@@ -288,6 +307,7 @@ const PROVIDERS: [&dyn Crypto; 2] = [&AwsLcRs, &RustCrypto];
 fn every_case() -> Vec<Case> {
     let mut cases = answering_cases();
     cases.extend(captures::snp_reports());
+    cases.extend(captures::cos_quote());
     cases
 }
 
