@@ -42,7 +42,12 @@ impl Vouched {
             return Err(NotVouched::Expired { until, now });
         }
         let decision = field(alias, DECISION)?.to_owned();
-        Ok(Self { key: offered, until, decision })
+        Ok(Self::assertion(offered, until, decision))
+    }
+
+    /// Says that the trusted auth mount vouches for this key.
+    fn assertion(key: OfferedKey, until: UnixTime, decision: String) -> Self {
+        Self { key, until, decision }
     }
 
     pub(crate) fn key(&self) -> &OfferedKey {

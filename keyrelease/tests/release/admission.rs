@@ -105,3 +105,14 @@ fn l29_a_flood_of_challenges_costs_no_storage() {
     let presentation = Machine::good().answer(&first, &open_context("attest-keys", "db"));
     assert_eq!(present(&server, &presentation).status, 200, "the first challenge is still good");
 }
+
+/// The verified chain is kept between requests; what the record says must not depend on when it was verified.
+#[test]
+fn a_later_release_under_a_kept_chain_replays_to_the_same_bytes() {
+    let machine = Machine::good();
+    sealed(&machine.open(shared()));
+    std::thread::sleep(std::time::Duration::from_millis(2100));
+    let decision = sealed(&machine.open(shared())).decision;
+    let bundle = record(shared(), "attest-keys", "record", &decision);
+    assert!(bundle.replay(&AwsLcRs, &anchors()).unwrap().identical);
+}

@@ -138,6 +138,11 @@ impl Bao {
         Ok(())
     }
 
+    /// Seals the server: it answers, but keeps everything to itself.
+    pub(crate) fn seal(&self) -> Result<()> {
+        self.call(&["operator", "seal"]).map(drop)
+    }
+
     /// Unseals the server and waits until it answers to its root token.
     pub(crate) fn unseal(&self) -> Result<()> {
         let key = self.keys.unseal_keys_b64.first().context("expected an unseal key, found none")?;
@@ -242,7 +247,7 @@ mod tests {
         let bao = start();
         bao.call(&["secrets", "enable", "-version=1", "kv"]).unwrap();
         bao.feed(&["write", "kv/db", "password=-"], b"open sesame").unwrap();
-        bao.call(&["operator", "seal"]).unwrap();
+        bao.seal().unwrap();
         let refusal = bao.json("read", &["kv/db"]).unwrap_err().to_string();
         assert!(refusal.contains("sealed"), "{refusal}");
         bao.unseal().unwrap();

@@ -1,0 +1,135 @@
+//! Machines that are not what they should be, and answers that are not meant for the question.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
+
+use super::narrate::{Story, note};
+use super::stage::{Machine, Stage};
+
+/// What is wrong with each machine, what makes it so, and the checks that must say so.
+const MACHINES: [(&str, &str, &[&str], &[&str]); 5] = [
+    ("debug", "A guest that its host may debug", &["--debug"], &["snp.policy.debug"]),
+    ("image", "Another image than the one we measured", &["--measurement", OTHER], &["snp.measurement"]),
+    (
+        "old",
+        "Old firmware with new microcode",
+        &["--tcb", "bootloader=9,microcode=255"],
+        &["snp.tcb.reported", "snp.tcb.current", "snp.tcb.committed", "snp.tcb.launch"],
+    ),
+    ("withdrawn", "A chip whose authority was revoked", &["--revoke", "ask"], &["snp.crl.intermediate"]),
+    (
+        "foreign",
+        "A chip under somebody else's root, under the same names",
+        &["--vendor", "other"],
+        &["snp.chain.root", "snp.chain.intermediate_signature", "snp.crl.signature"],
+    ),
+];
+
+/// Each machine asks through agent and wrapper, and is refused by exactly its checks.
+pub(crate) fn machines(story: &mut Story, stage: &Stage, program: &str) -> Result<()> {
+    for (name, what, hardware, checks) in MACHINES {
+        let machine = stage.machine(name, hardware)?;
+        let told = story.step(what, || refused(&mut stage.wrapped(&machine, &[program])))?;
+        expect(&told, checks)?;
+    }
+    Ok(())
+}
+
+/// One more machine asks and is refused by these checks.
+pub(crate) fn asks(
+    story: &mut Story,
+    stage: &Stage,
+    machine: &Machine,
+    what: &str,
+    checks: &[&str],
+) -> Result<()> {
+    let told = story.step(what, || refused(&mut stage.wrapped(machine, &["true"])))?;
+    expect(&told, checks)
+}
+
+/// An answer used twice, and an answer with another key in it.
+pub(crate) fn answers(story: &mut Story, stage: &Stage, machine: &Machine) -> Result<()> {
+    let body = presentation(stage, machine, "attest-keys", OPEN)?;
+    let told = story.step("A challenge that was answered before", || {
+        if let Err(refusal) = send(stage, &body)? {
+            bail!("expected the first answer to be honoured, found {refusal}");
+        }
+        send(stage, &body)?.err().context("expected a refusal of the second")
+    })?;
+    expect(&told, &["challenge.unused"])?;
+    let mut body = presentation(stage, machine, "attest-keys", OPEN)?;
+    if let Some(key) = body.get_mut("public_key") {
+        *key = Value::String(base64(&stage.file("other.key", "another key of 32 bytes, not his")?)?);
+    }
+    let told = story.step("A thief's key put in the place of the one that was signed", || {
+        send(stage, &body)?.err().context("expected a refusal")
+    })?;
+    expect(&told, &["challenge.bound"])
+}
+
+/// What a client sends: a fresh challenge of a mount, answered by the machine for one purpose.
+pub(crate) fn presentation(stage: &Stage, machine: &Machine, mount: &str, context: &str) -> Result<Value> {
+    let challenge = stage.bao.json("write", &["-force", &format!("{mount}/challenge")])?;
+    let field = |name: &str| {
+        let value = challenge.pointer(&format!("/data/{name}")).and_then(Value::as_str);
+        value.map(str::to_owned).context("no challenge")
+    };
+    let key = stage.file("public.key", "a key of exactly 32 bytes, his  ")?;
+    let evidence = stage.evidence(machine, &field("nonce")?, context, &key)?;
+    let der = |name: &str| base64(&machine.endorsement(name));
+    Ok(json!({
+        "challenge": field("challenge")?,
+        "platform": "sev-snp",
+        "evidence": base64(&evidence)?,
+        "certificates": [der("vcek")?, der("ask")?],
+        "revocation_lists": [der("crl")?],
+        "kem": "x25519",
+        "public_key": base64(&key)?,
+    }))
+}
+
+/// OpenBao's answer, or its refusal in words.
+fn send(stage: &Stage, body: &Value) -> Result<Result<String, String>> {
+    let words = ["write", "-format=json", "attest-keys/release/db/open", "-"];
+    match stage.bao.feed(&words, body.to_string().as_bytes()) {
+        Ok(answer) => Ok(Ok(answer)),
+        Err(error) if error.to_string().contains("refused") => Ok(Err(error.to_string())),
+        Err(error) => Err(error),
+    }
+}
+
+/// Runs the wrapper; it must end with exit code 1 and say which checks failed.
+fn refused(command: &mut Command) -> Result<String> {
+    let output = command.output()?;
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.code() != Some(1) {
+        bail!("expected a refusal (exit code 1), found {}: {told}", output.status);
+    }
+    Ok(told)
+}
+
+/// Shows the failing checks, and insists that exactly the expected ones are among the words.
+fn expect(told: &str, checks: &[&str]) -> Result<()> {
+    for line in told.split(['\n', ';']) {
+        if let Some(at) = checks.iter().filter_map(|check| line.find(check)).min() {
+            note(line.get(at..).unwrap_or(line));
+        }
+    }
+    match checks.iter().find(|check| !told.contains(**check)) {
+        Some(missing) => bail!("expected {missing} among the reasons, found: {told}"),
+        None => Ok(()),
+    }
+}
+
+pub(crate) fn base64(file: &Path) -> Result<String> {
+    let text = crate::child::read(Command::new("base64").arg("--wrap=0").arg(file))?;
+    Ok(text.trim().to_owned())
+}
+
+/// What the hardware signs for a release of `db`.
+const OPEN: &str = "attest-keys/release/db";
+const OTHER: &str =
+    "010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101";
