@@ -132,11 +132,7 @@ impl<'a> Report<'a> {
 impl Fields {
     fn parse(signed: &[u8]) -> Result<Self, Malformed> {
         let mut r = Reader::new(signed);
-        let version = r.u32_le()?;
-        if !(2..=5).contains(&version) {
-            let (what, expected) = ("SNP report version", "2 to 5");
-            return Err(Malformed::Value { what, expected, found: version.to_string() });
-        }
+        let version = known_version(r.u32_le()?)?; // 0x000
         let guest_svn = r.u32_le()?; // 0x004
         let policy = GuestPolicy(r.u64_le()?); // 0x008
         let family_id = Digest(r.array()?); // 0x010
@@ -192,6 +188,13 @@ impl Fields {
             reserved_set: reserved_set(signed, version),
         })
     }
+}
+
+fn known_version(version: u32) -> Result<u32, Malformed> {
+    if (2..=5).contains(&version) {
+        return Ok(version);
+    }
+    Err(Malformed::Value { what: "SNP report version", expected: "2 to 5", found: version.to_string() })
 }
 
 /// The offsets of reserved bytes in the signed part that are not zero.

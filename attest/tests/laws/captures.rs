@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use attest::crypto::{AwsLcRs, Hash};
 use attest::{Endorsements, Platform, Revocation, TrustAnchors, UnixTime, snp, tpm};
@@ -79,6 +80,7 @@ pub(crate) fn cos_quote() -> Option<Case> {
 
 /// The folder of vectors, or a skip that was earned.
 fn folder() -> Option<PathBuf> {
+    static SAID: Once = Once::new();
     let given = std::env::var_os("CLOUDTASER_VECTORS").map(PathBuf::from);
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors");
     let folder = given.unwrap_or_else(beside);
@@ -88,6 +90,6 @@ fn folder() -> Option<PathBuf> {
     let required = std::env::var_os("REQUIRE").unwrap_or_default();
     let required = required.to_string_lossy().split(',').any(|word| word.trim() == "vectors");
     assert!(!required, "REQUIRE=vectors, and {} is not there", folder.display());
-    println!("SKIP captured SNP reports: no vectors in {}", folder.display());
+    SAID.call_once(|| println!("SKIP captured evidence: no vectors in {}", folder.display()));
     None
 }
