@@ -9,3 +9,5 @@
 pub mod agent;
 pub mod release;
 pub mod secret;
+
+pub use attest::{Kem, OfferedKey, Platform};

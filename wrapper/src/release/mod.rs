@@ -12,10 +12,10 @@ mod openbao;
 mod patience;
 
 use protocol::agent::{EvidenceRequest, VERSION};
-use protocol::release::{BadKey, Base64, ChallengeReply, Presentation, Refusal, Sealed, open_context};
+use protocol::release::{Base64, ChallengeReply, Presentation, Refusal, Sealed, open_context};
 use protocol::secret::{BadSecret, fields_of};
+use protocol::{Kem, OfferedKey};
 use secretmem::Parcel;
-use serde_json::json;
 
 pub use agent::Error as AgentError;
 pub use open::Error as OpenError;
@@ -72,36 +72,25 @@ impl Client<'_> {
     /// One whole round: a challenge is good for one answer only, so nothing of a failed round is kept.
     fn ask(&self, key: &str) -> Result<Sealed, Error> {
         let challenge = self.openbao.challenge()?;
-        let nonce = nonce(&challenge)?;
-        let draft = self.draft(&challenge)?;
+        let offered = OfferedKey { kem: Kem::XWing, public: self.key.public().to_vec() };
         let request = EvidenceRequest {
             version: VERSION,
-            nonce,
+            nonce: nonce(&challenge)?,
             context: open_context(&self.config.key_mount, key),
-            key: draft.offered()?,
+            key: offered.clone(),
             platform: None,
         };
         let reply = agent::evidence(&self.config.agent_socket, &request)?;
         let presentation = Presentation {
+            challenge: challenge.challenge,
             platform: reply.platform,
             evidence: Base64(reply.evidence),
             certificates: reply.certificates.into_iter().map(|der| Base64(der.into())).collect(),
             revocation_lists: reply.revocation_lists.into_iter().map(|der| Base64(der.into())).collect(),
-            ..draft
+            kem: offered.kem.name().to_owned(),
+            public_key: Base64(offered.public),
         };
         Ok(self.openbao.open(key, &presentation)?)
-    }
-
-    /// What we present, but for the evidence: which hardware speaks is the agent's to say.
-    fn draft(&self, challenge: &ChallengeReply) -> Result<Presentation, Error> {
-        let draft = json!({
-            "challenge": challenge.challenge,
-            "platform": "sev-snp",
-            "evidence": "",
-            "kem": "x-wing",
-            "public_key": Base64(self.key.public().to_vec()),
-        });
-        serde_json::from_value(draft).map_err(|error| Error::Draft(error.to_string()))
     }
 
     fn open(&self, sealed: &[Sealed]) -> Result<Released, Error> {
@@ -174,12 +163,6 @@ pub enum Error {
         /// The field.
         field: String,
     },
-    /// Our own key is not one that the protocol knows.
-    #[error(transparent)]
-    Key(#[from] BadKey),
-    /// Our own words are not ones that the protocol knows.
-    #[error("drafting a presentation: {0}")]
-    Draft(String),
     /// A nonce that is not one.
     #[error("malformed challenge: expected a nonce of 64 hex digits, found {0} characters")]
     Nonce(usize),
@@ -190,13 +173,9 @@ impl Error {
         match self {
             Self::OpenBao(error) => error.is_transient(),
             Self::Agent(error) => error.is_transient(),
-            Self::Open(_)
-            | Self::Memory(_)
-            | Self::Secret(_)
-            | Self::NoField { .. }
-            | Self::Key(_)
-            | Self::Draft(_)
-            | Self::Nonce(_) => false,
+            Self::Open(_) | Self::Memory(_) | Self::Secret(_) | Self::NoField { .. } | Self::Nonce(_) => {
+                false
+            }
         }
     }
 
@@ -211,8 +190,6 @@ impl Error {
             | Self::Memory(_)
             | Self::Secret(_)
             | Self::NoField { .. }
-            | Self::Key(_)
-            | Self::Draft(_)
             | Self::Nonce(_) => None,
         }
     }
