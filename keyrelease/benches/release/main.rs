@@ -1,0 +1,174 @@
+//! What a release through OpenBao costs, beside what it cannot cost less than.
+//!
+//! A real OpenBao, in memory and on disk (raft), and six ways through it, in turns, at 1, 8 and 64 clients
+//! with kept connections and requests of the same size: the whole release, a login, a challenge; the
+//! built-in `transit/decrypt`; a plugin path that does nothing, and one that stores a record's worth of
+//! bytes, because no release leaves before its record is stored. Every release answers a challenge of its
+//! own: challenges and reports are made beforehand, outside of what is measured.
+//!
+//! Times are noisy on a busy machine; the processor time of server and plugins for each request is less so.
+//! Writes `release-memory.json` and `release-raft.json` into `$CLOUDTASER_BENCH_DIR`, else into `bench` of
+//! the target folder. `--smoke`: only that it runs.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "a benchmark that cannot go on stops there, and it talks to a person"
+)]
+#![forbid(unsafe_code)]
+
+mod client;
+mod lane;
+mod machine;
+mod report;
+mod server;
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use lane::{Lane, Supply};
+use machine::Machine;
+use server::{Server, Storage};
+
+/// How long to measure: for each level, in each of `rounds`, every lane runs for `slice`.
+#[derive(Clone, Copy)]
+struct Length {
+    rounds: u32,
+    slice: Duration,
+}
+
+const LEVELS: [u32; 3] = [1, 8, 64];
+
+fn main() {
+    let smoke = std::env::args().any(|word| word == "--smoke")
+        || std::env::var_os("CLOUDTASER_BENCH").is_some_and(|word| word == "smoke");
+    let length = if smoke {
+        Length { rounds: 1, slice: Duration::from_millis(100) }
+    } else {
+        Length { rounds: 6, slice: Duration::from_millis(500) }
+    };
+    let notes = notes();
+    for storage in [Storage::Memory, Storage::Raft] {
+        let server = Server::start(storage, &notes);
+        let machine = Machine::new();
+        let same = Same::of(&server, &machine);
+        println!("\n{} ({})", storage.name(), load());
+        println!("{}", same.sizes());
+        let mut levels = Vec::new();
+        for clients in LEVELS {
+            let costs = machine::costs(length.rounds * 30);
+            let lanes = level(&server, &machine, &same, (clients, length));
+            report::print(clients, &lanes, costs);
+            levels.push((clients, lanes, costs));
+        }
+        report::write(storage.name(), &levels);
+    }
+}
+
+/// Runs all lanes at one number of clients.
+fn level(server: &Server, machine: &Machine, same: &Same, (count, length): (u32, Length)) -> Vec<Lane> {
+    let mut clients: Vec<_> = (0..count).map(|_| server.connect()).collect();
+    let mut lanes = same.lanes();
+    for round in 0..=length.rounds {
+        for lane in &mut lanes {
+            // The first round is for warming up: connections, caches, and how many challenges are needed.
+            let slice = if round == 0 { length.slice / 5 } else { length.slice };
+            lane.load(slice, count, |purpose, wanted| machine.presentations(server, purpose, wanted));
+            let cpu = server.cpu_time();
+            let mut turn = lane.turn(&mut clients, slice);
+            turn.cpu = server.cpu_time() - cpu;
+            lane.keep(turn, round > 0);
+        }
+    }
+    lanes
+}
+
+/// The requests that are the same each time, as large as a release's, and their answers as large.
+struct Same {
+    challenge: Vec<u8>,
+    transit: Vec<u8>,
+    noop: Vec<u8>,
+    store: Vec<u8>,
+    record: usize,
+    answer: usize,
+}
+
+impl Same {
+    fn of(server: &Server, machine: &Machine) -> Self {
+        let presentation = machine.presentation(server, machine::Purpose::Open);
+        let sealed = server.call("POST", machine::OPEN, Some(&presentation), "")["data"].clone();
+        let answer = sealed.to_string().len();
+        let path = format!("attest-keys/record/{}", sealed["decision"].as_str().unwrap());
+        let record = server.call("GET", &path, None, server.token())["data"].to_string().len() / 4 * 3;
+        let padded = |field: &str, value: Value| {
+            let mut body = presentation.clone();
+            body[field] = value;
+            body
+        };
+        // Ciphertext of as many bytes as the answer has.
+        let plain = json!({ "plaintext": "QUFB".repeat(answer / 4) });
+        let encrypted = server.call("POST", "transit/encrypt/bench", Some(&plain), server.token());
+        let ciphertext = encrypted["data"]["ciphertext"].clone();
+        let mut decrypt = padded("ciphertext", ciphertext.clone());
+        let evidence = decrypt["evidence"].as_str().unwrap();
+        let short = evidence.len().saturating_sub(ciphertext.to_string().len());
+        decrypt["evidence"] = Value::from(&evidence[..short]);
+        let noop = padded("size", answer.into());
+        let store = padded("size", record.into());
+        let ask = |path: &str, body: &Value, token| client::request("POST", path, Some(body), token);
+        Self {
+            challenge: ask(machine::CHALLENGE, &json!({}), ""),
+            transit: ask("transit/decrypt/bench", &decrypt, server.token()),
+            noop: ask("notes/noop/open", &noop, ""),
+            store: ask("notes/store", &store, server.token()),
+            record,
+            answer,
+        }
+    }
+
+    fn lanes(&self) -> Vec<Lane> {
+        let same = |bytes: &Vec<u8>| Supply::Same(bytes.clone());
+        vec![
+            Lane::new(lane::CHALLENGE, same(&self.challenge)),
+            Lane::new(lane::TRANSIT, same(&self.transit)),
+            Lane::new(lane::NOOP, same(&self.noop)),
+            Lane::new(lane::STORE, same(&self.store)),
+            Lane::new(lane::RELEASE, Supply::Fresh(machine::Purpose::Open, Vec::new())),
+            Lane::new(lane::LOGIN, Supply::Fresh(machine::Purpose::Login, Vec::new())),
+        ]
+    }
+
+    fn sizes(&self) -> String {
+        let (request, record, answer) = (self.noop.len(), self.record, self.answer);
+        format!("requests of {request} bytes, answers of {answer}, records of {record}")
+    }
+}
+
+/// The example plugin of `openbao-plugin`, built as this program was.
+fn notes() -> PathBuf {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--message-format=json-render-diagnostics"]);
+    cargo.args(["--package", "cloudtaser-openbao-plugin", "--example", "notes"]);
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    let output = cargo.stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "the example `notes` does not build");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let built = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back();
+    built.unwrap()
+}
+
+/// How busy the machine is, in the kernel's words.
+fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: Vec<&str> = text.split(' ').take(3).collect();
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("{processors} processors, load average {}", load.join(" "))
+}

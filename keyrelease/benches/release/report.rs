@@ -1,0 +1,88 @@
+//! The figures, for a person and for `cargo xtask bench`.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::lane::{self, Lane};
+use crate::machine::Costs;
+
+/// What one number of clients gave.
+pub(crate) type Level = (u32, Vec<Lane>, Costs);
+
+/// A table of one level, then the release beside its floors.
+pub(crate) fn print(clients: u32, lanes: &[Lane], costs: Costs) {
+    println!(
+        "\n{:<28}{:>10}{:>12}{:>10}{:>16}",
+        format!("{clients} client(s)"),
+        "p50 us",
+        "p99 us",
+        "per s",
+        "cpu us/request"
+    );
+    for lane in lanes {
+        println!(
+            "{:<28}{:>10.0}{:>12.0}{:>10.0}{:>16.0}",
+            lane.what,
+            lane.percentile(0.5),
+            lane.percentile(0.99),
+            lane.rate(),
+            lane.cpu()
+        );
+    }
+    println!("one P-384 signature: {:.0} us; one X-Wing seal: {:.0} us", costs.signature, costs.seal);
+    let (release, noop) = (of(lanes, lane::RELEASE), of(lanes, lane::NOOP));
+    println!(
+        "release, signature off, beside the plugin that does nothing: {:.2} of its rate, {:.2} of its p50, \
+         {:.2} of its cpu",
+        without(release.rate(), costs.signature, clients) / noop.rate(),
+        (release.percentile(0.5) - costs.signature) / noop.percentile(0.5),
+        (release.cpu() - costs.signature) / noop.cpu()
+    );
+}
+
+/// Rates beside floors: a ratio of 1 is as many as the floor, more is better.
+pub(crate) fn write(name: &str, levels: &[Level]) {
+    let rows: Vec<Value> = levels.iter().flat_map(rows).collect();
+    let dir = folder();
+    fs::create_dir_all(&dir).unwrap();
+    let text = json!({ "name": name, "unit": "/s", "rows": rows }).to_string();
+    fs::write(dir.join(format!("{name}.json")), text).unwrap();
+}
+
+fn rows((clients, lanes, costs): &Level) -> Vec<Value> {
+    let rate = |what: &str| of(lanes, what).rate();
+    let release = rate(lane::RELEASE);
+    let row = |what: &str, value: f64, floor: f64| json!({ "what": format!("{clients}: {what}"), "value": value, "floor": floor, "ratio": value / floor });
+    vec![
+        row("release (peer: transit)", release, rate(lane::TRANSIT)),
+        row(
+            "release - signature (floor: no-op)",
+            without(release, costs.signature, *clients),
+            rate(lane::NOOP),
+        ),
+        row("release (floor: plugin that stores)", release, rate(lane::STORE)),
+        row("login (floor: plugin that stores)", rate(lane::LOGIN), rate(lane::STORE)),
+        row("challenge (floor: no-op)", rate(lane::CHALLENGE), rate(lane::NOOP)),
+    ]
+}
+
+/// The rate if each answer took so many microseconds less, on as many processors as there are to share it.
+fn without(rate: f64, cost: f64, clients: u32) -> f64 {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let at_once = f64::from(clients.min(u32::try_from(processors).unwrap()));
+    1e6 / (1e6 / rate - cost / at_once)
+}
+
+fn of<'a>(lanes: &'a [Lane], what: &str) -> &'a Lane {
+    lanes.iter().find(|lane| lane.what == what).unwrap()
+}
+
+fn folder() -> PathBuf {
+    let given = std::env::var_os("CLOUDTASER_BENCH_DIR").map(PathBuf::from);
+    let target = || std::env::var_os("CARGO_TARGET_DIR").map(|target| PathBuf::from(target).join("bench"));
+    given
+        .or_else(target)
+        .unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bench")))
+}
