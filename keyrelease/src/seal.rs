@@ -103,3 +103,32 @@ pub enum SealError {
     #[error("kem: cannot seal to {0}")]
     Kem(&'static str),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// Lesson L28: there is no sequence number that could wrap, and no nonce that could come twice.
+    #[test]
+    fn l28_every_sealed_secret_has_an_encapsulation_of_its_own() {
+        for seal in [hpke_seal::<X25519HkdfSha256>, hpke_seal::<XWing>] {
+            let x25519 = X25519HkdfSha256::gen_keypair().1.to_bytes().to_vec();
+            let x_wing = XWing::gen_keypair().1.to_bytes().to_vec();
+            let key = if seal(&x25519, b"", b"").is_ok() { x25519 } else { x_wing };
+            let sealed: BTreeSet<_> =
+                (0..64).map(|_| seal(&key, b"the same", b"the same").unwrap()).collect();
+            let encapsulations: BTreeSet<_> = sealed.iter().map(|(enc, _)| enc).collect();
+            let ciphertexts: BTreeSet<_> = sealed.iter().map(|(_, ciphertext)| ciphertext).collect();
+            assert_eq!((encapsulations.len(), ciphertexts.len()), (64, 64));
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_none_is_refused() {
+        assert_eq!(hpke_seal::<X25519HkdfSha256>(&[0; 31], b"s", b"").unwrap_err(), SealError::Key);
+        // The all-zero point would make the shared secret the same for everybody (RFC 9180, 7.1.4).
+        assert_eq!(hpke_seal::<X25519HkdfSha256>(&[0; 32], b"s", b"").unwrap_err(), SealError::Key);
+        assert_eq!(hpke_seal::<XWing>(&[0; 1215], b"s", b"").unwrap_err(), SealError::Key);
+    }
+}

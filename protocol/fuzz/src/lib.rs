@@ -1,0 +1,4 @@
+//! Fuzz targets of `protocol`.
+#![forbid(unsafe_code)]
+
+pub mod targets;

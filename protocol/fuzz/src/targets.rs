@@ -1,0 +1,45 @@
+//! What each target does with its bytes, and what must hold whatever they are.
+//!
+//! Used twice: by the fuzz targets, and by `tests/corpus.rs`, which replays the committed corpora.
+
+use protocol::agent::{self, MAX_CONTEXT};
+use protocol::release::{Presentation, Refusal, Sealed};
+use protocol::secret;
+
+/// A request to the agent: what parses is within bounds and is written back as it came.
+pub fn agent_request(bytes: &[u8]) {
+    let Ok(request) = agent::parse_request(bytes) else { return };
+    assert!(request.context.len() <= MAX_CONTEXT);
+    assert_eq!(request.key.public.len(), request.key.kem.public_len());
+    let frame = agent::to_frame(&request).expect("what was parsed can be written");
+    assert_eq!(frame.get(4..), Some(bytes), "one value, one encoding");
+}
+
+/// A reply of the agent: likewise.
+pub fn agent_reply(bytes: &[u8]) {
+    let Ok(reply) = agent::parse_reply(bytes) else { return };
+    let frame = agent::to_frame(&reply).expect("what was parsed can be written");
+    assert_eq!(frame.get(4..), Some(bytes), "one value, one encoding");
+}
+
+/// The JSON of a release, in both directions: a key that is offered has the length of its kind.
+pub fn release(bytes: &[u8]) {
+    if let Ok(presentation) = serde_json::from_slice::<Presentation>(bytes) {
+        if let Ok(offered) = presentation.offered() {
+            assert_eq!(offered.public.len(), offered.kem.public_len());
+        }
+        let again = serde_json::to_vec(&presentation).expect("what was parsed can be written");
+        assert_eq!(serde_json::from_slice::<Presentation>(&again).ok(), Some(presentation));
+    }
+    drop(serde_json::from_slice::<Sealed>(bytes));
+    drop(serde_json::from_slice::<Refusal>(bytes));
+}
+
+/// The plaintext of a secret: what parses is written back as it came.
+pub fn secret(bytes: &[u8]) {
+    let Ok(fields) = secret::fields_of(bytes) else { return };
+    assert!(fields.is_sorted_by(|(left, _), (right, _)| left < right));
+    if let Ok(again) = secret::encode(fields) {
+        assert_eq!(*again, bytes);
+    }
+}
