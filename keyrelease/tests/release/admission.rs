@@ -57,7 +57,8 @@ fn the_record_of_a_release_replays_offline_to_the_same_bytes_under_both_provider
     assert!(bundle.appraisal.admits());
     assert!(bundle.request.starts_with("release of "), "{}", bundle.request);
     assert!(!bundle.request.contains("db"), "names of secrets are salted: {}", bundle.request);
-    for crypto in [&AwsLcRs as &dyn Crypto, &RustCrypto] {
+    let providers: [&dyn Crypto; 2] = [&AwsLcRs, &RustCrypto];
+    for crypto in providers {
         assert!(bundle.replay(crypto, &anchors()).unwrap().identical);
     }
     let by_vendor = bundle.replay(&AwsLcRs, &TrustAnchors::vendor()).unwrap();

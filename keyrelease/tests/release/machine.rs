@@ -17,8 +17,10 @@ use crate::server::{Answer, Server, chip};
 /// A private key with the key that is offered.
 pub(crate) struct Key {
     pub(crate) offered: OfferedKey,
-    open: Box<dyn Fn(&Sealed) -> Option<Vec<u8>>>,
+    open: Open,
 }
+
+type Open = Box<dyn Fn(&Sealed) -> Option<Vec<u8>>>;
 
 impl Key {
     pub(crate) fn x_wing() -> Self {

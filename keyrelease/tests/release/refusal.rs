@@ -2,7 +2,7 @@
 
 use attest::crypto::AwsLcRs;
 use protocol::release::{Base64, open_context};
-use simulator::snp::{Chip, Product, Tcb, Vendor};
+use simulator::snp::{Chip, Product, ReportBuilder, Tcb, Vendor};
 
 use crate::admission::{anchors, record};
 use crate::machine::{Key, Machine, challenge, present};
@@ -27,7 +27,7 @@ fn refused_by(answer: &Answer, ids: &[&str]) {
 
 #[test]
 fn a_debug_guest_is_refused() {
-    refused_by(&Machine::spoiled(|report| report.debug()).open(shared()), &["snp.policy.debug"]);
+    refused_by(&Machine::spoiled(ReportBuilder::debug).open(shared()), &["snp.policy.debug"]);
 }
 
 #[test]

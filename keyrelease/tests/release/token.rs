@@ -2,6 +2,7 @@
 
 use protocol::release::Sealed;
 use serde_json::{Value, json};
+use simulator::snp::ReportBuilder;
 
 use crate::admission::record;
 use crate::machine::{Key, Machine, sealed};
@@ -55,7 +56,7 @@ fn the_same_machine_is_the_same_entity_however_often_it_logs_in() {
 
 #[test]
 fn a_machine_that_is_not_admitted_gets_no_token() {
-    let answer = Machine::spoiled(|report| report.debug()).login(shared());
+    let answer = Machine::spoiled(ReportBuilder::debug).login(shared());
     assert_eq!(answer.failing(), ["snp.policy.debug"]);
     assert!(answer.json.get("auth").is_none_or(Value::is_null), "{answer:?}");
 }
