@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::client::Client;
 use crate::machine::Purpose;
+use crate::server::Cpu;
 
 pub(crate) const CHALLENGE: &str = "challenge";
 pub(crate) const TRANSIT: &str = "transit/decrypt";
@@ -19,7 +20,7 @@ pub(crate) struct Lane {
     supply: Supply,
     times: Vec<f64>,
     elapsed: f64,
-    cpu: f64,
+    cpu: Cpu,
     /// Answers in a second, by the last turn.
     expected: Option<f64>,
 }
@@ -33,16 +34,15 @@ pub(crate) enum Supply {
 }
 
 /// One turn of a lane: the time of each answer, all of it, and the processor's; in microseconds.
-#[derive(Default)]
 pub(crate) struct Turn {
     times: Vec<f64>,
     elapsed: f64,
-    pub(crate) cpu: f64,
+    pub(crate) cpu: Cpu,
 }
 
 impl Lane {
     pub(crate) fn new(what: &'static str, supply: Supply) -> Self {
-        Self { what, supply, times: Vec::new(), elapsed: 0.0, cpu: 0.0, expected: None }
+        Self { what, supply, times: Vec::new(), elapsed: 0.0, cpu: Cpu::default(), expected: None }
     }
 
     /// Makes as many fresh requests as the next turn may need.
@@ -84,7 +84,7 @@ impl Lane {
         });
         let elapsed = begun.elapsed().as_secs_f64() * 1e6;
         self.supply.spend(sent.into_inner());
-        Turn { times, elapsed, cpu: 0.0 }
+        Turn { times, elapsed, cpu: Cpu::default() }
     }
 
     /// Keeps the figures of a turn, unless it was for warming up.
@@ -93,7 +93,7 @@ impl Lane {
         if counts {
             self.times.extend(turn.times);
             self.elapsed += turn.elapsed;
-            self.cpu += turn.cpu;
+            self.cpu = self.cpu.plus(turn.cpu);
         }
     }
 
@@ -111,8 +111,9 @@ impl Lane {
     }
 
     /// Processor time of server and plugins for each answer, in microseconds.
-    pub(crate) fn cpu(&self) -> f64 {
-        self.cpu / number(self.times.len())
+    pub(crate) fn cpu(&self) -> Cpu {
+        let answers = number(self.times.len());
+        Cpu { server: self.cpu.server / answers, plugins: self.cpu.plugins / answers }
     }
 }
 

@@ -81,7 +81,7 @@ fn level(server: &Server, machine: &Machine, same: &Same, (count, length): (u32,
             lane.load(slice, count, |purpose, wanted| machine.presentations(server, purpose, wanted));
             let cpu = server.cpu_time();
             let mut turn = lane.turn(&mut clients, slice);
-            turn.cpu = server.cpu_time() - cpu;
+            turn.cpu = server.cpu_time().since(cpu);
             lane.keep(turn, round > 0);
         }
     }

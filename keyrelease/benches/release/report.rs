@@ -14,21 +14,22 @@ pub(crate) type Level = (u32, Vec<Lane>, Costs);
 /// A table of one level, then the release beside its floors.
 pub(crate) fn print(clients: u32, lanes: &[Lane], costs: Costs) {
     println!(
-        "\n{:<28}{:>10}{:>12}{:>10}{:>16}",
+        "\n{:<28}{:>10}{:>12}{:>10}{:>24}",
         format!("{clients} client(s)"),
         "p50 us",
         "p99 us",
         "per s",
-        "cpu us/request"
+        "cpu us: OpenBao + plugin"
     );
     for lane in lanes {
         println!(
-            "{:<28}{:>10.0}{:>12.0}{:>10.0}{:>16.0}",
+            "{:<28}{:>10.0}{:>12.0}{:>10.0}{:>15.0} +{:>7.0}",
             lane.what,
             lane.percentile(0.5),
             lane.percentile(0.99),
             lane.rate(),
-            lane.cpu()
+            lane.cpu().server,
+            lane.cpu().plugins
         );
     }
     println!("one P-384 signature: {:.0} us; one X-Wing seal: {:.0} us", costs.signature, costs.seal);
@@ -38,7 +39,7 @@ pub(crate) fn print(clients: u32, lanes: &[Lane], costs: Costs) {
          {:.2} of its cpu",
         without(release.rate(), costs.signature, clients) / noop.rate(),
         (release.percentile(0.5) - costs.signature) / noop.percentile(0.5),
-        (release.cpu() - costs.signature) / noop.cpu()
+        (release.cpu().all() - costs.signature) / noop.cpu().all()
     );
 }
 

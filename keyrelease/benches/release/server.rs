@@ -172,22 +172,46 @@ impl Server {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
-    /// The processor time of the server and its plugins so far, in microseconds.
-    pub(crate) fn cpu_time(&self) -> f64 {
+    /// The processor time of the server and of its plugins so far, in microseconds.
+    pub(crate) fn cpu_time(&self) -> Cpu {
         let processes = fs::read_dir("/proc").unwrap().flatten();
         let stats = processes.filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok());
-        stats.filter_map(|stat| self.ticks(&stat)).sum::<f64>() * TICK
+        stats.filter_map(|stat| self.cpu_of(&stat)).fold(Cpu::default(), Cpu::plus)
     }
 
-    /// The ticks of a process, if it is the server or a child of it.
-    fn ticks(&self, stat: &str) -> Option<f64> {
+    /// The time of a process, if it is the server or a child of it.
+    fn cpu_of(&self, stat: &str) -> Option<Cpu> {
         let process: u32 = stat.split(' ').next()?.parse().ok()?;
         // Behind the name, which may hold anything: state, parent, ... utime is the 12th, stime the 13th.
         let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
         let parent: u32 = fields.get(1)?.parse().ok()?;
         let number = |at: usize| fields.get(at)?.parse::<u32>().ok().map(f64::from);
-        let ours = process == self.process || parent == self.process;
-        ours.then_some(number(11)? + number(12)?)
+        let time = (number(11)? + number(12)?) * TICK;
+        if process == self.process {
+            return Some(Cpu { server: time, plugins: 0.0 });
+        }
+        (parent == self.process).then_some(Cpu { server: 0.0, plugins: time })
+    }
+}
+
+/// Processor time, in microseconds.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Cpu {
+    pub(crate) server: f64,
+    pub(crate) plugins: f64,
+}
+
+impl Cpu {
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self { server: self.server + other.server, plugins: self.plugins + other.plugins }
+    }
+
+    pub(crate) fn since(self, earlier: Self) -> Self {
+        Self { server: self.server - earlier.server, plugins: self.plugins - earlier.plugins }
+    }
+
+    pub(crate) fn all(self) -> f64 {
+        self.server + self.plugins
     }
 }
 
