@@ -39,8 +39,15 @@ pub struct Pcr {
 }
 
 impl<'a> Quote<'a> {
+    /// The longest evidence that is read. A quote of every PCR of four banks has 10 KiB.
+    pub const MAX_BYTES: usize = 64 * 1024;
+
     /// Checks the shape. The signed bytes need not be a quote: that is asked later, by name.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        if bytes.len() > Self::MAX_BYTES {
+            let (what, expected) = ("length of a TPM quote", "at most 65536 bytes");
+            return Err(Malformed::Value { what, expected, found: bytes.len().to_string() });
+        }
         let mut reader = Reader::new(bytes);
         let signed = reader.tpm2b()?;
         let attested = Attested::parse(signed)?;

@@ -119,7 +119,8 @@ fn listed(pcrs: &[(Hash, u32)]) -> String {
             Some(_) => format!(" {bank}:"),
             None => format!("{bank}:"),
         };
-        text = format!("{text}{lead}{index}");
+        text.push_str(&lead);
+        text.push_str(&index.to_string());
         last = Some(bank);
     }
     if text.is_empty() { "no PCR".to_owned() } else { text }

@@ -294,3 +294,14 @@ fn claims_print_bytes_as_hex() {
         assert_eq!(json.pointer(pointer), Some(&expected), "{pointer}");
     }
 }
+
+/// Every value would be stored with the record and walked by every check.
+#[test]
+fn l23_evidence_with_more_values_than_any_tpm_has_is_refused_by_its_length() {
+    let key = Key::new();
+    let statement = Statement::quote(b"nonce");
+    let values = vec![(Hash::Sha1, 0, vec![0; 20]); 100_000];
+    let bytes = key.evidence(&statement.marshal(), &values);
+    let error = Evidence::parse(Platform::Tpm2, &bytes).unwrap_err();
+    assert!(matches!(&error, Malformed::Value { what: "length of a TPM quote", .. }), "{error}");
+}
