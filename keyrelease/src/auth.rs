@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use attest::crypto::AwsLcRs;
-use attest::{Admitted, Crypto};
+use attest::{Admitted, Crypto, UnixTime};
 use openbao_plugin::{Alias, Auth, Backend, Error, Host, Kind, Lease, Operation, Request, Response};
 use openbao_plugin::{SpecialPaths, TokenType};
 use protocol::release::{Presentation, login_context};
@@ -69,8 +69,8 @@ impl Backend for AuthMethod {
         StorageLedger { host }.prune(self.mount.now()).await.map_err(Error::from)
     }
 
-    async fn invalidate(&self, _key: &str) {
-        self.mount.forget();
+    async fn invalidate(&self, key: &str) {
+        self.mount.changed(key);
     }
 
     async fn handle(&self, request: Request, host: &Host) -> Result<Option<Response>, Error> {
@@ -80,7 +80,8 @@ impl Backend for AuthMethod {
             (Operation::Update, ["challenge"]) => reply::data(&self.mount.challenge(host).await?).map(Some),
             (Operation::Update, ["login"]) => self.login(request, host).await.map(Some),
             (Operation::ResolveRole, ["login"]) => {
-                let role = request.data.get("role").cloned().unwrap_or_default();
+                // OpenBao takes the answer for a string unseen, and panics where it is none.
+                let role = request.data.get("role").and_then(Value::as_str).unwrap_or_default();
                 reply::data(&json!({ "role": role })).map(Some)
             }
             (Operation::List, ["role", ""]) => Ok(Some(Response::keys(host.storage().list("role/").await?))),
@@ -118,15 +119,20 @@ impl AuthMethod {
         };
         match self.mount.judge(host, presentation, purpose).await? {
             Judged::Refused(id, refused) => reply::refusal(id, &refused),
-            Judged::Admitted(admitted, receipt) => Ok(self.token(&role, role_name, &admitted, &receipt)),
+            Judged::Admitted(admitted, receipt) => self.token(&role, role_name, &admitted, &receipt),
         }
     }
 
     /// The token of an admitted machine; the receipt is the proof that the admission is on record.
-    fn token(&self, role: &Role, role_name: &str, admitted: &Admitted, receipt: &Receipt) -> Response {
+    fn token(
+        &self,
+        role: &Role,
+        role_name: &str,
+        admitted: &Admitted,
+        receipt: &Receipt,
+    ) -> Result<Response, Error> {
         let appraisal = admitted.appraisal();
-        let left = admitted.valid_until().since(self.mount.now());
-        let ttl = Duration::from_secs(role.token_ttl_seconds.min(left));
+        let ttl = lifetime(role.token_ttl_seconds, admitted.valid_until(), self.mount.now())?;
         let machine = admitted.machine();
         let decision = receipt.id().to_string();
         // Values with `/`, `+` or `*` would be refused by ACL templates: hex and plain words only.
@@ -156,7 +162,7 @@ impl AuthMethod {
             ..Auth::default()
         };
         let data = Map::from_iter([("decision".to_owned(), Value::String(decision))]);
-        Response::auth(auth).with_data(data)
+        Ok(Response::auth(auth).with_data(data))
     }
 
     async fn write_role(&self, host: &Host, name: &str, role: Role) -> Result<(), Error> {
@@ -169,6 +175,15 @@ impl AuthMethod {
         self.mount.state(host).await?.policy(&role.policy)?;
         let bytes = serde_json::to_vec(&role).map_err(|error| Error::Internal(error.to_string()))?;
         host.storage().put(&format!("role/{name}"), bytes).await.map_err(Error::from)
+    }
+}
+
+/// How long a token lives: as long as its role says, and no longer than the verdict. An admission that
+/// ended while it was recorded gives none: to OpenBao a life of zero is the mount's default, which is weeks.
+fn lifetime(seconds: u64, until: UnixTime, now: UnixTime) -> Result<Duration, Error> {
+    match seconds.min(until.since(now)) {
+        0 => Err(Error::PermissionDenied(format!("refused: admission ended at {until}, it is {now}"))),
+        left => Ok(Duration::from_secs(left)),
     }
 }
 
@@ -200,4 +215,20 @@ pub fn openapi() -> Value {
     .map(|(path, summary)| (path.to_owned(), json!({ "post": { "summary": summary } })))
     .collect();
     json!({ "openapi": "3.0.2", "info": { "title": "attest" }, "paths": paths })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_admission_that_ended_while_it_was_recorded_gives_no_token() {
+        let until = UnixTime(1000);
+        assert_eq!(lifetime(600, until, UnixTime(999)), Ok(Duration::from_secs(1)));
+        assert_eq!(lifetime(600, until, UnixTime(100)), Ok(Duration::from_mins(10)));
+        for late in [1000, 1001] {
+            let refused = lifetime(600, until, UnixTime(late));
+            assert!(matches!(refused, Err(Error::PermissionDenied(_))), "{refused:?}");
+        }
+    }
 }

@@ -12,6 +12,7 @@ pub mod challenge;
 pub mod config;
 mod keys;
 mod manage;
+mod memory;
 pub mod mount;
 pub mod record;
 mod reply;

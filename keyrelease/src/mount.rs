@@ -5,7 +5,7 @@
 //!
 //! Trusted: OpenBao and the mount's storage. Untrusted: the presentation.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use attest::crypto::AwsLcRs;
 use attest::{Admitted, Bundle, Challenge, Crypto, Decision, Endorsements, OfferedKey, Platform, Refused};
@@ -14,6 +14,7 @@ use openbao_plugin::{Error, Host, HostError, log};
 use protocol::release::{Base64, ChallengeReply, Presentation};
 
 use crate::config::Config;
+use crate::memory::Memory;
 use crate::record::{DecisionId, Ledger, LedgerError, Receipt, record};
 use crate::state::{self, State, StoredPolicy, random};
 use crate::verifier::{Case, Verifier};
@@ -26,7 +27,7 @@ pub type Clock = fn() -> UnixTime;
 pub struct Mount {
     clock: Clock,
     verifier: Arc<Verifier>,
-    state: RwLock<Option<Arc<State>>>,
+    state: Memory<State>,
 }
 
 /// A recorded decision.
@@ -52,7 +53,7 @@ impl Mount {
     /// A mount of a plugin that was started with this configuration.
     pub fn new(config: &Config, clock: Clock) -> Result<Self, String> {
         let verifier = Arc::new(Verifier::new(config)?);
-        Ok(Self { clock, verifier, state: RwLock::new(None) })
+        Ok(Self { clock, verifier, state: Memory::new() })
     }
 
     pub(crate) fn now(&self) -> UnixTime {
@@ -69,15 +70,24 @@ impl Mount {
 
     /// Forgets what was read from storage.
     pub(crate) fn forget(&self) {
-        *self.state.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.state.forget();
+    }
+
+    /// Another node wrote `key`. Records are not remembered: to forget for each of them would have a
+    /// standby read its whole configuration again for every refusal elsewhere.
+    pub(crate) fn changed(&self, key: &str) {
+        if !["record/", "refused/"].iter().any(|records| key.starts_with(records)) {
+            self.forget();
+        }
     }
 
     pub(crate) async fn state(&self, host: &Host) -> Result<Arc<State>, Error> {
-        if let Some(state) = self.state.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            return Ok(Arc::clone(state));
-        }
+        let reading = match self.state.recall() {
+            Ok(state) => return Ok(state),
+            Err(reading) => reading,
+        };
         let state = Arc::new(State::load(host).await?);
-        *self.state.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&state));
+        self.state.keep(&reading, &state);
         Ok(state)
     }
 
@@ -123,8 +133,7 @@ async fn judge_as(host: &Host, job: Job, id: DecisionId) -> Result<Judged, NotJu
             Ok(Judged::Admitted(Box::new(admitted), receipt))
         }
         Err(refused) => {
-            ledger.insert(id, file).await?;
-            ledger.note_refusal(id, now).await?;
+            ledger.insert_refusal(id, file, now).await?;
             Ok(Judged::Refused(id, Box::new(refused)))
         }
     }
@@ -191,7 +200,10 @@ impl Job {
         };
         let endorsements = &self.brought.endorsements;
         let bytes = |list: &[Vec<u8>]| list.iter().cloned().map(Into::into).collect();
-        let names = self.state.attestation_keys.iter().map(|name| name.as_bytes().to_vec().into());
+        // Of no use to other platforms' judgements, and there may be ten thousand.
+        let of_use = self.brought.platform == Platform::Tpm2;
+        let names = self.state.attestation_keys.iter().filter(|_| of_use);
+        let names = names.map(|name| name.as_bytes().to_vec().into());
         Ok(Bundle {
             format: Bundle::FORMAT.to_owned(),
             request: self.purpose.request.clone(),
@@ -221,6 +233,12 @@ impl Brought {
         if endorsements.certificates.len().max(endorsements.revocation_lists.len()) > MOST_BROUGHT {
             return Err(Error::BadRequest(format!("endorsements: at most {MOST_BROUGHT} of a kind")));
         }
+        let brought = endorsements.certificates.iter().chain(&endorsements.revocation_lists);
+        let found = brought.map(Vec::len).fold(0, usize::saturating_add);
+        if found > MOST_BROUGHT_BYTES {
+            let limit = MOST_BROUGHT_BYTES;
+            return Err(Error::BadRequest(format!("endorsements: at most {limit} bytes, found {found}")));
+        }
         add_missing(&mut endorsements.certificates, &stored.certificates);
         add_missing(&mut endorsements.revocation_lists, &stored.revocation_lists);
         Ok(Self {
@@ -249,24 +267,36 @@ pub(crate) struct StorageLedger<'a> {
 
 impl Ledger for StorageLedger<'_> {
     async fn insert(&self, id: DecisionId, file: Vec<u8>) -> Result<(), LedgerError> {
+        self.insert_with(id, file, None).await
+    }
+}
+
+impl StorageLedger<'_> {
+    /// Stores a refusal, and when it was made, so that old refusals can be forgotten. Both or neither: a
+    /// caller that goes away in between would leave a record that nobody ever forgets.
+    async fn insert_refusal(&self, id: DecisionId, file: Vec<u8>, now: UnixTime) -> Result<(), LedgerError> {
+        self.insert_with(id, file, Some(format!("refused/{:020}-{id}", now.0))).await
+    }
+
+    async fn insert_with(
+        &self,
+        id: DecisionId,
+        file: Vec<u8>,
+        note: Option<String>,
+    ) -> Result<(), LedgerError> {
         let transaction = self.host.transaction().await.map_err(LedgerError::Storage)?;
         if transaction.get(&record_key(id)).await.map_err(LedgerError::Storage)?.is_some() {
             return Err(LedgerError::Taken);
         }
         transaction.put(&record_key(id), file).await.map_err(LedgerError::Storage)?;
+        if let Some(note) = note {
+            transaction.put(&note, Vec::new()).await.map_err(LedgerError::Storage)?;
+        }
         match transaction.commit().await {
             // Another transaction wrote what this one read: the same id.
             Err(error) if error.is_conflict() => Err(LedgerError::Taken),
             other => other.map_err(LedgerError::Storage),
         }
-    }
-}
-
-impl StorageLedger<'_> {
-    /// Remembers when a refusal was recorded, so that old refusals can be forgotten.
-    async fn note_refusal(&self, id: DecisionId, now: UnixTime) -> Result<(), LedgerError> {
-        let key = format!("refused/{:020}-{id}", now.0);
-        self.host.storage().put(&key, Vec::new()).await.map_err(LedgerError::Storage)
     }
 
     /// Forgets the oldest refusals beyond the cap: an unauthenticated caller must not fill the storage.
@@ -274,18 +304,28 @@ impl StorageLedger<'_> {
     pub(crate) async fn prune(&self, now: UnixTime) -> Result<(), HostError> {
         let storage = self.host.storage();
         let noted = storage.list("refused/").await?;
-        let surplus = noted.len().saturating_sub(MOST_REFUSALS);
-        for name in noted.into_iter().take(surplus) {
-            let (time, id) = name.split_once('-').unwrap_or(("", ""));
-            let age = now.since(UnixTime(time.parse().unwrap_or(0)));
-            // A younger one still keeps its challenge from being answered again.
-            if age > crate::challenge::Challenges::LIFETIME {
-                storage.delete(&format!("record/{id}")).await?;
-                storage.delete(&format!("refused/{name}")).await?;
+        // Many at a time: one by one they would be forgotten more slowly than they are made.
+        for some in surplus(&noted, MOST_REFUSALS, now).chunks(FORGOTTEN_AT_ONCE) {
+            let transaction = self.host.transaction().await?;
+            for name in some {
+                let (_, id) = name.split_once('-').unwrap_or_default();
+                transaction.delete(&format!("record/{id}")).await?;
+                transaction.delete(&format!("refused/{name}")).await?;
             }
+            transaction.commit().await?;
         }
         Ok(())
     }
+}
+
+/// The notes, oldest first, of the refusals to forget. A young one still keeps its challenge from being
+/// answered again.
+fn surplus(noted: &[String], most: usize, now: UnixTime) -> Vec<&String> {
+    let old = |name: &&String| {
+        let time = name.split_once('-').and_then(|(time, _)| time.parse().ok()).unwrap_or(0);
+        now.since(UnixTime(time)) > crate::challenge::Challenges::LIFETIME
+    };
+    noted.iter().take(noted.len().saturating_sub(most)).filter(old).collect()
 }
 
 pub(crate) fn record_key(id: DecisionId) -> String {
@@ -330,5 +370,22 @@ impl From<NotJudged> for Error {
 
 /// The most certificates, and the most lists, that a client may bring.
 const MOST_BROUGHT: usize = 8;
+/// The most bytes of them together. They are stored with the record, whatever they are worth.
+const MOST_BROUGHT_BYTES: usize = 128 * 1024;
 /// The most records of refusals that are kept.
 const MOST_REFUSALS: usize = 10_000;
+/// How many refusals one transaction forgets.
+const FORGOTTEN_AT_ONCE: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_refusals_beyond_the_cap_whose_challenges_have_expired_are_forgotten() {
+        let noted: Vec<String> = [0, 99, 100, 101, 300].map(|time| format!("{time:020}-id{time}")).into();
+        assert_eq!(surplus(&noted, 1, UnixTime(220)), [&noted[0], &noted[1]]);
+        assert_eq!(surplus(&noted, 4, UnixTime(220)), [&noted[0]]);
+        assert!(surplus(&noted, 5, UnixTime(9999)).is_empty());
+    }
+}

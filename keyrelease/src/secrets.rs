@@ -58,8 +58,8 @@ impl Backend for SecretsEngine {
         StorageLedger { host }.prune(self.mount.now()).await.map_err(Error::from)
     }
 
-    async fn invalidate(&self, _key: &str) {
-        self.mount.forget();
+    async fn invalidate(&self, key: &str) {
+        self.mount.changed(key);
     }
 
     async fn handle(&self, request: Request, host: &Host) -> Result<Option<Response>, Error> {

@@ -57,6 +57,9 @@ fn l22_truncated_and_doubled_evidence_and_a_heap_of_certificates_are_refused() {
     let mut huge = good.clone();
     huge.certificates[0] = Base64(vec![0x30; 100_000]);
     assert!(present(shared(), &huge).errors().contains("too many bytes of one endorsement"));
+    let mut much = good.clone();
+    much.revocation_lists = vec![Base64(vec![0x30; 60_000]); 3];
+    assert!(present(shared(), &much).errors().contains("endorsements: at most 131072 bytes, found 18"));
     assert_eq!(present(shared(), &good).status, 200, "none of these used the challenge up");
 }
 

@@ -103,3 +103,16 @@ fn a_login_under_another_policy_than_the_keys_is_refused() {
     assert_eq!(answer.status, 403);
     assert!(answer.errors().contains("the login was judged under"), "{answer:?}");
 }
+
+/// A quota on a role has OpenBao ask for the role of a login before it is one.
+#[test]
+fn a_role_that_is_no_string_does_not_panic_the_server() {
+    let server = Server::start();
+    let quota = json!({ "path": "auth/attest", "role": "node", "rate": 1000 });
+    server.write("sys/quotas/rate-limit/node", &quota).ok();
+    for role in [json!(5), json!({ "a": 1 }), json!(null)] {
+        let answer = server.call("POST", "auth/attest/login", Some(&json!({ "role": role })), "");
+        assert_eq!(answer.status, 400, "{answer:?}");
+    }
+    assert!(!server.log().contains("panic"));
+}
