@@ -12,13 +12,13 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags,
-    SocketType, accept_with, bind, listen, sendmsg, socket_with, sockopt,
+    SocketType, accept_with, bind, listen, sendmsg, socket_with,
 };
 use rustix::process::Pid;
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use super::Error;
 use super::inject::{Session, Tracee};
+use super::{Error, kernel};
 
 /// Where in the scratch area each argument lies. All offsets are multiples of a word.
 mod layout {
@@ -65,6 +65,10 @@ pub(super) fn deliver(tracee: Tracee, session: &mut Session, fd: OwnedFd, len: u
     Ok(address)
 }
 
+/// Strangers who may stand before the door at once. Whoever shares our network namespace reads the name in
+/// `/proc/net/unix`; more than this many cannot come in the microseconds before the program does.
+const CROWD: i32 = 4096;
+
 /// A listening socket with a name that nobody can guess.
 struct Door {
     listener: OwnedFd,
@@ -88,7 +92,7 @@ impl Door {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let listener = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
         bind(&listener, &SocketAddrUnix::new_abstract_name(&name)?)?;
-        listen(&listener, 8)?;
+        listen(&listener, CROWD)?;
         Ok(Self { listener, name })
     }
 
@@ -97,9 +101,8 @@ impl Door {
         loop {
             let line = accept_with(&self.listener, SocketFlags::CLOEXEC)
                 .map_err(|error| socket("accepting the program")(error.into()))?;
-            let peer = sockopt::socket_peercred(&line)
-                .map_err(|error| socket("asking who connects")(error.into()))?;
-            if peer.pid == pid {
+            let peer = kernel::peer(line.as_fd()).map_err(socket("asking who connects"))?;
+            if peer == pid.as_raw_pid() {
                 return send(&line, fd).map_err(socket("sending the memory"));
             }
         }
@@ -156,4 +159,71 @@ fn unsigned(flags: libc::c_int) -> u64 {
 
 fn socket(doing: &'static str) -> impl Fn(io::Error) -> Error {
     move |source| Error::Socket { doing, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{RecvAncillaryBuffer, RecvFlags};
+    use rustix::net::{connect, recvmsg};
+    use std::fs::File;
+    use std::io::{IoSliceMut, Read as _, Write as _};
+    use std::process::{Command, Stdio};
+
+    const INSIDE: &str = "CLOUDTASER_TEST_DOOR";
+
+    fn knock(name: &[u8]) -> io::Result<OwnedFd> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let line = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        connect(&line, &SocketAddrUnix::new_abstract_name(name)?)?;
+        Ok(line)
+    }
+
+    #[test]
+    fn a_crowd_before_the_door_keeps_nobody_out() {
+        let door = Door::open().unwrap();
+        let crowd: Vec<_> = (0..500).map(|_| knock(&door.name)).collect();
+        assert_eq!(crowd.iter().filter(|knock| knock.is_err()).count(), 0);
+    }
+
+    /// Runs itself again as the first process of a namespace, from which we are seen as process 0.
+    #[test]
+    fn a_stranger_from_outside_the_process_namespace_is_sent_away() {
+        if std::env::var_os(INSIDE).is_some() {
+            return serve_after_a_stranger();
+        }
+        if !Command::new("unshare")
+            .args(["--pid", "--fork", "true"])
+            .status()
+            .is_ok_and(|status| status.success())
+        {
+            assert!(std::env::var_os("REQUIRE").is_none(), "namespaces are required");
+            return println!("SKIP a_stranger_from_outside: unshare --pid is refused to this user");
+        }
+        let mut inside = Command::new("unshare");
+        inside.args(["--pid", "--fork", "--kill-child"]).arg(std::env::current_exe().unwrap());
+        inside.args(["--exact", "--nocapture"]);
+        inside.arg("graft::deliver::tests::a_stranger_from_outside_the_process_namespace_is_sent_away");
+        inside.env(INSIDE, "1").stdin(Stdio::piped()).stderr(Stdio::piped()).stdout(Stdio::null());
+        let mut inside = inside.spawn().unwrap();
+        let mut name = [0; 32];
+        inside.stderr.take().unwrap().read_exact(&mut name).unwrap();
+        let _stranger = knock(&name).unwrap();
+        inside.stdin.take().unwrap().write_all(b".").unwrap();
+        assert!(inside.wait().unwrap().success());
+    }
+
+    fn serve_after_a_stranger() {
+        let door = Door::open().unwrap();
+        io::stderr().write_all(&door.name).unwrap();
+        io::stdin().read_exact(&mut [0]).unwrap();
+        let program = knock(&door.name).unwrap();
+        let memory = File::open("/dev/null").unwrap().into();
+        door.hand_over(rustix::process::getpid(), &memory).unwrap();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut byte = [0];
+        recvmsg(&program, &mut [IoSliceMut::new(&mut byte)], &mut control, RecvFlags::DONTWAIT).unwrap();
+        assert_eq!(control.drain().count(), 1);
+    }
 }
