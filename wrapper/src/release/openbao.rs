@@ -78,13 +78,14 @@ impl OpenBao {
             Some(namespace) => request.header("X-Vault-Namespace", namespace),
             None => request,
         };
-        let mut answer = request.send(body).map_err(|error| Error::Unreachable(error.to_string()))?;
+        let mut answer =
+            request.send(body).map_err(|error| Error::Unreachable(printable(&error.to_string())))?;
         let status = answer.status().as_u16();
         let body = answer.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
         match body {
             Ok(body) => Ok((status, body)),
             Err(ureq::Error::BodyExceedsLimit(limit)) => Err(Error::TooLong { limit }),
-            Err(error) => Err(Error::Unreachable(error.to_string())),
+            Err(error) => Err(Error::Unreachable(printable(&error.to_string()))),
         }
     }
 }
