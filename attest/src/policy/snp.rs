@@ -149,6 +149,16 @@ impl SnpPolicy {
         match &claims.vek.bound_to {
             HardwareBinding::Provider(name) => {
                 ask(checks, "snp.provider", self.provider.as_ref(), |set| set.allows(name), show, name);
+                // A provider's key speaks for many chips. Where the report names its chip all the same, one
+                // that is denied stays denied.
+                if let Some(denied @ Chips::Denied(_)) = &self.chips {
+                    checks.ask(
+                        "snp.chip",
+                        denied.allow(claims),
+                        denied.to_string(),
+                        claims.chip_id.to_string(),
+                    );
+                }
             }
             HardwareBinding::Chip(_) => {
                 ask(checks, "snp.chip", self.chips.as_ref(), |c| c.allow(claims), show, claims.chip_id);

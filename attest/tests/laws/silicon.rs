@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, OnceLock};
 
 use attest::{Endorsements, Platform, Revocation, TrustAnchors, UnixTime};
-use simulator::snp::{Chip, EPOCH, Product, ReportBuilder, Vendor};
+use simulator::snp::{Chip, EPOCH, Product, ReportBuilder, SigningKey, Vendor};
 
 use crate::case::{Asked, Case};
 use crate::document::Document;
@@ -22,6 +22,12 @@ pub(crate) fn vcek_case(chip: &Chip, change: impl FnOnce(ReportBuilder) -> Repor
 pub(crate) fn vlek_case(chip: &Chip, change: impl FnOnce(ReportBuilder) -> ReportBuilder) -> Case {
     let report = change(chip.report().report_data(caller_data())).sign_with_vlek();
     case(chip, Kind::Vlek, report)
+}
+
+/// Under a VLEK, from a host that does not mask its chip id.
+pub(crate) fn unmasked_vlek_case(chip: &Chip) -> Case {
+    let report = chip.report().report_data(caller_data()).signing_key(SigningKey::Vlek);
+    case(chip, Kind::Vlek, report.sign_with_vlek_as_is())
 }
 
 /// The key that a report is signed with.

@@ -6,7 +6,7 @@ use simulator::snp::{Chip, EPOCH, Product, ReportBuilder, Tcb, platform, policy}
 
 use crate::case::Case;
 use crate::document::Document;
-use crate::silicon::{vcek_case, vlek_case};
+use crate::silicon::{unmasked_vlek_case, vcek_case, vlek_case};
 
 /// Without the rule the check refuses: key → checks.
 const UNSET: [(&str, &[&str]); 34] = [
@@ -219,6 +219,17 @@ fn a_chip_can_be_allowed_and_denied_by_name() {
     chips(format!(r#"{{ any_of = ["{other}"] }}"#)).refused_by(&["snp.chip"]);
     chips(format!(r#"{{ none_of = ["{other}"] }}"#)).admitted();
     chips(format!(r#"{{ none_of = ["{own}"] }}"#)).refused_by(&["snp.chip"]);
+}
+
+#[test]
+fn a_denied_chip_is_denied_under_its_providers_key_too() {
+    let own = attest::ChipId(genoa().chip_id());
+    let rule = format!(r#"{{ none_of = ["{own}"] }}"#);
+    let denying = |case: Case| case.policy(|document| document.with("snp.chips", &rule));
+    unmasked_vlek_case(&genoa()).admitted();
+    denying(unmasked_vlek_case(&genoa())).refused_by(&["snp.chip"]);
+    // A host that masks the id leaves nothing to compare: deny its provider.
+    denying(vlek_case(&genoa(), |report| report)).admitted();
 }
 
 #[test]
