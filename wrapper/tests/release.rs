@@ -45,6 +45,17 @@ fn several_secrets_are_released_each_for_its_own_purpose() {
 }
 
 #[test]
+fn a_secret_is_not_taken_for_another_that_was_released_before() {
+    let stage = Stage::new(vec![Answer::Release, Answer::SealedToTheFirst]);
+    let mut wrapper = stage.wrapper("touch", &["/nonexistent/started"]);
+    wrapper.env("CLOUDTASER_SECRET_PATHS", "db,api").env("CLOUDTASER_ENV_MAP", "password=ONE;password=TWO");
+    let output = wrapper.output().unwrap();
+    assert_eq!(output.status.code(), Some(125));
+    let told = told(&output);
+    assert!(told.contains("the sealed secret does not open with our key"), "{told}");
+}
+
+#[test]
 fn the_child_keeps_its_environment_but_no_token_of_ours() {
     let stage = Stage::new(vec![Answer::Release]);
     let mut wrapper = stage.wrapper(

@@ -1,7 +1,7 @@
 //! From a configuration to secrets in secret memory: the client's side of a release.
 //!
-//! For each secret: a challenge from OpenBao, evidence from the node agent over challenge, purpose and our
-//! key, the sealed secret in return. All are opened side by side into one piece of secret memory, which is
+//! For each secret: a challenge from OpenBao, evidence from the node agent over challenge, purpose and a
+//! key of its own, the sealed secret in return. All are opened side by side into one piece of secret memory, which is
 //! then given to the process that will hand them over. This process ends, with its key and its TLS.
 //!
 //! Untrusted: the agent, the network, OpenBao's answers until they open. Trusted: what opened.
@@ -23,7 +23,7 @@ pub use openbao::Error as OpenBaoError;
 
 use crate::config::{Config, Wanted};
 use crate::say;
-use open::Key;
+use open::{Key, Keys};
 use openbao::OpenBao;
 
 /// Secret memory that is about to change hands, and what lies where in it.
@@ -50,14 +50,15 @@ pub struct Place {
 
 /// Has everything released that the configuration wants, or nothing.
 pub fn fetch(config: &Config) -> Result<Released, Error> {
-    let client =
-        Client { config, openbao: OpenBao::new(&config.server, &config.key_mount)?, key: Key::generate()? };
+    let keys = Keys::generate(config.secrets.len())?;
+    let client = Client { config, openbao: OpenBao::new(&config.server, &config.key_mount)? };
     let mut sealed = Vec::with_capacity(config.secrets.len());
-    for wanted in &config.secrets {
-        let attempt = || client.ask(&wanted.key);
-        sealed.push(patience::patiently(config.patience, attempt, Error::is_transient, |error, wait| {
+    for (wanted, key) in config.secrets.iter().zip(keys.each()) {
+        let attempt = || client.ask(&wanted.key, &key);
+        let one = patience::patiently(config.patience, attempt, Error::is_transient, |error, wait| {
             say(format_args!("{error}; asking again in {} ms", wait.as_millis()));
-        })?);
+        })?;
+        sealed.push((key, one));
     }
     client.open(&sealed)
 }
@@ -65,18 +66,17 @@ pub fn fetch(config: &Config) -> Result<Released, Error> {
 struct Client<'a> {
     config: &'a Config,
     openbao: OpenBao,
-    key: Key,
 }
 
 impl Client<'_> {
     /// One whole round: a challenge is good for one answer only, so nothing of a failed round is kept.
-    fn ask(&self, key: &str) -> Result<Sealed, Error> {
+    fn ask(&self, name: &str, key: &Key<'_>) -> Result<Sealed, Error> {
         let challenge = self.openbao.challenge()?;
-        let offered = OfferedKey { kem: Kem::XWing, public: self.key.public().to_vec() };
+        let offered = OfferedKey { kem: Kem::XWing, public: key.public().to_vec() };
         let request = EvidenceRequest {
             version: VERSION,
             nonce: nonce(&challenge)?,
-            context: open_context(&self.config.key_mount, key),
+            context: open_context(&self.config.key_mount, name),
             key: offered.clone(),
             platform: None,
         };
@@ -90,17 +90,17 @@ impl Client<'_> {
             kem: offered.kem.name().to_owned(),
             public_key: Base64(offered.public),
         };
-        Ok(self.openbao.open(key, &presentation)?)
+        Ok(self.openbao.open(name, &presentation)?)
     }
 
-    fn open(&self, sealed: &[Sealed]) -> Result<Released, Error> {
-        let len = sealed.iter().map(open::plaintext_len).fold(0, usize::saturating_add);
+    fn open(&self, sealed: &[(Key<'_>, Sealed)]) -> Result<Released, Error> {
+        let len = sealed.iter().map(|(_, sealed)| open::plaintext_len(sealed)).fold(0, usize::saturating_add);
         let mut parcel = Parcel::create(len)?;
         let mut left = parcel.bytes_mut()?;
         let mut places = Vec::new();
         let mut start = 0;
-        for (wanted, sealed) in self.config.secrets.iter().zip(sealed) {
-            let opened = self.key.open(sealed, left)?;
+        for (wanted, (key, sealed)) in self.config.secrets.iter().zip(sealed) {
+            let opened = key.open(sealed, left)?;
             let (plaintext, rest) = left.split_at_mut_checked(opened).ok_or(BadSecret::Truncated)?;
             places.extend(places_in(plaintext, start, wanted)?);
             start = start.saturating_add(opened);

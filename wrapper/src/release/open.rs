@@ -1,7 +1,7 @@
-//! Our key, and what is sealed to it.
+//! Our keys, and what is sealed to them.
 //!
-//! HPKE (RFC 9180), base mode, X-Wing, HKDF-SHA256, `ChaCha20Poly1305`. Only a seed is kept, in secret memory;
-//! the private key is derived from it for the moment of opening. Plaintext appears in the place that the
+//! HPKE (RFC 9180), base mode, X-Wing, HKDF-SHA256, `ChaCha20Poly1305`. Only seeds are kept, in secret memory;
+//! a private key is derived from it for the moment of opening. Plaintext appears in the place that the
 //! caller gives, and nowhere else.
 //!
 //! Untrusted: the sealed secret, until it has opened.
@@ -20,24 +20,40 @@ const SEED: usize = 32;
 /// The tag of `ChaCha20Poly1305`, at the end of the ciphertext.
 const TAG: usize = 16;
 
-/// A key pair that secrets are sealed to, for one start of one program.
+/// Key pairs for one start of one program, one for each secret: nobody in between can pass one secret off
+/// as another, because it was released to another key.
 #[derive(Debug)]
-pub(super) struct Key {
-    seed: Region,
+pub(super) struct Keys {
+    seeds: Region,
+}
+
+/// A key pair that one secret is sealed to.
+pub(super) struct Key<'k> {
+    seed: &'k [u8],
     public: Vec<u8>,
 }
 
-impl Key {
-    pub(super) fn generate() -> Result<Self, Error> {
-        let mut seed = Region::create(SEED)?;
-        let drawn = getrandom(seed.bytes_mut()?, GetRandomFlags::empty()).map_err(std::io::Error::from)?;
-        if drawn != SEED {
-            return Err(Error::Random(std::io::ErrorKind::UnexpectedEof.into()));
+impl Keys {
+    pub(super) fn generate(count: usize) -> Result<Self, Error> {
+        let mut seeds = Region::create(SEED.saturating_mul(count))?;
+        for seed in seeds.bytes_mut()?.chunks_exact_mut(SEED) {
+            let drawn = getrandom(seed, GetRandomFlags::empty()).map_err(std::io::Error::from)?;
+            if drawn != SEED {
+                return Err(Error::Random(std::io::ErrorKind::UnexpectedEof.into()));
+            }
         }
-        let (_, public) = XWing::derive_keypair(seed.bytes());
-        Ok(Self { public: public.to_bytes().to_vec(), seed })
+        Ok(Self { seeds })
     }
 
+    pub(super) fn each(&self) -> impl Iterator<Item = Key<'_>> {
+        self.seeds.bytes().chunks_exact(SEED).map(|seed| {
+            let (_, public) = XWing::derive_keypair(seed);
+            Key { seed, public: public.to_bytes().to_vec() }
+        })
+    }
+}
+
+impl Key<'_> {
     pub(super) fn public(&self) -> &[u8] {
         &self.public
     }
@@ -53,7 +69,7 @@ impl Key {
             AeadTag::from_bytes(tag).map_err(|_wrong| Error::Malformed("ciphertext shorter than its tag"))?;
         let enc = <XWing as hpke::Kem>::EncappedKey::from_bytes(&sealed.enc.0)
             .map_err(|_wrong| Error::Malformed("encapsulated key of another kind"))?;
-        let (private, _) = XWing::derive_keypair(self.seed.bytes());
+        let (private, _) = XWing::derive_keypair(self.seed);
         let place = place.get_mut(..body.len()).ok_or(Error::Malformed("secret longer than announced"))?;
         place.copy_from_slice(body);
         let aad = seal_aad(&decision, sealed.version, sealed.lease_seconds);
@@ -127,7 +143,7 @@ mod tests {
     }
     impl hpke::rand_core::TryCryptoRng for Counter {}
 
-    fn sealed(key: &Key, plaintext: &[u8]) -> Sealed {
+    fn sealed(key: &Key<'_>, plaintext: &[u8]) -> Sealed {
         let public = <XWing as hpke::Kem>::PublicKey::from_bytes(key.public()).unwrap();
         let mut body = plaintext.to_vec();
         let (enc, tag) = single_shot_seal_inout_detached_with_rng::<ChaCha20Poly1305, HkdfSha256, XWing>(
@@ -152,7 +168,8 @@ mod tests {
 
     #[test]
     fn a_secret_opens_in_place_with_our_key() {
-        let key = Key::generate().unwrap();
+        let keys = Keys::generate(1).unwrap();
+        let key = keys.each().next().unwrap();
         let mut place = [0; 8];
         assert_eq!(key.open(&sealed(&key, b"hello"), &mut place).unwrap(), 5);
         assert_eq!(&place[..5], b"hello");
@@ -160,14 +177,16 @@ mod tests {
 
     #[test]
     fn a_secret_sealed_to_another_key_does_not_open() {
-        let sealed = sealed(&Key::generate().unwrap(), b"hello");
-        let opened = Key::generate().unwrap().open(&sealed, &mut [0; 8]);
+        let keys = Keys::generate(2).unwrap();
+        let [one, other] = keys.each().collect::<Vec<_>>().try_into().ok().unwrap();
+        let opened = other.open(&sealed(&one, b"hello"), &mut [0; 8]);
         assert!(matches!(opened, Err(Error::NotForUs)));
     }
 
     #[test]
     fn a_secret_with_another_decision_version_or_lease_does_not_open() {
-        let key = Key::generate().unwrap();
+        let keys = Keys::generate(1).unwrap();
+        let key = keys.each().next().unwrap();
         let good = sealed(&key, b"hello");
         for changed in [
             Sealed { decision: hex::encode([8; 32]), ..good.clone() },
@@ -180,7 +199,8 @@ mod tests {
 
     #[test]
     fn every_truncation_and_every_flipped_byte_is_refused() {
-        let key = Key::generate().unwrap();
+        let keys = Keys::generate(1).unwrap();
+        let key = keys.each().next().unwrap();
         let good = sealed(&key, b"hello");
         for cut in 0..good.ciphertext.0.len() {
             let short = Sealed { ciphertext: Base64(good.ciphertext.0[..cut].to_vec()), ..good.clone() };
@@ -196,7 +216,8 @@ mod tests {
 
     #[test]
     fn a_place_that_is_too_small_is_refused() {
-        let key = Key::generate().unwrap();
+        let keys = Keys::generate(1).unwrap();
+        let key = keys.each().next().unwrap();
         let opened = key.open(&sealed(&key, b"hello"), &mut [0; 4]);
         assert!(matches!(opened, Err(Error::Malformed("secret longer than announced"))));
     }

@@ -32,6 +32,8 @@ pub(crate) enum Answer {
     HangUp,
     Text(&'static str),
     SealedToAnother,
+    /// What somebody in between has if he keeps the answer to the first request for a later one.
+    SealedToTheFirst,
     OtherLease,
     Endless,
     NulByte,
@@ -49,6 +51,7 @@ pub(crate) struct Stage {
 struct Shared {
     answers: Mutex<VecDeque<Answer>>,
     purposes: Mutex<Vec<String>>,
+    offered: Mutex<Vec<Vec<u8>>>,
     challenges: AtomicUsize,
     broken: AtomicBool,
 }
@@ -156,7 +159,10 @@ fn play_openbao(listener: &TcpListener, shared: &Shared) {
             }
             "/v1/attest-keys/release/db/open" | "/v1/attest-keys/release/api/open" => {
                 let next = shared.answers.lock().unwrap().pop_front().unwrap();
-                open(&line, next, &serde_json::from_slice(&body).unwrap());
+                let presentation: Presentation = serde_json::from_slice(&body).unwrap();
+                let mut offered = shared.offered.lock().unwrap();
+                offered.push(presentation.public_key.0);
+                open(&line, next, &offered);
             }
             other => answer(&line, 404, &format!(r#"{{"errors":["no handler for {other}"]}}"#)),
         }
@@ -192,23 +198,24 @@ fn answer(mut line: &TcpStream, status: u16, body: &str) {
     line.write_all(format!("{head}{body}").as_bytes()).unwrap_or_default();
 }
 
-fn open(line: &TcpStream, next: Answer, presentation: &Presentation) {
+fn open(line: &TcpStream, next: Answer, offered: &[Vec<u8>]) {
     let fields = [("password", CANARY.as_bytes()), ("user", b"app")];
     let good = protocol::secret::encode(fields).unwrap();
-    let own = presentation.public_key.0.clone();
+    let [first, own] = [offered.first(), offered.last()].map(Option::unwrap);
     match next {
-        Answer::Release => answer_sealed(line, &sealed(&own, &good)),
+        Answer::Release => answer_sealed(line, &sealed(own, &good)),
         Answer::SealedToAnother => {
             let (_, other) = XWing::derive_keypair(&[3; 32]);
             answer_sealed(line, &sealed(&other.to_bytes(), &good));
         }
-        Answer::OtherLease => answer_sealed(line, &Sealed { lease_seconds: 61, ..sealed(&own, &good) }),
+        Answer::SealedToTheFirst => answer_sealed(line, &sealed(first, &good)),
+        Answer::OtherLease => answer_sealed(line, &Sealed { lease_seconds: 61, ..sealed(own, &good) }),
         Answer::NulByte => {
             let bad = protocol::secret::encode([("password", b"a\0b".as_slice()), ("user", b"app")]).unwrap();
-            answer_sealed(line, &sealed(&own, &bad));
+            answer_sealed(line, &sealed(own, &bad));
         }
-        Answer::NoFields => answer_sealed(line, &sealed(&own, &[0, 0])),
-        Answer::NotASecret => answer_sealed(line, &sealed(&own, b"\x00\x05")),
+        Answer::NoFields => answer_sealed(line, &sealed(own, &[0, 0])),
+        Answer::NotASecret => answer_sealed(line, &sealed(own, b"\x00\x05")),
         Answer::Refuse => answer(line, 403, &serde_json::to_string(&refusal()).unwrap()),
         Answer::Unavailable => answer(line, 503, r#"{"errors":["Vault is sealed"]}"#),
         Answer::HangUp => {}
