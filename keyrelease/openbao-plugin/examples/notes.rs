@@ -212,10 +212,10 @@ fn noop(request: &Request) -> Response {
     Response::data(fields(json!({"bytes": "x".repeat(size)})))
 }
 
-/// Takes a body and stores `size` bytes.
+/// Takes a body and stores `size` bytes under its own path: OpenBao lets writers of one key wait for each other.
 async fn store(request: &Request, host: &Host) -> Result<Option<Response>, Error> {
     let size = usize::try_from(request.data.get("size").map_or(0, number)).unwrap_or(0);
-    host.storage().put("stored", vec![b'x'; size]).await?;
+    host.storage().put(&request.path, vec![b'x'; size]).await?;
     Ok(Some(noop(request)))
 }
 
