@@ -27,8 +27,8 @@ pub(crate) struct Lane {
 
 /// What is sent.
 pub(crate) enum Supply {
-    /// The same bytes each time.
-    Same(Vec<u8>),
+    /// The same few requests again and again.
+    Same(Vec<Vec<u8>>),
     /// Each request once, while its challenge is young.
     Fresh(Purpose, Vec<(Instant, Vec<u8>)>),
 }
@@ -120,7 +120,7 @@ impl Lane {
 impl Supply {
     fn at(&self, index: usize) -> Option<&[u8]> {
         match self {
-            Self::Same(request) => Some(request),
+            Self::Same(requests) => requests.get(index % requests.len()).map(Vec::as_slice),
             Self::Fresh(_, ready) => ready.get(index).map(|(_, request)| request.as_slice()),
         }
     }

@@ -93,7 +93,7 @@ struct Same {
     challenge: Vec<u8>,
     transit: Vec<u8>,
     noop: Vec<u8>,
-    store: Vec<u8>,
+    store: Vec<Vec<u8>>,
     record: usize,
     answer: usize,
 }
@@ -125,19 +125,19 @@ impl Same {
             challenge: ask(machine::CHALLENGE, &json!({}), ""),
             transit: ask("transit/decrypt/bench", &decrypt, server.token()),
             noop: ask("notes/noop/open", &noop, ""),
-            store: ask("notes/store", &store, server.token()),
+            store: (0..200).map(|key| ask(&format!("notes/store/{key}"), &store, server.token())).collect(),
             record,
             answer,
         }
     }
 
     fn lanes(&self) -> Vec<Lane> {
-        let same = |bytes: &Vec<u8>| Supply::Same(bytes.clone());
+        let same = |bytes: &Vec<u8>| Supply::Same(vec![bytes.clone()]);
         vec![
             Lane::new(lane::CHALLENGE, same(&self.challenge)),
             Lane::new(lane::TRANSIT, same(&self.transit)),
             Lane::new(lane::NOOP, same(&self.noop)),
-            Lane::new(lane::STORE, same(&self.store)),
+            Lane::new(lane::STORE, Supply::Same(self.store.clone())),
             Lane::new(lane::RELEASE, Supply::Fresh(machine::Purpose::Open, Vec::new())),
             Lane::new(lane::LOGIN, Supply::Fresh(machine::Purpose::Login, Vec::new())),
         ]

@@ -14,7 +14,7 @@ pub(crate) type Level = (u32, Vec<Lane>, Costs);
 /// A table of one level, then the release beside its floors.
 pub(crate) fn print(clients: u32, lanes: &[Lane], costs: Costs) {
     println!(
-        "\n{:<28}{:>10}{:>12}{:>10}{:>24}",
+        "\n{:<28}{:>10}{:>12}{:>10}{:>26}",
         format!("{clients} client(s)"),
         "p50 us",
         "p99 us",
@@ -23,7 +23,7 @@ pub(crate) fn print(clients: u32, lanes: &[Lane], costs: Costs) {
     );
     for lane in lanes {
         println!(
-            "{:<28}{:>10.0}{:>12.0}{:>10.0}{:>15.0} +{:>7.0}",
+            "{:<28}{:>10.0}{:>12.0}{:>10.0}{:>17.0} +{:>7.0}",
             lane.what,
             lane.percentile(0.5),
             lane.percentile(0.99),
