@@ -109,7 +109,7 @@ impl Tracer {
     pub fn stopped(&mut self, pid: Pid, status: WaitStatus) -> Result<(), Error> {
         let signal = status.stopping_signal().unwrap_or(0);
         let outcome = match status.as_raw() >> 16 {
-            libc::PTRACE_EVENT_EXEC => self.executed(pid),
+            libc::PTRACE_EVENT_EXEC => self.renamed(pid).map_err(resuming).and_then(|()| self.executed(pid)),
             0 => self.signalled(pid, signal).map_err(resuming),
             libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE => {
                 self.announced(pid).and_then(|()| kernel::resume(pid, Resume::Continue, 0)).map_err(resuming)
@@ -121,6 +121,15 @@ impl Tracer {
             Err(error) if error.is_of_the_dead() => Ok(()),
             other => other,
         }
+    }
+
+    /// A thread that executes takes over its leader's id; its own is never heard of again (ptrace(2)).
+    fn renamed(&mut self, pid: Pid) -> io::Result<()> {
+        let former = i32::try_from(kernel::event_message(pid)?).unwrap_or(0);
+        if former != pid.as_raw_pid() {
+            self.traced.remove(&former);
+        }
+        Ok(())
     }
 
     fn announced(&mut self, parent: Pid) -> io::Result<()> {
