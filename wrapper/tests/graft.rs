@@ -7,7 +7,7 @@ mod theft;
 
 use bench::{Bench, CANARY, installed, skip};
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 
@@ -115,7 +115,10 @@ fn a_java_program_finds_the_value() {
 fn the_environ_file_shows_references_only() {
     let bench = Bench::new();
     let shown = bench.says("perl", &["-e", "open F, '</proc/self/environ'; print <F>"]);
-    assert!(shown.split('\0').any(|entry| entry == "PASSWORD=ctref:0:"), "{shown:?}");
+    assert!(
+        shown.split('\0').any(|entry| entry.strip_prefix("PASSWORD=").is_some_and(is_reference)),
+        "{shown:?}"
+    );
     assert!(!shown.contains(CANARY));
 }
 
@@ -146,7 +149,24 @@ fn the_value_reaches_programs_behind_shells_and_switchers() {
 #[test]
 fn a_shell_itself_sees_a_reference() {
     let bench = Bench::new();
-    assert_eq!(bench.says("sh", &["-c", "echo $PASSWORD"]), "ctref:0:");
+    let seen = bench.says("sh", &["-c", "echo $PASSWORD"]);
+    assert!(is_reference(&seen), "{seen}");
+}
+
+fn is_reference(text: &str) -> bool {
+    text.starts_with("ctref:") && text.ends_with(":0:")
+}
+
+#[test]
+fn text_from_elsewhere_is_no_reference() {
+    let bench = Bench::new();
+    let mut graft = bench.graft("sh", &["-c", "NOTE=ctref:1: perl -e 'print $ENV{NOTE}'"]);
+    assert_eq!(String::from_utf8(graft.output().unwrap().stdout).unwrap(), "ctref:1:");
+    let mut graft = bench.graft("perl", &["-e", "print $ENV{NOTE}"]);
+    assert_eq!(
+        String::from_utf8(graft.env("NOTE", "ctref:0:").output().unwrap().stdout).unwrap(),
+        "ctref:0:"
+    );
 }
 
 #[test]
@@ -222,7 +242,7 @@ fn root_takes_nothing_from_the_program_or_from_the_shell_before_it() {
     assert_eq!(theft::proc_mem(held.program, held.address), Err(libc::EIO));
     assert_eq!(theft::vm_readv(held.program, held.address), Err(libc::EFAULT));
     for pid in [held.program, held.shell] {
-        assert!(theft::whole_memory_holds(pid, "ctref:0:"), "the search works on ordinary memory");
+        assert!(theft::whole_memory_holds(pid, "=ctref:"), "the search works on ordinary memory");
         assert!(!theft::whole_memory_holds(pid, CANARY));
     }
     held.end();
@@ -240,6 +260,36 @@ fn no_process_on_the_way_leaves_a_descriptor_to_steal() {
         assert_eq!(theft::mappable_secret(pid, CANARY), None, "process {pid}");
     }
     held.end();
+}
+
+/// A shell, by its name, whose second thread becomes another program.
+const THREADED: &str = r#"
+#include <pthread.h>
+#include <unistd.h>
+static void *run(void *x) { execlp("cat", "cat", NULL); return x; }
+int main(void) {
+  pthread_t thread;
+  pthread_create(&thread, NULL, run, NULL);
+  for (;;) pause();
+}
+"#;
+
+#[test]
+fn a_thread_that_becomes_the_program_leaves_no_secrets_with_the_wrapper() {
+    let bench = Bench::new();
+    let Some(shell) = bench.compiled("zsh", THREADED, &["-pthread"]) else {
+        return skip("a_thread_that_becomes_the_program", "cc", "no C compiler here");
+    };
+    let mut wrapper = bench.graft(&shell, &[]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    // It answers, so the graft is over.
+    let mut said = String::new();
+    wrapper.stdin.as_mut().unwrap().write_all(b"ready\n").unwrap();
+    BufReader::new(wrapper.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    assert_eq!(said, "ready\n");
+    let maps = fs::read_to_string(format!("/proc/{}/maps", wrapper.id())).unwrap();
+    assert!(!maps.contains("secretmem"), "{maps}");
+    drop(wrapper.stdin.take());
+    assert!(wrapper.wait().unwrap().success());
 }
 
 #[test]

@@ -1,20 +1,24 @@
 //! References: what stands in an environment where a secret will be.
 //!
-//! The child's environment says `NAME=ctref:0:`. Shells may copy that, rename it or build a longer value
-//! around it; [`Secrets::expand`] finds every reference in an entry and says what the entry becomes.
+//! The child's environment says `NAME=ctref:TAG:0:`, with a tag drawn for this start. Shells may copy that,
+//! rename it or build a longer value around it; [`Secrets::expand`] finds every reference in an entry and says
+//! what the entry becomes. Text from elsewhere refers to nothing, because its author does not know the tag.
 //!
 //! Trusted: the values. Untrusted: the entries, which programs in between may have rewritten.
 
+use rustix::rand::{GetRandomFlags, getrandom};
 use secretmem::{Span, Values};
 
-/// What every reference begins with; a decimal index and a colon follow.
-const PREFIX: &[u8] = b"ctref:";
+/// Bytes of the tag.
+const TAG: usize = 8;
 
 /// Named values in secret memory, ready to stand in an environment.
 #[derive(Debug)]
 pub struct Secrets {
     values: Values,
     entries: Vec<(String, Span)>,
+    /// What every reference begins with, tag included; a decimal index and a colon follow.
+    prefix: String,
 }
 
 /// Why values cannot be handed over as environment variables.
@@ -27,6 +31,9 @@ pub enum Unfit {
     /// A span that no value was kept at.
     #[error("the value for {0} lies outside its region")]
     Outside(String),
+    /// References that anybody could make up would not be safe.
+    #[error("the kernel gives no random bytes for references")]
+    Random,
 }
 
 impl Secrets {
@@ -38,12 +45,16 @@ impl Secrets {
                 return Err(Unfit::Nul(name.clone()));
             }
         }
-        Ok(Self { values, entries })
+        Ok(Self { values, entries, prefix: format!("ctref:{}:", tag()?) })
     }
 
     /// The variables of the child: names, and references in place of values.
     pub fn references(&self) -> impl Iterator<Item = (&str, String)> {
-        self.entries.iter().enumerate().map(|(index, (name, _))| (name.as_str(), format!("ctref:{index}:")))
+        let prefix = &self.prefix;
+        self.entries
+            .iter()
+            .enumerate()
+            .map(move |(index, (name, _))| (name.as_str(), format!("{prefix}{index}:")))
     }
 
     /// What an entry of an environment becomes; none if it refers to nothing.
@@ -68,9 +79,10 @@ impl Secrets {
     fn next_reference<'a>(&'a self, text: &'a [u8], from: &mut usize) -> Option<(&'a [u8], &'a [u8])> {
         loop {
             let tail = text.get(*from..)?;
-            let at = tail.windows(PREFIX.len()).position(|window| window == PREFIX)?;
+            let prefix = self.prefix.as_bytes();
+            let at = tail.windows(prefix.len()).position(|window| window == prefix)?;
             *from = from.saturating_add(at);
-            let after = tail.get(at.saturating_add(PREFIX.len())..)?;
+            let after = tail.get(at.saturating_add(prefix.len())..)?;
             if let Some(found) = self.resolve(after) {
                 return Some(found);
             }
@@ -85,6 +97,14 @@ impl Secrets {
         let index: usize = str::from_utf8(index).ok()?.parse().ok()?;
         let (_, span) = self.entries.get(index)?;
         Some((self.values.read(span)?, after.strip_prefix(b":")?))
+    }
+}
+
+fn tag() -> Result<String, Unfit> {
+    let mut random = [0; TAG];
+    match getrandom(&mut random, GetRandomFlags::empty()) {
+        Ok(TAG) => Ok(hex::encode(random)),
+        Ok(_) | Err(_) => Err(Unfit::Random),
     }
 }
 
@@ -124,20 +144,33 @@ mod tests {
         Secrets::new(builder.freeze().unwrap(), entries)
     }
 
+    /// With the right tag after every `ctref:`, which is left out of the answer too.
     fn expanded(entry: &str) -> Option<String> {
         let secrets = secrets(&[b"alpha", b"beta"]).unwrap();
+        let entry = entry.replace("ctref:", &secrets.prefix);
         let expansion = secrets.expand(entry.as_bytes())?;
         let mut place = vec![0; expansion.len()];
         assert!(expansion.write(&mut place).unwrap().is_empty());
         assert_eq!(place.pop(), Some(0));
-        String::from_utf8(place).ok()
+        Some(String::from_utf8(place).unwrap().replace(&secrets.prefix, "ctref:"))
     }
 
     #[test]
     fn the_environment_names_values_without_holding_them() {
         let secrets = secrets(&[b"alpha", b"beta"]).unwrap();
         let references: Vec<_> = secrets.references().collect();
-        assert_eq!(references, [("NAME0", "ctref:0:".to_owned()), ("NAME1", "ctref:1:".to_owned())]);
+        let expected = ["NAME0", "NAME1"].into_iter().zip([0, 1]);
+        let expected = expected.map(|(name, index)| (name, format!("{}{index}:", secrets.prefix)));
+        assert_eq!(references, expected.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_reference_that_somebody_made_up_refers_to_nothing() {
+        let [one, other] = [(); 2].map(|()| secrets(&[b"alpha"]).unwrap());
+        let of_another_start = other.references().next().unwrap().1;
+        for made_up in ["ctref:0:", "ctref::0:", "ctref:0000000000000000:0:", &of_another_start] {
+            assert!(one.expand(format!("NOTE={made_up}").as_bytes()).is_none(), "{made_up}");
+        }
     }
 
     #[test]
