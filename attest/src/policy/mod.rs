@@ -7,6 +7,7 @@
 //! Trusted: the document (whoever keeps it decided who may change it) and the verified claims.
 //! Untrusted: nothing is read here that was not verified before.
 
+mod lists;
 mod operators;
 mod snp;
 mod tpm;
@@ -90,6 +91,7 @@ impl Policy {
         }
         let document: Document =
             toml::from_str(text).map_err(|error| BadPolicy::Document(error.to_string().trim().to_owned()))?;
+        lists::check(text)?;
         document.problems()?;
         Ok(Self { digest: crypto.sha256(&[text.as_bytes()]), document })
     }
@@ -301,6 +303,9 @@ pub enum BadPolicy {
     /// Not TOML, an unknown field, a wrong type, an empty set.
     #[error("policy does not parse: {0}")]
     Document(String),
+    /// A list of values where named fields are expected, or of the wrong things.
+    #[error("policy has a list under {0:?} that is not one of the lists a policy has: name the fields")]
+    List(String),
     /// No platform section: it would admit nobody, or, read wrongly, everybody.
     #[error("policy is empty: expected a section [snp] or [tpm]")]
     Empty,

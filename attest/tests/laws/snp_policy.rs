@@ -329,3 +329,26 @@ fn plain() -> Case {
 fn genoa() -> Chip {
     Chip::new(1, Product::Genoa)
 }
+
+/// Lesson L5: what stands beyond the last field of a list may have been meant as a check.
+#[test]
+fn l05_a_list_in_the_place_of_named_fields_is_refused() {
+    for (key, value) in [
+        ("freshness", r#"[300, 30, "x"]"#),
+        ("snp.vmpl", "[[0], [1]]"),
+        ("snp.guest_svn", r#"[0, "x"]"#),
+        ("snp.guest_policy.abi", "{ min = [1, 55, 9] }"),
+        ("snp.mitigations", "[[0, 0], [0, 0]]"),
+        ("snp.tcb", "{ genoa = [[1, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]] }"),
+    ] {
+        let text = match key.rsplit_once('.') {
+            Some((table, name)) => format!("{HEAD}freshness = {FRESH}\n[{table}]\n{name} = {value}\n"),
+            None => format!("{HEAD}{key} = {value}\n[snp]\n"),
+        };
+        let error = Policy::parse(&AwsLcRs, &text).unwrap_err();
+        assert!(matches!(&error, BadPolicy::List(_)), "{key}: {error}");
+    }
+}
+
+const HEAD: &str = "name = \"a\"\nversion = 1\nexpires = \"2030-01-01T00:00:00Z\"\n";
+const FRESH: &str = "{ verdict_seconds = 300, collateral_days = 30 }";
