@@ -75,8 +75,7 @@ impl Lane {
                 let sent = &sent;
                 scope.spawn(move || {
                     let next = || supply.at(sent.fetch_add(1, Ordering::Relaxed));
-                    let requests = std::iter::from_fn(next).take_while(|_| Instant::now() < until);
-                    requests.map(|request| ask(what, client, request)).collect::<Vec<f64>>()
+                    send_until(until, what, client, std::iter::from_fn(next))
                 })
             });
             let asking: Vec<_> = asking.collect();
@@ -130,6 +129,23 @@ impl Supply {
             drop(ready.drain(..count.min(ready.len())));
         }
     }
+}
+
+/// Sends one request after another until the time is up, and one in any case.
+fn send_until<'a>(
+    until: Instant,
+    what: &str,
+    client: &mut Client,
+    requests: impl Iterator<Item = &'a [u8]>,
+) -> Vec<f64> {
+    let mut times = Vec::new();
+    for request in requests {
+        times.push(ask(what, client, request));
+        if Instant::now() >= until {
+            break;
+        }
+    }
+    times
 }
 
 fn ask(what: &str, client: &mut Client, request: &[u8]) -> f64 {
