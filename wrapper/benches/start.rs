@@ -122,16 +122,19 @@ fn cases(stage: &Stage) -> Vec<Case> {
 /// The peaks of what the two processes held resident: the one that stays as its child reads it, the one that
 /// fetches as seen from outside for as long as it lives.
 fn memory(rounds: usize) -> Vec<Value> {
-    let look = ["-c", "grep VmHWM /proc/$PPID/status"];
+    let look = ["-c", "grep -E 'VmHWM|RssAnon' /proc/$PPID/status"];
     let stage = Stage::new(vec![Answer::Release; rounds.saturating_add(1)]);
-    let stays = peak(stage.wrapper("sh", &look));
+    let (stays, own) = peak(stage.wrapper("sh", &look));
     let fetches = (0..rounds).map(|_| peak_of_first_child(stage.wrapper("true", &[]))).fold(0.0, f64::max);
-    let mut rows =
-        vec![row(STAYS, stays, AIM), row("the wrapper's half that fetches (until then)", fetches, AIM)];
+    let mut rows = vec![
+        row(STAYS, stays, AIM),
+        row("its own pages, the rest is shared", own, stays),
+        row("the wrapper's half that fetches (until then)", fetches, AIM),
+    ];
     if bench::installed("tini") {
         let mut tini = Command::new("tini");
         tini.args(["-s", "--", "sh"]).args(look);
-        rows.push(row("the wrapper, against tini", stays, peak(tini)));
+        rows.push(row("the wrapper, against tini", stays, peak(tini).0));
     }
     rows
 }
@@ -153,10 +156,15 @@ fn peak_of_first_child(mut command: Command) -> f64 {
     peak
 }
 
-fn peak(mut command: Command) -> f64 {
+/// The peak of what a program held resident, and the pages of its own that it holds now; in kB.
+fn peak(mut command: Command) -> (f64, f64) {
     let output = command.stderr(Stdio::inherit()).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    text.split_whitespace().nth(1).unwrap().parse().unwrap()
+    let size = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    (size("VmHWM:"), size("RssAnon:"))
 }
 
 fn row(what: &str, value: f64, floor: f64) -> Value {
