@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::child;
-use crate::house::{House, Room, Target};
+use crate::house::{House, Target};
 use crate::tools;
 
 /// How long to measure.
@@ -49,9 +49,10 @@ pub(crate) fn run(house: &House, length: Length) -> Result<()> {
         std::fs::remove_dir_all(&dir)?;
     }
     std::fs::create_dir_all(&dir)?;
-    for (room, target) in benches(house) {
+    for target in benches(house) {
         let mut cargo = child::cargo(&house.root);
-        cargo.args(["bench", "--quiet", "--package", &room.package, "--bench", &target.name]);
+        // The whole workspace, so that its dependencies are those that the tests were built with.
+        cargo.args(["bench", "--quiet", "--workspace", "--bench", &target.name]);
         if length == Length::Smoke {
             cargo.args(["--profile", "dev"]);
         }
@@ -65,9 +66,8 @@ pub(crate) fn run(house: &House, length: Length) -> Result<()> {
     Ok(())
 }
 
-fn benches(house: &House) -> impl Iterator<Item = (&Room, &Target)> {
-    let targets = house.rooms.iter().flat_map(|room| room.targets.iter().map(move |target| (room, target)));
-    targets.filter(|(_, target)| target.is("bench"))
+fn benches(house: &House) -> impl Iterator<Item = &Target> {
+    house.rooms.iter().flat_map(|room| &room.targets).filter(|target| target.is("bench"))
 }
 
 fn gather(dir: &Path) -> Result<Vec<Figures>> {
