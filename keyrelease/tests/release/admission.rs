@@ -56,7 +56,8 @@ fn the_record_of_a_release_replays_offline_to_the_same_bytes_under_both_provider
     let bundle = record(shared(), "attest-keys", "record", &decision);
     assert!(bundle.appraisal.admits());
     assert!(bundle.request.starts_with("release of "), "{}", bundle.request);
-    assert!(!bundle.request.contains("db"), "names of secrets are salted: {}", bundle.request);
+    // As a word: a salted name of 64 hex digits often has these two somewhere.
+    assert!(bundle.request.split(' ').all(|word| word != "db"), "names are salted: {}", bundle.request);
     let providers: [&dyn Crypto; 2] = [&AwsLcRs, &RustCrypto];
     for crypto in providers {
         assert!(bundle.replay(crypto, &anchors()).unwrap().identical);
