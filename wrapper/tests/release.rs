@@ -9,9 +9,15 @@ mod stage;
 #[expect(dead_code, reason = "other test programs use the rest")]
 mod theft;
 
+use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::fs::FileExt as _;
 use std::process::{Command, Output, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
+
+use hpke::kem::XWing;
+use hpke::{Deserializable as _, Kem as _, Serializable as _};
 
 use bench::{CANARY, skip};
 use stage::{Answer, Stage};
@@ -85,6 +91,43 @@ fn the_wrapper_that_stays_holds_nothing_that_root_can_read() {
     let mut errors = String::new();
     wrapper.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
     assert_eq!(errors, "");
+}
+
+/// The main stack of a process, as root reads it.
+fn stack(pid: i32) -> Vec<u8> {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let range = maps.lines().find(|line| line.ends_with("[stack]")).unwrap().split(' ').next().unwrap();
+    let (from, to) = range.split_once('-').unwrap();
+    let [from, to] = [from, to].map(|end| u64::from_str_radix(end, 16).unwrap());
+    let mut bytes = vec![0; to.checked_sub(from).unwrap().try_into().unwrap()];
+    fs::File::open(format!("/proc/{pid}/mem")).unwrap().read_exact_at(&mut bytes, from).unwrap();
+    bytes
+}
+
+/// A private key of X-Wing is 32 bytes; every word of the stack is tried as the beginning of one.
+#[test]
+fn the_half_that_fetches_leaves_no_private_key_on_its_stack() {
+    let stage = Stage::new(vec![Answer::HangUp; 50]);
+    let mut wrapper = stage.wrapper("true", &[]);
+    wrapper.env("CLOUDTASER_RELEASE_TIMEOUT", "30").stderr(Stdio::null());
+    let mut wrapper = wrapper.spawn().unwrap();
+    while stage.offered().is_empty() {
+        thread::sleep(Duration::from_millis(10));
+    }
+    let id = wrapper.id();
+    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+    let stack = stack(children.trim().parse().unwrap());
+    assert!(Command::new("kill").arg(id.to_string()).status().unwrap().success());
+    assert_eq!(wrapper.wait().unwrap().code(), Some(143));
+
+    let public = &stage.offered()[0];
+    let looks_random = |bytes: &&[u8]| bytes.windows(3).all(|bytes| bytes != [0; 3]);
+    let candidates = stack.windows(32).step_by(4).filter(looks_random);
+    let found = candidates.filter(|bytes| {
+        let private = <XWing as hpke::Kem>::PrivateKey::from_bytes(bytes).unwrap();
+        XWing::sk_to_pk(&private).to_bytes().as_slice() == public
+    });
+    assert_eq!(found.count(), 0);
 }
 
 #[test]

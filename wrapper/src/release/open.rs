@@ -14,11 +14,14 @@ use hpke::{Deserializable as _, Kem as _, OpModeR, Serializable as _, single_sho
 use protocol::release::{SEAL_INFO, Sealed, seal_aad};
 use rustix::rand::{GetRandomFlags, getrandom};
 use secretmem::Region;
+use zeroize::Zeroize as _;
 
 /// `Nsk` of X-Wing: the seed from which the pair is derived.
 const SEED: usize = 32;
 /// The tag of `ChaCha20Poly1305`, at the end of the ciphertext.
 const TAG: usize = 16;
+/// More stack than deriving and opening take, and far less than there is.
+const DEEPEST: usize = 512 * 1024;
 
 /// Key pairs for one start of one program, one for each secret: nobody in between can pass one secret off
 /// as another, because it was released to another key.
@@ -47,8 +50,8 @@ impl Keys {
 
     pub(super) fn each(&self) -> impl Iterator<Item = Key<'_>> {
         self.seeds.bytes().chunks_exact(SEED).map(|seed| {
-            let (_, public) = XWing::derive_keypair(seed);
-            Key { seed, public: public.to_bytes().to_vec() }
+            let public = without_trace(|| XWing::derive_keypair(seed).1.to_bytes().to_vec());
+            Key { seed, public }
         })
     }
 }
@@ -60,6 +63,10 @@ impl Key<'_> {
 
     /// Opens into the start of `place`; returns how many bytes are plaintext.
     pub(super) fn open(&self, sealed: &Sealed, place: &mut [u8]) -> Result<usize, Error> {
+        without_trace(|| self.open_in(sealed, place))
+    }
+
+    fn open_in(&self, sealed: &Sealed, place: &mut [u8]) -> Result<usize, Error> {
         let decision = decision(&sealed.decision)?;
         let ciphertext = sealed.ciphertext.0.as_slice();
         let (body, tag) = ciphertext
@@ -85,6 +92,27 @@ impl Key<'_> {
         .map_err(|_one_answer_for_all| Error::NotForUs)?;
         Ok(body.len())
     }
+}
+
+/// Does `work` and overwrites the stack that it used: arithmetic on private keys leaves copies there, which
+/// root could read for as long as we wait for others.
+fn without_trace<T>(work: impl FnOnce() -> T) -> T {
+    let result = apart(work);
+    overwrite_stack();
+    result
+}
+
+#[inline(never)]
+fn apart<T>(work: impl FnOnce() -> T) -> T {
+    work()
+}
+
+#[inline(never)]
+#[expect(clippy::large_stack_arrays, reason = "its place on the stack is the point")]
+fn overwrite_stack() {
+    let mut below = [0_u8; DEEPEST];
+    below.zeroize();
+    std::hint::black_box(&below);
 }
 
 /// Bytes of plaintext in a sealed secret.

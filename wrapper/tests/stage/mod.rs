@@ -99,6 +99,11 @@ impl Stage {
         self.shared.purposes.lock().unwrap().clone()
     }
 
+    /// The public keys that secrets were to be sealed to.
+    pub(crate) fn offered(&self) -> Vec<Vec<u8>> {
+        self.shared.offered.lock().unwrap().clone()
+    }
+
     pub(crate) fn challenges(&self) -> usize {
         self.shared.challenges.load(Ordering::SeqCst)
     }
