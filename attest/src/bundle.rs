@@ -5,7 +5,8 @@
 //! for byte. The file is a `COSE_Sign1` (RFC 9052) by the verifier's Ed25519 key over deterministic CBOR.
 //!
 //! Trusted: the verifier keys and trust anchors that the auditor brings. Untrusted: the file; after
-//! [`Bundle::open`], what its signer can lie about is the instant and the enrolled attestation keys.
+//! [`Bundle::open`], its signer can still lie about the instant, the policy, the request, the challenge and
+//! which attestation keys were enrolled, but not about the evidence.
 
 use coset::{CborSerializable, CoseSign1, iana};
 use minicbor::{Decode, Encode};

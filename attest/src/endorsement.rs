@@ -48,6 +48,13 @@ impl Endorsements {
         }
     }
 
+    /// Whether all of them parse and are within bounds: says nothing of what they are worth. For whoever
+    /// stores endorsements, so that one bad item does not stop every later judgement.
+    pub fn readable(&self) -> Result<(), CannotJudge> {
+        self.within_budget()?;
+        snp::readable(self)
+    }
+
     pub(crate) fn within_budget(&self) -> Result<(), CannotJudge> {
         let items = self.certificates.len().saturating_add(self.revocation_lists.len());
         if items > Self::MAX_ITEMS {

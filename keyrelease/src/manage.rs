@@ -4,7 +4,7 @@
 //! Trusted: the operator. Everything is parsed before it is stored, and versions only go up.
 
 use attest::crypto::AwsLcRs;
-use attest::{Bundle, Policy};
+use attest::{Bundle, Endorsements, Policy};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use openbao_plugin::{Error, Host, Operation, Request, Response};
@@ -63,21 +63,31 @@ pub(crate) async fn manage(
 
 async fn show_policy(mount: &Mount, host: &Host, name: &str) -> Result<Option<Response>, Error> {
     let state = mount.state(host).await?;
-    let Some(stored) = state.policies.get(name) else { return Ok(None) };
+    if !state.policies.contains_key(name) {
+        return Ok(None);
+    }
+    let stored = state.policy(name)?;
     let policy = &stored.policy;
     let (version, digest, expires) = (policy.version(), policy.digest().to_string(), policy.expires());
     let data = json!({ "policy": stored.text, "version": version, "digest": digest, "expires": expires });
     reply::data(&data).map(Some)
 }
 
+/// Stores a policy if its version is above every one that this name had, also where that one no longer
+/// parses: the version has an entry of its own.
 async fn store_policy(mount: &Mount, host: &Host, name: &str, body: PolicyBody) -> Result<Response, Error> {
     let policy = Policy::parse(&AwsLcRs, &body.policy).map_err(bad_request)?;
-    let stored = mount.state(host).await?.policies.get(name).map_or(0, |stored| stored.policy.version());
     let version = policy.version();
+    let transaction = host.transaction().await?;
+    let key = format!("policy-version/{name}");
+    let stored = transaction.get(&key).await?.unwrap_or_default();
+    let stored = String::from_utf8(stored).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
     if version <= stored {
         return Err(Error::BadRequest(format!("policy version: expected above {stored}, found {version}")));
     }
-    host.storage().put(&format!("policy/{name}"), body.policy.into_bytes()).await?;
+    transaction.put(&key, version.to_string().into_bytes()).await?;
+    transaction.put(&format!("policy/{name}"), body.policy.into_bytes()).await?;
+    transaction.commit().await?;
     mount.forget();
     reply::data(&json!({ "version": version, "digest": policy.digest().to_string() }))
 }
@@ -121,23 +131,17 @@ fn parsed(kind: &str, value: &str) -> Result<Vec<u8>, Error> {
     }
     let lines = value.lines().filter(|line| !line.starts_with("-----"));
     let der = STANDARD.decode(lines.map(str::trim).collect::<String>()).map_err(bad_request)?;
-    readable(kind, &der).map_err(|error| bad_request(format!("{kind}: {error}")))?;
+    readable(kind, &der).map_err(bad_request)?;
     Ok(der)
 }
 
-/// Whether the bytes parse as what they are said to be; what they are worth is decided at use.
-fn readable(kind: &str, der: &[u8]) -> Result<(), String> {
-    use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
-    let rest = if kind == "crl" {
-        CertificateRevocationList::from_der(der).map(|(rest, _)| rest)
-    } else {
-        X509Certificate::from_der(der).map(|(rest, _)| rest)
-    };
-    match rest {
-        Ok([]) => Ok(()),
-        Ok(rest) => Err(format!("{} bytes follow the end", rest.len())),
-        Err(error) => Err(error.to_string()),
-    }
+/// Whether a judgement could read it; what it is worth is decided there.
+fn readable(kind: &str, der: &[u8]) -> Result<(), attest::CannotJudge> {
+    let mut endorsements = Endorsements::default();
+    let place =
+        if kind == "crl" { &mut endorsements.revocation_lists } else { &mut endorsements.certificates };
+    place.push(der.to_vec());
+    endorsements.readable()
 }
 
 fn shown(kind: &str, bytes: &[u8]) -> String {

@@ -8,10 +8,11 @@
 use std::sync::Arc;
 
 use attest::crypto::AwsLcRs;
-use attest::{Admitted, Bundle, Challenge, Crypto, Decision, Endorsements, OfferedKey, Platform, Refused};
-use attest::{TrustAnchors, UnixTime, parse};
+use attest::{Admitted, Bundle, Challenge, Crypto, Decision, Endorsements, Evidence, OfferedKey, Platform};
+use attest::{Refused, UnixTime, parse, tpm};
 use openbao_plugin::{Error, Host, HostError, log};
 use protocol::release::{Base64, ChallengeReply, Presentation};
+use tokio::sync::Mutex;
 
 use crate::config::Config;
 use crate::memory::Memory;
@@ -28,6 +29,7 @@ pub struct Mount {
     clock: Clock,
     verifier: Arc<Verifier>,
     state: Memory<State>,
+    reading: Mutex<()>,
 }
 
 /// A recorded decision.
@@ -53,7 +55,7 @@ impl Mount {
     /// A mount of a plugin that was started with this configuration.
     pub fn new(config: &Config, clock: Clock) -> Result<Self, String> {
         let verifier = Arc::new(Verifier::new(config)?);
-        Ok(Self { clock, verifier, state: Memory::new() })
+        Ok(Self { clock, verifier, state: Memory::new(), reading: Mutex::new(()) })
     }
 
     pub(crate) fn now(&self) -> UnixTime {
@@ -82,12 +84,18 @@ impl Mount {
     }
 
     pub(crate) async fn state(&self, host: &Host) -> Result<Arc<State>, Error> {
+        if let Ok(state) = self.state.recall() {
+            return Ok(state);
+        }
+        // One reads, the others wait for what it read.
+        let turn = self.reading.lock().await;
         let reading = match self.state.recall() {
             Ok(state) => return Ok(state),
             Err(reading) => reading,
         };
         let state = Arc::new(State::load(host).await?);
         self.state.keep(&reading, &state);
+        drop(turn);
         Ok(state)
     }
 
@@ -165,13 +173,20 @@ impl Job {
     /// Decides, and writes the decision down as a signed file.
     fn run(self) -> Result<(Decision, Vec<u8>), Error> {
         let policy = self.state.policy(&self.purpose.policy)?;
-        let enrolled = self.state.attestation_keys.iter().cloned();
-        let anchors = self.verifier.anchors().clone().with_attestation_keys(enrolled);
-        let decision = self.decide(policy, &anchors)?;
-        let bundle = self.bundle(policy, &decision)?;
+        let evidence = parse(self.brought.platform, &self.brought.evidence).map_err(bad_request)?;
+        let enrolled = self.enrolled(&evidence);
+        let decision = self.decide(policy, &evidence, enrolled.clone())?;
+        let bundle = self.bundle(policy, &decision, enrolled.as_ref())?;
         let unsigned = |error: attest::BadBundle| Error::Internal(error.to_string());
         let file = self.state.signer.sign(&bundle).map_err(unsigned)?;
         Ok((decision, file))
+    }
+
+    /// The attestation key of the evidence, if it is among the enrolled ones. The others are nobody's
+    /// business: neither this judgement's nor its record's.
+    fn enrolled(&self, evidence: &Evidence<'_>) -> Option<tpm::Name> {
+        let Evidence::Tpm(quote) = evidence else { return None };
+        self.state.attestation_keys.get(&quote.ak_name(&AwsLcRs)).cloned()
     }
 
     fn challenge(&self) -> Result<Challenge, Error> {
@@ -180,12 +195,17 @@ impl Job {
         challenge.map(|challenge| Challenge { answered: self.answered, ..challenge }).map_err(bad_request)
     }
 
-    fn decide(&self, policy: &StoredPolicy, anchors: &TrustAnchors) -> Result<Decision, Error> {
-        let evidence = parse(self.brought.platform, &self.brought.evidence).map_err(bad_request)?;
+    fn decide(
+        &self,
+        policy: &StoredPolicy,
+        evidence: &Evidence<'_>,
+        enrolled: Option<tpm::Name>,
+    ) -> Result<Decision, Error> {
+        let anchors = self.verifier.anchors().clone().with_attestation_keys(enrolled);
         let case = Case {
-            evidence: &evidence,
+            evidence,
             endorsements: &self.brought.endorsements,
-            anchors,
+            anchors: &anchors,
             challenge: self.challenge()?,
             offered: self.brought.offered.clone(),
             policy: &policy.policy,
@@ -193,17 +213,19 @@ impl Job {
         self.verifier.judge(case, self.now).map_err(bad_request)
     }
 
-    fn bundle(&self, policy: &StoredPolicy, decision: &Decision) -> Result<Bundle, Error> {
+    fn bundle(
+        &self,
+        policy: &StoredPolicy,
+        decision: &Decision,
+        enrolled: Option<&tpm::Name>,
+    ) -> Result<Bundle, Error> {
         let appraisal = match decision {
             Ok(admitted) => admitted.appraisal(),
             Err(refused) => refused.appraisal(),
         };
         let endorsements = &self.brought.endorsements;
         let bytes = |list: &[Vec<u8>]| list.iter().cloned().map(Into::into).collect();
-        // Of no use to other platforms' judgements, and there may be ten thousand.
-        let of_use = self.brought.platform == Platform::Tpm2;
-        let names = self.state.attestation_keys.iter().filter(|_| of_use);
-        let names = names.map(|name| name.as_bytes().to_vec().into());
+        let names = enrolled.into_iter().map(|name| name.as_bytes().to_vec().into());
         Ok(Bundle {
             format: Bundle::FORMAT.to_owned(),
             request: self.purpose.request.clone(),

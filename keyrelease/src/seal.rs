@@ -70,6 +70,9 @@ pub fn seal(
     let decision = receipt.id();
     drop(receipt);
     let lease_seconds = to.until().since(now);
+    if lease_seconds == 0 {
+        return Err(SealError::Ended(to.until()));
+    }
     let aad = seal_aad(&decision.0, version, lease_seconds);
     let key = to.key();
     let (enc, ciphertext) = match key.kem {
@@ -96,6 +99,9 @@ pub enum SealError {
     /// The receipt is for another decision.
     #[error("receipt is for another decision")]
     Receipt,
+    /// The admission ended while it was being recorded.
+    #[error("attestation ended at {0}, before anything was sealed")]
+    Ended(UnixTime),
     /// The key is not a valid public key.
     #[error("recipient key is not a valid public key of its kind")]
     Key,

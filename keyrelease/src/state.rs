@@ -5,7 +5,7 @@
 //!
 //! Trusted: the storage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use attest::crypto::AwsLcRs;
 use attest::{Endorsements, Policy, tpm};
@@ -21,9 +21,10 @@ pub(crate) struct State {
     pub(crate) signer: Signer,
     /// Salts the names of secrets in records.
     pub(crate) salt: [u8; 32],
-    pub(crate) policies: BTreeMap<String, StoredPolicy>,
+    /// A policy that no longer parses is kept as the reason: it stops those who name it, and nobody else.
+    pub(crate) policies: BTreeMap<String, Result<StoredPolicy, String>>,
     pub(crate) collateral: Endorsements,
-    pub(crate) attestation_keys: Vec<tpm::Name>,
+    pub(crate) attestation_keys: BTreeSet<tpm::Name>,
 }
 
 /// A policy with the text that it was parsed from.
@@ -31,6 +32,14 @@ pub(crate) struct State {
 pub(crate) struct StoredPolicy {
     pub(crate) text: String,
     pub(crate) policy: Policy,
+}
+
+impl StoredPolicy {
+    fn parse(bytes: Vec<u8>) -> Result<Self, String> {
+        let text = String::from_utf8(bytes).map_err(|error| error.to_string())?;
+        let policy = Policy::parse(&AwsLcRs, &text).map_err(|error| error.to_string())?;
+        Ok(Self { text, policy })
+    }
 }
 
 impl State {
@@ -49,8 +58,11 @@ impl State {
     }
 
     pub(crate) fn policy(&self, name: &str) -> Result<&StoredPolicy, Error> {
-        let missing = || Error::BadRequest(format!("policy {name:?} is not stored in this mount"));
-        self.policies.get(name).ok_or_else(missing)
+        match self.policies.get(name) {
+            Some(Ok(policy)) => Ok(policy),
+            Some(Err(why)) => Err(Error::Internal(format!("stored policy {name:?}: {why}"))),
+            None => Err(Error::BadRequest(format!("policy {name:?} is not stored in this mount"))),
+        }
     }
 }
 
@@ -83,21 +95,18 @@ async fn stored_key(storage: &Storage, name: &str) -> Result<[u8; 32], Error> {
     bytes.try_into().map_err(|_why| Error::Internal(format!("{name}: expected 32 bytes, found {found}")))
 }
 
-async fn load_policies(storage: &Storage) -> Result<BTreeMap<String, StoredPolicy>, Error> {
+async fn load_policies(storage: &Storage) -> Result<BTreeMap<String, Result<StoredPolicy, String>>, Error> {
     let mut policies = BTreeMap::new();
     for name in storage.list("policy/").await? {
         let Some(bytes) = storage.get(&format!("policy/{name}")).await? else { continue };
-        let damaged = |why: String| Error::Internal(format!("stored policy {name:?}: {why}"));
-        let text = String::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?;
-        let policy = Policy::parse(&AwsLcRs, &text).map_err(|error| damaged(error.to_string()))?;
-        policies.insert(name, StoredPolicy { text, policy });
+        policies.insert(name, StoredPolicy::parse(bytes));
     }
     Ok(policies)
 }
 
-async fn load_collateral(storage: &Storage) -> Result<(Endorsements, Vec<tpm::Name>), Error> {
+async fn load_collateral(storage: &Storage) -> Result<(Endorsements, BTreeSet<tpm::Name>), Error> {
     let mut collateral = Endorsements::default();
-    let mut names = Vec::new();
+    let mut names = BTreeSet::new();
     for kind in ["certificate", "crl", "attestation-key"] {
         for name in storage.list(&format!("collateral/{kind}/")).await? {
             let key = format!("collateral/{kind}/{name}");
@@ -105,10 +114,10 @@ async fn load_collateral(storage: &Storage) -> Result<(Endorsements, Vec<tpm::Na
             match kind {
                 "certificate" => collateral.certificates.push(bytes),
                 "crl" => collateral.revocation_lists.push(bytes),
-                _ => names.push(
-                    tpm::Name::from_bytes(&bytes)
-                        .map_err(|error| Error::Internal(format!("{key}: {error}")))?,
-                ),
+                _ => {
+                    let name = tpm::Name::from_bytes(&bytes);
+                    names.insert(name.map_err(|error| Error::Internal(format!("{key}: {error}")))?);
+                }
             }
         }
     }

@@ -27,6 +27,11 @@ pub(crate) fn prepare(
     Stage { bag: &bag, crypto, now }.vek(certificate, extensions, revocation)
 }
 
+/// Whether a bag can be sorted, whoever the roots are.
+pub(crate) fn readable(endorsements: &Endorsements) -> Result<(), CannotJudge> {
+    Bag::sort(endorsements, &TrustAnchors::vendor()).map(drop)
+}
+
 /// The endorsements, sorted by what they say they are.
 pub(super) struct Bag<'a> {
     veks: Vec<(Certificate<'a>, VekExtensions)>,

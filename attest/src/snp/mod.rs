@@ -18,7 +18,7 @@ mod verify;
 
 pub use audit::{verify_authorities, verify_revocation_lists, verify_vek};
 pub use certtable::certificates;
-pub(crate) use chain::prepare;
+pub(crate) use chain::{prepare, readable};
 pub use product::Product;
 pub use report::{
     Cpuid, Fields, Firmware, GuestPolicy, KeyInfo, Mitigations, PlatformInfo, Report, SigningKey,

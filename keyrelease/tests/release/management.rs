@@ -112,8 +112,13 @@ fn stored_collateral_supplies_what_the_machine_does_not_bring() {
     assert!(bare().open(&server).errors().contains("missing endorsement: a revocation list"));
     server.write("attest-keys/collateral/crl/genoa", &base64(chip.crl().der())).ok();
     assert_eq!(bare().open(&server).status, 200);
-    let answer = server.write("attest-keys/collateral/crl/bad", &json!({ "value": "AAAA" }));
-    assert_eq!(answer.status, 400);
+    // What no judgement could read is not stored: it would stop every judgement.
+    let odd = chip.vcek().without(simulator::snp::oid::HWID).der();
+    for (path, value) in [("crl/bad", json!({ "value": "AAAA" })), ("certificate/odd", base64(odd))] {
+        let answer = server.write(&format!("attest-keys/collateral/{path}"), &value);
+        assert_eq!(answer.status, 400, "{path}: {answer:?}");
+    }
+    assert_eq!(bare().open(&server).status, 200);
 }
 
 #[test]
