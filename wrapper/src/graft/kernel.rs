@@ -26,16 +26,31 @@ pub(crate) const TRACING_REFUSED: c_int = libc::ENOTRECOVERABLE;
 /// The register set of the general registers (`NT_PRSTATUS` of elf(5)).
 const NT_PRSTATUS: usize = 1;
 
-/// Has the child ask to be traced by us before it runs its program, with no signal blocked.
+/// `PTRACE_SETSIGMASK` of ptrace(2), and the size of the kernel's own set of signals.
+const SET_SIGNAL_MASK: (c_uint, usize) = (0x420b, 8);
+
+/// Has the child ask to be traced by us before it runs its program.
+///
+/// Signals stay blocked until [`unblock_signals`]: each would stop the child, while we wait for its `execve`
+/// and not for its stops.
 pub(crate) fn trace_from_exec(command: &mut Command) {
     let ask = || {
-        // First of all: a blocked SIGTRAP would let the program run past its first stop.
-        set_signal_mask(&signal_set(libc::sigemptyset))?;
+        let mut all = signal_set(libc::sigfillset);
+        // SAFETY: `all` is a valid set. A blocked SIGTRAP would let the program run past its first stop.
+        outcome(unsafe { libc::sigdelset(&raw mut all, libc::SIGTRAP) })?;
+        set_signal_mask(&all)?;
         request(libc::PTRACE_TRACEME, 0, 0, 0)
             .map_err(|_refused| io::Error::from_raw_os_error(TRACING_REFUSED))
     };
     // SAFETY: between fork and exec the closure makes system calls alone; it takes no lock and no memory.
     unsafe { command.pre_exec(ask) };
+}
+
+/// Unblocks all signals of a stopped tracee; those that came meanwhile are delivered when it goes on.
+pub(crate) fn unblock_signals(pid: Pid) -> io::Result<()> {
+    let (code, size) = SET_SIGNAL_MASK;
+    let none = 0_u64;
+    request(code, pid.as_raw_pid(), size, (&raw const none).expose_provenance())
 }
 
 /// How a traced process goes on.
@@ -204,3 +219,30 @@ fn outcome(code: c_int) -> io::Result<()> {
 }
 
 const _: () = assert!(usize::BITS == u64::BITS, "64-bit machines only");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graft::wait_for;
+    use std::os::unix::process::ExitStatusExt as _;
+
+    #[test]
+    fn a_signal_before_the_program_runs_waits_for_it() {
+        let mut command = Command::new("true");
+        trace_from_exec(&mut command);
+        let disturb = || {
+            // SAFETY: no pointers are passed.
+            outcome(unsafe { libc::raise(libc::SIGUSR1) })
+        };
+        // SAFETY: the closure makes one system call.
+        unsafe { command.pre_exec(disturb) };
+        let mut child = command.spawn().unwrap();
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        assert_eq!(wait_for(pid).unwrap().stopping_signal(), Some(libc::SIGTRAP));
+        unblock_signals(pid).unwrap();
+        resume(pid, Resume::Continue, 0).unwrap();
+        assert_eq!(wait_for(pid).unwrap().stopping_signal(), Some(libc::SIGUSR1));
+        resume(pid, Resume::Detach, libc::SIGUSR1).unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGUSR1));
+    }
+}

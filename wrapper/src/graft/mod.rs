@@ -82,6 +82,7 @@ impl Tracer {
             return Err(Error::Gone(status));
         }
         kernel::set_trace_options(pid, OPTIONS)
+            .and_then(|()| kernel::unblock_signals(pid))
             .map_err(|source| Error::Trace { doing: "setting options", source })?;
         self.traced.insert(pid.as_raw_pid());
         before(pid);
