@@ -1,6 +1,6 @@
 //! One mount: challenge, judgement, record.
 //!
-//! What the auth method and the secrets engine have in common. [`Mount::judge`] is the whole way from a
+//! What the auth method and the secrets engine have in common. `Mount::judge` is the whole way from a
 //! presentation to a recorded decision; the two faces differ in what they do with an admission.
 //!
 //! Trusted: OpenBao and the mount's storage. Untrusted: the presentation.
