@@ -110,6 +110,8 @@ impl Supervisor {
     fn kill(&mut self) {
         // Nobody left to kill is what we want.
         kill_process_group(self.main, Signal::KILL).unwrap_or_default();
+        // It may have left the group that we gave it.
+        kernel::send_signal(self.main, libc::SIGKILL).unwrap_or_default();
     }
 }
 

@@ -118,6 +118,21 @@ fn the_second_sigterm_ends_a_program_that_ignores_the_first() {
 }
 
 #[test]
+fn the_second_sigterm_ends_a_program_that_has_left_its_group() {
+    let bench = Bench::new();
+    let script = "$| = 1; $SIG{TERM} = sub { syswrite STDOUT, \"ignored\\n\" }; pipe(R, W); my $other = fork;
+        if (!$other) { setpgrp(0, 0); syswrite(W, '.'); sleep 3; exit }
+        sysread(R, my $done, 1); setpgrp(0, $other) or die $!; print \"ready\\n\"; sleep 60 while 1";
+    let mut running = Running::start(&bench, "perl", &["-e", script]);
+    running.signal("TERM");
+    let mut told = String::new();
+    running.output.read_line(&mut told).unwrap();
+    assert_eq!(told, "ignored\n");
+    running.signal("TERM");
+    assert_eq!(running.code(), Some(137));
+}
+
+#[test]
 fn the_program_starts_with_the_signals_of_a_plain_start() {
     let bench = Bench::new();
     let look = ["-E", "^Sig(Blk|Ign)", "/proc/self/status"];
