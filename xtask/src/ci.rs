@@ -9,11 +9,11 @@ use anyhow::{Result, bail};
 use crate::bench::{self, Length};
 use crate::child;
 use crate::house::House;
-use crate::{layers, measure, suite, tools};
+use crate::{demo, layers, measure, suite, tools};
 
 type Stage = (&'static str, fn(&House) -> Result<()>);
 
-const STAGES: [Stage; 10] = [
+const STAGES: [Stage; 11] = [
     // The network is needed in these two alone.
     ("fetch", fetch),
     ("tools", |house| tools::ensure(house).map(drop)),
@@ -24,6 +24,7 @@ const STAGES: [Stage; 10] = [
     ("doc", doc),
     ("deny", deny),
     ("test", suite::run),
+    ("demo", demo::run),
     ("bench", |house| bench::run(house, Length::Smoke)),
 ];
 

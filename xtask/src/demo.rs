@@ -27,8 +27,9 @@ mod tls;
 pub(crate) fn run(house: &House) -> Result<()> {
     let tools = tools::ensure(house)?;
     eprintln!("xtask: building the programs");
-    let mut build = child::cargo(&house.root);
-    child::run(build.args(["build", "--quiet"]).args(PACKAGES.iter().flat_map(|name| ["--package", name])))?;
+    // With one example, so that the dependencies are built as for the tests, and serve both.
+    let all = ["build", "--quiet", "--workspace", "--bins", "--example", "notes"];
+    child::run(child::cargo(&house.root).args(all))?;
     let mut story = Story::begin("One secret, released on attestation");
 
     chapter("OpenBao, with the attestation plugin in it");
@@ -238,13 +239,6 @@ fn audited(story: &mut Story, stage: &Stage, machine: &Machine) -> Result<()> {
     story.step("One flipped bit in a record is noticed", || audit::tamper(stage, first, &key, &root))
 }
 
-const PACKAGES: [&str; 5] = [
-    "cloudtaser-keyrelease",
-    "cloudtaser-node-agent",
-    "cloudtaser-wrapper",
-    "cloudtaser-cli",
-    "cloudtaser-simulator",
-];
 const SECRET: &str = "correct-horse-battery-staple-4711";
 
 /// SHA-256 of 32 zero bytes and 32 bytes ab: a PCR that was extended once with ab…ab.

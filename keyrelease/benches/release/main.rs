@@ -153,7 +153,7 @@ impl Same {
 fn notes() -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--message-format=json-render-diagnostics"]);
-    cargo.args(["--package", "cloudtaser-openbao-plugin", "--example", "notes"]);
+    cargo.args(["--workspace", "--example", "notes"]);
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }

@@ -262,7 +262,8 @@ mod tests {
     #[test]
     fn a_plugin_is_mounted_by_its_digest_and_answers() {
         let house = crate::house::House::find().unwrap();
-        let example = ["build", "--quiet", "--package", "cloudtaser-openbao-plugin", "--example", "notes"];
+        // Of the whole workspace, so that the dependencies are those that the tests were built with.
+        let example = ["build", "--quiet", "--workspace", "--example", "notes"];
         child::run(child::cargo(&house.root).args(example)).unwrap();
         let binary = house.target.join("debug/examples/notes");
         let bao = start();
