@@ -17,8 +17,10 @@ use protocol::release::{Presentation, login_context};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::judge::Purpose;
+use crate::ledger::StorageLedger;
 use crate::manage::manage;
-use crate::mount::{Judged, Mount, Purpose, StorageLedger};
+use crate::mount::{Judged, Mount};
 use crate::record::Receipt;
 use crate::{reply, vouch};
 

@@ -10,7 +10,9 @@
 pub mod auth;
 pub mod challenge;
 pub mod config;
+mod judge;
 mod keys;
+mod ledger;
 mod manage;
 mod memory;
 pub mod mount;

@@ -11,8 +11,8 @@ use openbao_plugin::{Error, Host, Operation, Request, Response};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::mount::{Mount, bad_request};
-use crate::reply;
+use crate::mount::Mount;
+use crate::reply::{self, bad_request};
 
 /// Answers `policy/…`, `collateral/…`, `record/…` or `verdict/…`, and `config/verifier-key`.
 pub(crate) async fn manage(

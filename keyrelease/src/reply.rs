@@ -44,3 +44,8 @@ pub(crate) fn name(name: &str) -> Result<&str, Error> {
         Err(Error::BadRequest(format!("name: expected 1 to 64 of A-Z a-z 0-9 - _ ., found {found:?}")))
     }
 }
+
+/// The caller's fault: nothing could be judged.
+pub(crate) fn bad_request(error: impl std::fmt::Display) -> Error {
+    Error::BadRequest(error.to_string())
+}

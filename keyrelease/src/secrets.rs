@@ -14,11 +14,13 @@ use protocol::release::{Base64, Presentation, Sealed, open_context};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::judge::Purpose;
 use crate::keys::{self, StoredKey};
+use crate::ledger::StorageLedger;
 use crate::manage::manage;
-use crate::mount::{Judged, Mount, Purpose, StorageLedger, bad_request, salted};
+use crate::mount::{Judged, Mount, salted};
 use crate::record::{DecisionId, record_vouched};
-use crate::reply;
+use crate::reply::{self, bad_request};
 use crate::seal::{Recipient, seal};
 use crate::state::random;
 use crate::vouch::Vouched;

@@ -1,0 +1,167 @@
+//! One judgement: a presentation taken apart, decided, and written down as a signed file.
+//!
+//! Work for the processor alone: a [`Job`] owns all it needs and runs on a thread of the pool.
+//!
+//! Trusted: the state. Untrusted: what was brought.
+
+use std::sync::Arc;
+
+use attest::crypto::AwsLcRs;
+use attest::{
+    Bundle, Challenge, Decision, Endorsements, Evidence, OfferedKey, Platform, UnixTime, parse, tpm,
+};
+use openbao_plugin::Error;
+use protocol::release::{Base64, Presentation};
+
+use crate::reply::bad_request;
+use crate::state::{State, StoredPolicy};
+use crate::verifier::{Case, Verifier};
+
+/// What a presentation is for.
+#[derive(Clone, Debug)]
+pub(crate) struct Purpose {
+    /// What the hardware signed.
+    pub(crate) context: String,
+    /// The policy that judges.
+    pub(crate) policy: String,
+    /// What the record says was asked for.
+    pub(crate) request: String,
+}
+
+/// One judgement, owned, for a thread of the pool.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub(crate) verifier: Arc<Verifier>,
+    pub(crate) state: Arc<State>,
+    pub(crate) brought: Brought,
+    pub(crate) purpose: Purpose,
+    pub(crate) answered: bool,
+    pub(crate) now: UnixTime,
+}
+
+impl Job {
+    /// Decides, and writes the decision down as a signed file.
+    pub(crate) fn run(self) -> Result<(Decision, Vec<u8>), Error> {
+        let policy = self.state.policy(&self.purpose.policy)?;
+        let evidence = parse(self.brought.platform, &self.brought.evidence).map_err(bad_request)?;
+        let enrolled = self.enrolled(&evidence);
+        let decision = self.decide(policy, &evidence, enrolled.clone())?;
+        let bundle = self.bundle(policy, &decision, enrolled.as_ref())?;
+        let unsigned = |error: attest::BadBundle| Error::Internal(error.to_string());
+        let file = self.state.signer.sign(&bundle).map_err(unsigned)?;
+        Ok((decision, file))
+    }
+
+    /// The attestation key of the evidence, if it is among the enrolled ones. The others are nobody's
+    /// business: neither this judgement's nor its record's.
+    fn enrolled(&self, evidence: &Evidence<'_>) -> Option<tpm::Name> {
+        let Evidence::Tpm(quote) = evidence else { return None };
+        self.state.attestation_keys.get(&quote.ak_name(&AwsLcRs)).cloned()
+    }
+
+    fn challenge(&self) -> Result<Challenge, Error> {
+        let challenges = &self.state.challenges;
+        let challenge = challenges.recognise(&self.brought.challenge, self.purpose.context.clone());
+        challenge.map(|challenge| Challenge { answered: self.answered, ..challenge }).map_err(bad_request)
+    }
+
+    fn decide(
+        &self,
+        policy: &StoredPolicy,
+        evidence: &Evidence<'_>,
+        enrolled: Option<tpm::Name>,
+    ) -> Result<Decision, Error> {
+        let anchors = self.verifier.anchors().clone().with_attestation_keys(enrolled);
+        let case = Case {
+            evidence,
+            endorsements: &self.brought.endorsements,
+            anchors: &anchors,
+            challenge: self.challenge()?,
+            offered: self.brought.offered.clone(),
+            policy: &policy.policy,
+        };
+        self.verifier.judge(case, self.now).map_err(bad_request)
+    }
+
+    fn bundle(
+        &self,
+        policy: &StoredPolicy,
+        decision: &Decision,
+        enrolled: Option<&tpm::Name>,
+    ) -> Result<Bundle, Error> {
+        let appraisal = match decision {
+            Ok(admitted) => admitted.appraisal(),
+            Err(refused) => refused.appraisal(),
+        };
+        let endorsements = &self.brought.endorsements;
+        let bytes = |list: &[Vec<u8>]| list.iter().cloned().map(Into::into).collect();
+        let names = enrolled.into_iter().map(|name| name.as_bytes().to_vec().into());
+        Ok(Bundle {
+            format: Bundle::FORMAT.to_owned(),
+            request: self.purpose.request.clone(),
+            verifier: concat!("openbao-plugin-attest ", env!("CARGO_PKG_VERSION")).to_owned(),
+            platform: self.brought.platform,
+            evidence: self.brought.evidence.clone(),
+            certificates: bytes(&endorsements.certificates),
+            revocation_lists: bytes(&endorsements.revocation_lists),
+            attestation_keys: names.collect(),
+            challenge: self.challenge()?,
+            offered: self.brought.offered.clone(),
+            policy: policy.text.clone(),
+            appraisal: appraisal.clone(),
+        })
+    }
+}
+
+/// A presentation, taken apart.
+#[derive(Clone, Debug)]
+pub(crate) struct Brought {
+    platform: Platform,
+    evidence: Vec<u8>,
+    endorsements: Endorsements,
+    offered: OfferedKey,
+    pub(crate) challenge: Vec<u8>,
+}
+
+impl Brought {
+    /// Takes a presentation apart; what the mount has in store is added to what the client brings.
+    pub(crate) fn from(presentation: Presentation, stored: &Endorsements) -> Result<Self, Error> {
+        let offered = presentation.offered().map_err(bad_request)?;
+        let owned = |list: Vec<Base64>| list.into_iter().map(|item| item.0).collect::<Vec<_>>();
+        let mut endorsements = Endorsements {
+            certificates: owned(presentation.certificates),
+            revocation_lists: owned(presentation.revocation_lists),
+        };
+        if endorsements.certificates.len().max(endorsements.revocation_lists.len()) > MOST_BROUGHT {
+            return Err(Error::BadRequest(format!("endorsements: at most {MOST_BROUGHT} of a kind")));
+        }
+        let brought = endorsements.certificates.iter().chain(&endorsements.revocation_lists);
+        let found = brought.map(Vec::len).fold(0, usize::saturating_add);
+        if found > MOST_BROUGHT_BYTES {
+            let limit = MOST_BROUGHT_BYTES;
+            return Err(Error::BadRequest(format!("endorsements: at most {limit} bytes, found {found}")));
+        }
+        add_missing(&mut endorsements.certificates, &stored.certificates);
+        add_missing(&mut endorsements.revocation_lists, &stored.revocation_lists);
+        Ok(Self {
+            platform: presentation.platform,
+            evidence: presentation.evidence.0,
+            endorsements,
+            offered,
+            challenge: presentation.challenge.0,
+        })
+    }
+}
+
+fn add_missing(to: &mut Vec<Vec<u8>>, stored: &[Vec<u8>]) {
+    for item in stored {
+        if !to.contains(item) {
+            to.push(item.clone());
+        }
+    }
+}
+
+/// The most certificates, and the most lists, that a client may bring.
+const MOST_BROUGHT: usize = 8;
+/// The most bytes of them together. They are stored with the record, whatever they are worth.
+const MOST_BROUGHT_BYTES: usize = 128 * 1024;
