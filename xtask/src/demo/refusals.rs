@@ -111,17 +111,25 @@ fn refused(command: &mut Command) -> Result<String> {
     Ok(told)
 }
 
-/// Shows the failing checks, and insists that exactly the expected ones are among the words.
+/// Shows the failing checks, and insists that they are the expected ones and no others.
 fn expect(told: &str, checks: &[&str]) -> Result<()> {
+    let mut found = Vec::new();
     for line in told.split(['\n', ';']) {
-        if let Some(at) = checks.iter().filter_map(|check| line.find(check)).min() {
-            note(line.get(at..).unwrap_or(line));
+        if let Some(id) = failing(line) {
+            note(line.get(line.find(id).unwrap_or(0)..).unwrap_or(line));
+            found.push(id);
         }
     }
-    match checks.iter().find(|check| !told.contains(**check)) {
-        Some(missing) => bail!("expected {missing} among the reasons, found: {told}"),
-        None => Ok(()),
+    if found != checks {
+        bail!("expected refusals by {checks:?}, found {found:?}: {told}");
     }
+    Ok(())
+}
+
+/// The check that a line like `… snp.policy.debug: expected clear, found set` names.
+fn failing(line: &str) -> Option<&str> {
+    let (before, _) = line.split_once(": expected ")?;
+    before.split_whitespace().next_back()
 }
 
 pub(crate) fn base64(file: &Path) -> Result<String> {
@@ -133,3 +141,17 @@ pub(crate) fn base64(file: &Path) -> Result<String> {
 const OPEN: &str = "attest-keys/release/db";
 const OTHER: &str =
     "010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_reason_too_few_or_too_many_is_not_what_was_expected() {
+        let told = "refused: a.b: expected x, found y; c.d: expected 1, found 2";
+        assert!(expect(told, &["a.b", "c.d"]).is_ok());
+        assert!(expect(told, &["a.b"]).is_err());
+        assert!(expect(told, &["a.b", "c.d", "e.f"]).is_err());
+        assert!(expect("the agent is not there", &["a.b"]).is_err());
+    }
+}
