@@ -40,20 +40,23 @@ pub struct Bundle {
     /// The revocation lists that were used, DER.
     #[n(6)]
     pub revocation_lists: Vec<minicbor::bytes::ByteVec>,
-    /// The names of the enrolled attestation keys that were believed.
+    /// The signed documents that were used.
     #[n(7)]
+    pub documents: Vec<minicbor::bytes::ByteVec>,
+    /// The names of the enrolled attestation keys that were believed.
+    #[n(8)]
     pub attestation_keys: Vec<minicbor::bytes::ByteVec>,
     /// The challenge.
-    #[n(8)]
+    #[n(9)]
     pub challenge: Challenge,
     /// The key that was offered.
-    #[n(9)]
+    #[n(10)]
     pub offered: OfferedKey,
     /// The policy's text.
-    #[n(10)]
+    #[n(11)]
     pub policy: String,
     /// What was decided.
-    #[n(11)]
+    #[n(12)]
     pub appraisal: Appraisal,
 }
 
@@ -153,6 +156,7 @@ impl Bundle {
         let endorsements = Endorsements {
             certificates: owned(&self.certificates),
             revocation_lists: owned(&self.revocation_lists),
+            documents: owned(&self.documents),
         };
         let enrolled = self.attestation_keys.iter().map(|name| tpm::Name::from_bytes(name));
         let anchors = anchors.clone().with_attestation_keys(enrolled.collect::<Result<Vec<_>, _>>()?);

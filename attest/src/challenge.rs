@@ -25,7 +25,7 @@
 
 use minicbor::{Decode, Encode};
 
-use crate::{Claims, Crypto, UnixTime, Verified};
+use crate::{Claims, Crypto, Platform, UnixTime, Verified};
 
 /// A nonce that is honoured once: not `Clone`, and redeeming it uses it up.
 #[derive(Debug, Eq, PartialEq, Encode, Decode)]
@@ -62,8 +62,7 @@ impl Challenge {
             return Err(Stale::Expired { expires: self.expires, now });
         }
         let transcript = Transcript { nonce: &self.nonce, context: &self.context, key: &offered };
-        // Both sides are public, so an ordinary comparison gives nothing away.
-        if claims.caller_data() != transcript.caller_data(crypto, claims.platform()) {
+        if !claims.answer(crypto, &transcript) {
             return Err(Stale::NotBound);
         }
         Ok(AttestedKey::assertion(offered))
@@ -153,10 +152,11 @@ impl Transcript<'_> {
     /// The domain that keeps these hashes apart from every other use of SHA-2.
     pub const DOMAIN: &'static [u8] = b"cloudtaser/attest/v1";
 
-    /// The bytes to hand to the hardware: SHA-512 of the transcript for SNP's `REPORT_DATA` (64 bytes),
-    /// SHA-256 of it for a TPM quote's qualifying data (32 bytes).
+    /// The bytes to hand to the hardware: SHA-512 of the transcript for the report data of SNP and TDX and
+    /// for the `user_data` of a Nitro document (64 bytes), SHA-256 of it for a TPM quote's qualifying data
+    /// (32 bytes).
     #[must_use]
-    pub fn caller_data(&self, crypto: &dyn Crypto, platform: crate::Platform) -> Vec<u8> {
+    pub fn caller_data(&self, crypto: &dyn Crypto, platform: Platform) -> Vec<u8> {
         let kem = self.key.kem.id().to_be_bytes();
         let fields: [&[u8]; 4] = [self.nonce, self.context.as_bytes(), &kem, &self.key.public];
         let lengths = fields.map(|field| u64::try_from(field.len()).unwrap_or(u64::MAX).to_be_bytes());
@@ -166,8 +166,10 @@ impl Transcript<'_> {
             parts.push(field);
         }
         match platform {
-            crate::Platform::SevSnp => crypto.sha512(&parts).0.to_vec(),
-            crate::Platform::Tpm2 => crypto.sha256(&parts).0.to_vec(),
+            Platform::SevSnp | Platform::Tdx | Platform::Nitro | Platform::NitroTpm => {
+                crypto.sha512(&parts).0.to_vec()
+            }
+            Platform::Tpm2 | Platform::AzureSnp | Platform::AzureTdx => crypto.sha256(&parts).0.to_vec(),
         }
     }
 }

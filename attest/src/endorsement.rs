@@ -1,17 +1,15 @@
 //! Endorsements and trust anchors: who vouches for the hardware.
 //!
-//! [`Endorsements`] is a bag of certificates and revocation lists from anywhere, in any order.
-//! [`TrustAnchors`] is what the caller believes: AMD's roots, pinned here, and the attestation keys that
-//! an operator enrolled. [`Endorsements::prepare`] verifies the one with the other, once; the
+//! [`Endorsements`] is a bag of certificates, revocation lists and signed documents from anywhere, in any
+//! order. [`TrustAnchors`] is what the caller believes. [`Endorsements::prepare`] verifies the one with the other, once; the
 //! [`Prepared`] result serves every later evidence of that chip until it expires.
 //!
 //! Trusted: the anchors. Untrusted: the endorsements, including any root among them.
 
-use std::collections::BTreeSet;
+use crate::{CannotJudge, Crypto, Evidence, TrustAnchors, UnixTime, Unverified, Window};
+use crate::{azure, nitro, snp, tdx, tpm};
 
-use crate::{CannotJudge, Crypto, Evidence, UnixTime, Unverified, Window, snp, tpm};
-
-/// Certificates and revocation lists, DER, in any order. Nothing in here is believed because of where it
+/// Certificates, revocation lists and signed documents, in any order. Nothing in here is believed because of where it
 /// stands or what it calls itself.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Endorsements {
@@ -19,6 +17,9 @@ pub struct Endorsements {
     pub certificates: Vec<Vec<u8>>,
     /// X.509 revocation lists, DER.
     pub revocation_lists: Vec<Vec<u8>>,
+    /// Signed statements that are no certificates: Intel's TCB info and QE identity, JSON as the
+    /// provisioning certification service serves them.
+    pub documents: Vec<Vec<u8>>,
 }
 
 impl Endorsements {
@@ -45,6 +46,15 @@ impl Endorsements {
                 snp::prepare(report, self, crypto, anchors, revocation, now).map(Prepared::Snp)
             }
             Evidence::Tpm(quote) => tpm::prepare(quote, crypto, anchors).map(Prepared::Tpm),
+            Evidence::Tdx(quote) => {
+                tdx::prepare(quote, self, crypto, anchors, revocation, now).map(Prepared::Tdx)
+            }
+            Evidence::Nitro(document) => {
+                nitro::prepare(document, self, crypto, anchors, revocation, now).map(Prepared::Nitro)
+            }
+            Evidence::Azure(composite) => {
+                azure::prepare(composite, self, crypto, anchors, revocation, now).map(Prepared::Azure)
+            }
         }
     }
 
@@ -56,11 +66,12 @@ impl Endorsements {
     }
 
     pub(crate) fn within_budget(&self) -> Result<(), CannotJudge> {
-        let items = self.certificates.len().saturating_add(self.revocation_lists.len());
+        let kinds = [&self.certificates, &self.revocation_lists, &self.documents];
+        let items = kinds.iter().map(|kind| kind.len()).fold(0, usize::saturating_add);
         if items > Self::MAX_ITEMS {
             return Err(CannotJudge::TooMuch { what: "endorsements", limit: Self::MAX_ITEMS, found: items });
         }
-        let longest = self.certificates.iter().chain(&self.revocation_lists).map(Vec::len).max().unwrap_or(0);
+        let longest = kinds.into_iter().flatten().map(Vec::len).max().unwrap_or(0);
         if longest > Self::MAX_ITEM_BYTES {
             let (what, limit) = ("bytes of one endorsement", Self::MAX_ITEM_BYTES);
             return Err(CannotJudge::TooMuch { what, limit, found: longest });
@@ -79,64 +90,6 @@ pub enum Revocation {
     InsecureWaived,
 }
 
-/// What the caller believes without proof.
-#[derive(Clone, Debug)]
-pub struct TrustAnchors {
-    pub(crate) amd: Vec<snp::Root>,
-    pub(crate) attestation_keys: BTreeSet<tpm::Name>,
-    pub(crate) roots: Roots,
-}
-
-impl TrustAnchors {
-    /// AMD's root keys for Milan, Genoa and Turin, pinned in this library, and no attestation key.
-    #[must_use]
-    pub fn vendor() -> Self {
-        Self { amd: snp::Root::vendor(), attestation_keys: BTreeSet::new(), roots: Roots::Vendor }
-    }
-
-    /// Roots that no vendor vouches for, as DER certificates: a simulator's. Every verdict under them
-    /// says so, and a policy accepts them only if it contains `insecure-accept-simulated-roots = true`.
-    pub fn insecure_simulated(arks: &[Vec<u8>]) -> Result<Self, CannotJudge> {
-        let amd = arks.iter().map(|der| snp::Root::simulated(der)).collect::<Result<_, _>>()?;
-        Ok(Self { amd, attestation_keys: BTreeSet::new(), roots: Roots::Simulated })
-    }
-
-    /// Also believes these TPM attestation keys, by name: an operator enrolled them.
-    #[must_use]
-    pub fn with_attestation_keys(mut self, names: impl IntoIterator<Item = tpm::Name>) -> Self {
-        self.attestation_keys.extend(names);
-        self
-    }
-
-    /// Whose roots these are.
-    #[must_use]
-    pub fn roots(&self) -> Roots {
-        self.roots
-    }
-}
-
-/// Whose roots stand behind a verdict.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, minicbor::Encode, minicbor::Decode, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-#[cbor(index_only)]
-pub enum Roots {
-    /// The hardware vendor's, pinned in this library; for a TPM, the operator's enrolment.
-    #[n(0)]
-    Vendor,
-    /// A simulator's.
-    #[n(1)]
-    Simulated,
-}
-
-impl std::fmt::Display for Roots {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Vendor => "vendor",
-            Self::Simulated => "simulated",
-        })
-    }
-}
-
 /// Endorsements that were verified, with the parsed key: only the evidence's own signature remains.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -145,6 +98,12 @@ pub enum Prepared {
     Snp(snp::Vek),
     /// An enrolled attestation key.
     Tpm(tpm::Ak),
+    /// A verified quoting enclave.
+    Tdx(tdx::Qe),
+    /// A verified path to a leaf of the Nitro security module.
+    Nitro(nitro::Chain),
+    /// The verified key behind an Azure machine's hardware report.
+    Azure(azure::Links),
 }
 
 impl Prepared {
@@ -154,6 +113,9 @@ impl Prepared {
         match self {
             Self::Snp(vek) => vek.window(),
             Self::Tpm(_) => Window::ALWAYS,
+            Self::Tdx(qe) => qe.window(),
+            Self::Nitro(chain) => chain.window(),
+            Self::Azure(links) => links.window(),
         }
     }
 }

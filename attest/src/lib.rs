@@ -16,7 +16,9 @@
 //! ([`Crypto`]) with two providers. Platforms: AMD SEV-SNP ([`snp`]) and TPM 2.0 quotes ([`tpm`]).
 #![forbid(unsafe_code)]
 
+mod anchors;
 mod appraisal;
+pub mod azure;
 mod bundle;
 mod bytes;
 mod challenge;
@@ -27,13 +29,17 @@ mod digest;
 mod endorsement;
 mod error;
 mod evidence;
+pub mod nitro;
+pub mod parcel;
 pub mod policy;
 pub mod snp;
+pub mod tdx;
 mod time;
 pub mod tpm;
 mod verified;
 mod x509;
 
+pub use anchors::{Roots, TrustAnchors};
 pub use appraisal::{Admitted, Appraisal, Machine, Refused};
 pub use bundle::{BadBundle, Bundle, Replay, VerifierKey};
 pub use bytes::Malformed;
@@ -42,9 +48,10 @@ pub use check::{Answer, Check};
 pub use crypto::Crypto;
 pub use decide::{Context, Decision, Question, decide, parse, prepare};
 pub use digest::{ChipId, Digest, NotHex};
-pub use endorsement::{Endorsements, Prepared, Revocation, Roots, TrustAnchors};
+pub use endorsement::{Endorsements, Prepared, Revocation};
 pub use error::CannotJudge;
 pub use evidence::{Evidence, Platform};
+pub use parcel::{Parcel, Part};
 pub use policy::{BadPolicy, Policy};
 pub use time::{NotATime, UnixTime, Window};
 pub use verified::{Claims, Rejected, Unverified, Verified};

@@ -15,7 +15,9 @@
 //! ```
 
 use crate::check::{Check, Checks};
-use crate::{CannotJudge, Platform, Roots, Window, snp, tpm};
+use std::borrow::Cow;
+
+use crate::{CannotJudge, Crypto, Platform, Roots, Transcript, Window, azure, nitro, snp, tdx, tpm};
 
 /// Claims whose signature and endorsements were checked.
 #[derive(Debug)]
@@ -64,6 +66,12 @@ pub enum Claims {
     Snp(Box<snp::Claims>),
     /// Of a TPM quote.
     Tpm(Box<tpm::Claims>),
+    /// Of a TD quote.
+    Tdx(Box<tdx::Claims>),
+    /// Of a document of the Nitro security module.
+    Nitro(Box<nitro::Claims>),
+    /// Of an Azure confidential virtual machine.
+    Azure(Box<azure::Claims>),
 }
 
 impl Claims {
@@ -73,25 +81,45 @@ impl Claims {
         match self {
             Self::Snp(_) => Platform::SevSnp,
             Self::Tpm(_) => Platform::Tpm2,
+            Self::Tdx(_) => Platform::Tdx,
+            Self::Nitro(claims) => claims.platform(),
+            Self::Azure(claims) => claims.platform(),
         }
     }
 
-    /// The caller's bytes that the hardware signed: SNP's `REPORT_DATA`, the TPM's extraData.
+    /// The caller's bytes that the hardware signed: the report data of SNP and TDX, the TPM's extraData,
+    /// the `user_data` of a Nitro document.
     #[must_use]
     pub fn caller_data(&self) -> &[u8] {
         match self {
             Self::Snp(claims) => &claims.report_data.0,
             Self::Tpm(claims) => &claims.extra_data,
+            Self::Tdx(claims) => claims.caller_data(),
+            Self::Nitro(claims) => claims.caller_data(),
+            Self::Azure(claims) => claims.caller_data(),
         }
+    }
+
+    /// Whether the hardware signed this transcript.
+    pub(crate) fn answer(&self, crypto: &dyn Crypto, transcript: &Transcript<'_>) -> bool {
+        let fits = match self {
+            Self::Nitro(claims) => claims.fits(transcript),
+            Self::Snp(_) | Self::Tpm(_) | Self::Tdx(_) | Self::Azure(_) => true,
+        };
+        // Both sides are public, so an ordinary comparison gives nothing away.
+        fits && self.caller_data() == transcript.caller_data(crypto, self.platform())
     }
 
     /// A name for the machine that stays the same over reboots and guests: the chip id, or the name of
     /// the attestation key. `None` where the hardware hides it (a masked chip id, a VLEK).
     #[must_use]
-    pub fn hardware_id(&self) -> Option<&[u8]> {
+    pub fn hardware_id(&self) -> Option<Cow<'_, [u8]>> {
         match self {
-            Self::Snp(claims) => (!claims.chip_id.is_zero()).then_some(claims.chip_id.0.as_slice()),
-            Self::Tpm(claims) => Some(claims.ak_name.as_bytes()),
+            Self::Snp(claims) => (!claims.chip_id.is_zero()).then_some(claims.chip_id.0.as_slice().into()),
+            Self::Tpm(claims) => Some(claims.ak_name.as_bytes().into()),
+            Self::Tdx(claims) => claims.hardware_id(),
+            Self::Nitro(claims) => claims.hardware_id(),
+            Self::Azure(claims) => claims.hardware_id(),
         }
     }
 
@@ -101,13 +129,16 @@ impl Claims {
         match self {
             Self::Snp(claims) => claims.measurement.to_string(),
             Self::Tpm(claims) => hex::encode(&claims.pcr_digest),
+            Self::Tdx(claims) => claims.measurement(),
+            Self::Nitro(claims) => claims.measurement(),
+            Self::Azure(claims) => claims.measurement(),
         }
     }
 
     /// The machine, as an operator knows it.
     #[must_use]
     pub fn machine(&self) -> crate::Machine {
-        let hardware_id = self.hardware_id().map(<[u8]>::to_vec);
+        let hardware_id = self.hardware_id().map(Cow::into_owned);
         crate::Machine { hardware_id, measurement: self.measurement() }
     }
 
@@ -117,6 +148,9 @@ impl Claims {
         match self {
             Self::Snp(claims) => claims.vek.window,
             Self::Tpm(_) => Window::ALWAYS,
+            Self::Tdx(claims) => claims.window(),
+            Self::Nitro(claims) => claims.window(),
+            Self::Azure(claims) => claims.window(),
         }
     }
 }

@@ -83,7 +83,10 @@ impl FromStr for CallerData {
 
 /// The platform with this name.
 pub(crate) fn platform(text: &str) -> Result<Platform, String> {
-    Platform::named(text).ok_or_else(|| "expected sev-snp or tpm2".to_owned())
+    Platform::named(text).ok_or_else(|| {
+        let names: Vec<&str> = Platform::ALL.iter().map(|platform| platform.name()).collect();
+        format!("expected one of {}", names.join(", "))
+    })
 }
 
 /// An instant in UTC with whole seconds.

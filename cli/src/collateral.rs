@@ -30,7 +30,7 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Endorsements, NotJudged> {
     if problems.is_empty() {
         return Ok(endorsements);
     }
-    let expected = "expected certificates and revocation lists (DER, PEM or a certificate table)";
+    let expected = "expected certificates and revocation lists (DER, PEM or a certificate table), and signed documents (JSON)";
     let message = format!("{expected}, found {}", problems.join("; "));
     Err(NotJudged::new("endorsement.unrecognised", message))
 }
@@ -50,6 +50,10 @@ pub(crate) fn sort(bytes: &[u8], into: &mut Endorsements) -> Result<(), String> 
     }
     if bytes.first() == Some(&SEQUENCE) {
         return der(bytes, into);
+    }
+    if bytes.first() == Some(&b'{') {
+        into.documents.push(bytes.to_vec());
+        return Ok(());
     }
     if std::str::from_utf8(bytes).is_ok_and(|text| text.contains("-----BEGIN ")) {
         return pem(bytes, into);

@@ -55,7 +55,7 @@ impl Job {
     /// The attestation key of the evidence, if it is among the enrolled ones. The others are nobody's
     /// business: neither this judgement's nor its record's.
     fn enrolled(&self, evidence: &Evidence<'_>) -> Option<tpm::Name> {
-        let Evidence::Tpm(quote) = evidence else { return None };
+        let quote = evidence.tpm_quote()?;
         self.state.attestation_keys.get(&quote.ak_name(&AwsLcRs)).cloned()
     }
 
@@ -104,6 +104,7 @@ impl Job {
             evidence: self.brought.evidence.clone(),
             certificates: bytes(&endorsements.certificates),
             revocation_lists: bytes(&endorsements.revocation_lists),
+            documents: bytes(&endorsements.documents),
             attestation_keys: names.collect(),
             challenge: self.challenge()?,
             offered: self.brought.offered.clone(),
@@ -131,18 +132,20 @@ impl Brought {
         let mut endorsements = Endorsements {
             certificates: owned(presentation.certificates),
             revocation_lists: owned(presentation.revocation_lists),
+            documents: owned(presentation.documents),
         };
-        if endorsements.certificates.len().max(endorsements.revocation_lists.len()) > MOST_BROUGHT {
+        let kinds = [&endorsements.certificates, &endorsements.revocation_lists, &endorsements.documents];
+        if kinds.iter().any(|kind| kind.len() > MOST_BROUGHT) {
             return Err(Error::BadRequest(format!("endorsements: at most {MOST_BROUGHT} of a kind")));
         }
-        let brought = endorsements.certificates.iter().chain(&endorsements.revocation_lists);
-        let found = brought.map(Vec::len).fold(0, usize::saturating_add);
+        let found = kinds.into_iter().flatten().map(Vec::len).fold(0, usize::saturating_add);
         if found > MOST_BROUGHT_BYTES {
             let limit = MOST_BROUGHT_BYTES;
             return Err(Error::BadRequest(format!("endorsements: at most {limit} bytes, found {found}")));
         }
         add_missing(&mut endorsements.certificates, &stored.certificates);
         add_missing(&mut endorsements.revocation_lists, &stored.revocation_lists);
+        add_missing(&mut endorsements.documents, &stored.documents);
         Ok(Self {
             platform: presentation.platform,
             evidence: presentation.evidence.0,

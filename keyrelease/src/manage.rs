@@ -31,19 +31,29 @@ pub(crate) async fn manage(
         (Operation::Update, ["policy", name]) => {
             store_policy(mount, host, reply::name(name)?, reply::body(request.data)?).await.map(Some)
         }
-        (Operation::List, ["collateral", kind @ ("certificate" | "crl" | "attestation-key"), ""]) => {
-            Ok(Some(Response::keys(storage.list(&format!("collateral/{kind}/")).await?)))
-        }
-        (Operation::Read, ["collateral", kind @ ("certificate" | "crl" | "attestation-key"), name]) => {
+        (
+            Operation::List,
+            ["collateral", kind @ ("certificate" | "crl" | "document" | "attestation-key"), ""],
+        ) => Ok(Some(Response::keys(storage.list(&format!("collateral/{kind}/")).await?))),
+        (
+            Operation::Read,
+            ["collateral", kind @ ("certificate" | "crl" | "document" | "attestation-key"), name],
+        ) => {
             let bytes = storage.get(&format!("collateral/{kind}/{name}")).await?;
             bytes.map(|bytes| reply::data(&json!({ "value": shown(kind, &bytes) }))).transpose()
         }
-        (Operation::Delete, ["collateral", kind @ ("certificate" | "crl" | "attestation-key"), name]) => {
+        (
+            Operation::Delete,
+            ["collateral", kind @ ("certificate" | "crl" | "document" | "attestation-key"), name],
+        ) => {
             storage.delete(&format!("collateral/{kind}/{name}")).await?;
             mount.forget();
             Ok(None)
         }
-        (Operation::Update, ["collateral", kind @ ("certificate" | "crl" | "attestation-key"), name]) => {
+        (
+            Operation::Update,
+            ["collateral", kind @ ("certificate" | "crl" | "document" | "attestation-key"), name],
+        ) => {
             store_collateral(mount, host, kind, reply::name(name)?, reply::body(request.data)?).await?;
             Ok(None)
         }
@@ -122,12 +132,16 @@ struct CollateralBody {
     value: String,
 }
 
-/// Certificates and lists in PEM or base64 DER; names of attestation keys in hex.
+/// Certificates and lists in PEM or base64 DER; signed documents as they are; names of attestation keys in hex.
 fn parsed(kind: &str, value: &str) -> Result<Vec<u8>, Error> {
     if kind == "attestation-key" {
         let bytes =
             hex::decode(value.trim()).map_err(|error| bad_request(format!("attestation key: {error}")))?;
         return attest::tpm::Name::from_bytes(&bytes).map(|_| bytes).map_err(bad_request);
+    }
+    if kind == "document" {
+        readable(kind, value.as_bytes()).map_err(bad_request)?;
+        return Ok(value.as_bytes().to_vec());
     }
     let lines = value.lines().filter(|line| !line.starts_with("-----"));
     let der = STANDARD.decode(lines.map(str::trim).collect::<String>()).map_err(bad_request)?;
@@ -138,14 +152,21 @@ fn parsed(kind: &str, value: &str) -> Result<Vec<u8>, Error> {
 /// Whether a judgement could read it; what it is worth is decided there.
 fn readable(kind: &str, der: &[u8]) -> Result<(), attest::CannotJudge> {
     let mut endorsements = Endorsements::default();
-    let place =
-        if kind == "crl" { &mut endorsements.revocation_lists } else { &mut endorsements.certificates };
+    let place = match kind {
+        "crl" => &mut endorsements.revocation_lists,
+        "document" => &mut endorsements.documents,
+        _ => &mut endorsements.certificates,
+    };
     place.push(der.to_vec());
     endorsements.readable()
 }
 
 fn shown(kind: &str, bytes: &[u8]) -> String {
-    if kind == "attestation-key" { hex::encode(bytes) } else { STANDARD.encode(bytes) }
+    match kind {
+        "attestation-key" => hex::encode(bytes),
+        "document" => String::from_utf8_lossy(bytes).into_owned(),
+        _ => STANDARD.encode(bytes),
+    }
 }
 
 async fn show_record(host: &Host, id: &str) -> Result<Option<Response>, Error> {

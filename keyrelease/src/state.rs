@@ -107,13 +107,14 @@ async fn load_policies(storage: &Storage) -> Result<BTreeMap<String, Result<Stor
 async fn load_collateral(storage: &Storage) -> Result<(Endorsements, BTreeSet<tpm::Name>), Error> {
     let mut collateral = Endorsements::default();
     let mut names = BTreeSet::new();
-    for kind in ["certificate", "crl", "attestation-key"] {
+    for kind in ["certificate", "crl", "document", "attestation-key"] {
         for name in storage.list(&format!("collateral/{kind}/")).await? {
             let key = format!("collateral/{kind}/{name}");
             let Some(bytes) = storage.get(&key).await? else { continue };
             match kind {
                 "certificate" => collateral.certificates.push(bytes),
                 "crl" => collateral.revocation_lists.push(bytes),
+                "document" => collateral.documents.push(bytes),
                 _ => {
                     let name = tpm::Name::from_bytes(&bytes);
                     names.insert(name.map_err(|error| Error::Internal(format!("{key}: {error}")))?);

@@ -69,9 +69,9 @@ impl Verifier {
         now: UnixTime,
     ) -> Result<Arc<Prepared>, Unverified> {
         // Enrolled attestation keys change; checking one costs nothing. Only chains are kept.
-        let Evidence::Snp(_) = evidence else {
+        if matches!(evidence, Evidence::Tpm(_)) {
             return prepare(evidence, endorsements, &AwsLcRs, anchors, now).map(Arc::new);
-        };
+        }
         let name = name_of(evidence, endorsements);
         if let Some(kept) = self.kept(&name).filter(|kept| kept.window().contains(now)) {
             return Ok(kept);
@@ -97,12 +97,13 @@ impl Verifier {
 /// SHA-256 over what the evidence asks for and every endorsement, each with its length.
 fn name_of(evidence: &Evidence<'_>, endorsements: &Endorsements) -> Digest<32> {
     let wanted = evidence.endorsement_id();
-    let (certificates, lists) = (&endorsements.certificates, &endorsements.revocation_lists);
-    let count = u64::try_from(certificates.len()).unwrap_or(u64::MAX).to_be_bytes();
-    let items: Vec<&[u8]> = [wanted.as_slice(), &count]
+    let kinds = [&endorsements.certificates, &endorsements.revocation_lists, &endorsements.documents];
+    let counts = kinds.map(|kind| u64::try_from(kind.len()).unwrap_or(u64::MAX).to_be_bytes());
+    let platform = [evidence.platform().number()];
+    let items: Vec<&[u8]> = [platform.as_slice(), &wanted]
         .into_iter()
-        .chain(certificates.iter().map(Vec::as_slice))
-        .chain(lists.iter().map(Vec::as_slice))
+        .chain(counts.iter().map(<[u8; 8]>::as_slice))
+        .chain(kinds.into_iter().flatten().map(Vec::as_slice))
         .collect();
     let lengths: Vec<[u8; 8]> =
         items.iter().map(|item| u64::try_from(item.len()).unwrap_or(u64::MAX).to_be_bytes()).collect();

@@ -108,6 +108,7 @@ impl Answerer {
             evidence: collected.evidence,
             certificates: joined.certificates.into_iter().map(ByteVec::from).collect(),
             revocation_lists: joined.revocation_lists.into_iter().map(ByteVec::from).collect(),
+            documents: joined.documents.into_iter().map(ByteVec::from).collect(),
         };
         let remarks: Vec<String> =
             collected.remark.into_iter().chain(problem.map(|problem| problem.to_string())).collect();

@@ -132,6 +132,9 @@ fn keep(reply: &EvidenceReply, once: &Once) -> anyhow::Result<()> {
             write(&folder.join(format!("{kind}-{number}.der")), der)?;
         }
     }
+    for (number, json) in reply.documents.iter().enumerate() {
+        write(&folder.join(format!("document-{number}.json")), json)?;
+    }
     Ok(())
 }
 
@@ -147,7 +150,10 @@ fn nonce(text: &str) -> Result<[u8; 32], String> {
 }
 
 fn platform(name: &str) -> Result<Platform, String> {
-    Platform::named(name).ok_or_else(|| "expected sev-snp or tpm2".to_owned())
+    Platform::named(name).ok_or_else(|| {
+        let names: Vec<&str> = Platform::ALL.iter().map(|platform| platform.name()).collect();
+        format!("expected one of {}", names.join(", "))
+    })
 }
 
 fn print_name(name: Result<Vec<u8>, vtpm::Error>) -> Result<(), Failure> {

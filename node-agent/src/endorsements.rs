@@ -110,6 +110,10 @@ fn stamp(path: PathBuf) -> Result<Stamp, Unreadable> {
 
 fn take(path: &Path, endorsements: &mut Endorsements) -> Result<(), Unreadable> {
     let content = fs::read(path).map_err(|source| Unreadable::Call { path: path.to_owned(), source })?;
+    if content.starts_with(b"{") {
+        endorsements.documents.push(content);
+        return Ok(());
+    }
     let blocks = if content.starts_with(&[SEQUENCE]) { Ok(vec![content]) } else { unarmour(&content) };
     for der in blocks.map_err(|found| unknown(path, found))? {
         if let Ok(([], _)) = x509_parser::parse_x509_certificate(&der) {
@@ -135,7 +139,7 @@ fn unknown(path: &Path, found: String) -> Unreadable {
 }
 
 fn within_budget(kept: &Endorsements) -> Result<(), Unreadable> {
-    let longest = kept.certificates.iter().chain(&kept.revocation_lists).map(Vec::len).max().unwrap_or(0);
+    let longest = kinds(&kept).into_iter().flatten().map(Vec::len).max().unwrap_or(0);
     let limits = [
         ("items", MAX_KEPT_ITEMS, items(kept)),
         ("bytes", MAX_KEPT, bytes(kept)),
@@ -147,12 +151,16 @@ fn within_budget(kept: &Endorsements) -> Result<(), Unreadable> {
     }
 }
 
+fn kinds(endorsements: &Endorsements) -> [&Vec<Vec<u8>>; 3] {
+    [&endorsements.certificates, &endorsements.revocation_lists, &endorsements.documents]
+}
+
 fn items(endorsements: &Endorsements) -> usize {
-    endorsements.certificates.len().saturating_add(endorsements.revocation_lists.len())
+    kinds(endorsements).map(Vec::len).into_iter().fold(0, usize::saturating_add)
 }
 
 fn bytes(endorsements: &Endorsements) -> usize {
-    endorsements.certificates.iter().chain(&endorsements.revocation_lists).map(Vec::len).sum()
+    kinds(endorsements).into_iter().flatten().map(Vec::len).sum()
 }
 
 /// Why the endorsements cannot be used.
@@ -249,7 +257,11 @@ mod tests {
 
     #[test]
     fn the_host_cannot_crowd_out_what_the_operator_keeps() {
-        let kept = Endorsements { certificates: vec![vec![1]], revocation_lists: vec![vec![2]] };
+        let kept = Endorsements {
+            certificates: vec![vec![1]],
+            revocation_lists: vec![vec![2]],
+            ..Endorsements::default()
+        };
         let joined = join(kept, (0..200).map(|byte| vec![0x30, byte]).chain([vec![1]]).collect());
         assert_eq!(items(&joined), Endorsements::MAX_ITEMS);
         assert_eq!((&joined.certificates[0], &joined.revocation_lists[0]), (&vec![1], &vec![2]));

@@ -56,6 +56,9 @@ pub struct EvidenceReply {
     /// Revocation lists that the agent keeps, DER.
     #[n(3)]
     pub revocation_lists: Vec<ByteVec>,
+    /// Signed documents that the agent keeps: Intel's TCB info and QE identity.
+    #[n(4)]
+    pub documents: Vec<ByteVec>,
 }
 
 /// Why the agent has no evidence.

@@ -39,6 +39,9 @@ pub struct Presentation {
     /// Revocation lists that go with it, DER.
     #[serde(default)]
     pub revocation_lists: Vec<Base64>,
+    /// Signed documents that go with it: Intel's TCB info and QE identity.
+    #[serde(default)]
+    pub documents: Vec<Base64>,
     /// The kind of the key to seal to: `x-wing` or `x25519`.
     pub kem: String,
     /// The key to seal to.

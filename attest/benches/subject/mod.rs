@@ -35,6 +35,7 @@ impl Subject {
         let endorsements = Endorsements {
             certificates: vec![chain.vcek.clone(), chain.ask.clone()],
             revocation_lists: vec![chip.crl().der()],
+            ..Endorsements::default()
         };
         let anchors = TrustAnchors::insecure_simulated(std::slice::from_ref(&chain.ark)).unwrap();
         let evidence = Evidence::parse(Platform::SevSnp, &report).unwrap();

@@ -7,9 +7,12 @@
 //! Trusted: the document (whoever keeps it decided who may change it) and the verified claims.
 //! Untrusted: nothing is read here that was not verified before.
 
+mod azure;
 mod lists;
+mod nitro;
 mod operators;
 mod snp;
+mod tdx;
 mod tpm;
 
 use serde::Deserialize;
@@ -18,8 +21,11 @@ use crate::check::{Answer, Checks};
 use crate::{Admitted, Appraisal, AttestedKey, Claims, Crypto, Digest, Platform, Refused, Rejected, Roots};
 use crate::{Stale, UnixTime, Verified};
 
+pub use azure::AzurePolicy;
+pub use nitro::NitroPolicy;
 pub use operators::{Among, AnyOf, AnyWord, Bit, MaskEq, Min};
 pub use snp::SnpPolicy;
+pub use tdx::TdxPolicy;
 pub use tpm::TpmPolicy;
 
 /// A policy, with the digest of the text that it was parsed from.
@@ -43,6 +49,11 @@ struct Document {
     references: Vec<Reference>,
     snp: Option<SnpPolicy>,
     tpm: Option<TpmPolicy>,
+    tdx: Option<TdxPolicy>,
+    nitro: Option<NitroPolicy>,
+    #[serde(rename = "nitro-tpm")]
+    nitro_tpm: Option<NitroPolicy>,
+    azure: Option<AzurePolicy>,
     #[serde(default, rename = "waive")]
     waivers: Vec<Waiver>,
 }
@@ -210,19 +221,7 @@ impl Policy {
     }
 
     fn platform(&self, claims: &Verified<Claims>, now: UnixTime, checks: &mut Checks) {
-        let freshness = self.document.freshness;
-        let section = match (claims.claims(), &self.document.snp, &self.document.tpm) {
-            (Claims::Snp(claims), Some(policy), _) => {
-                policy.appraise(claims, &self.document.references, checks);
-                snp::collateral_age(claims, freshness.collateral_days, now, checks);
-                true
-            }
-            (Claims::Tpm(claims), _, Some(policy)) => {
-                policy.appraise(claims, &self.document.references, checks);
-                true
-            }
-            (Claims::Snp(_), None, _) | (Claims::Tpm(_), _, None) => false,
-        };
+        let section = self.section(claims, now, checks).is_some();
         let platform = claims.platform();
         checks.ask(
             "policy.platform",
@@ -230,6 +229,26 @@ impl Policy {
             "a platform that the policy has a section for",
             platform.name(),
         );
+    }
+
+    /// Asks what the policy's section for this platform asks; `None` if it has none.
+    fn section(&self, claims: &Verified<Claims>, now: UnixTime, checks: &mut Checks) -> Option<()> {
+        let (document, references) = (&self.document, &self.document.references);
+        match claims.claims() {
+            Claims::Snp(claims) => {
+                document.snp.as_ref()?.appraise(claims, references, checks);
+                snp::collateral_age(claims, document.freshness.collateral_days, now, checks);
+            }
+            Claims::Tpm(claims) => document.tpm.as_ref()?.appraise(claims, references, checks),
+            Claims::Tdx(claims) => document.tdx.as_ref()?.appraise(claims, references, checks),
+            Claims::Nitro(claims) => {
+                let of_a_tpm = claims.platform() == Platform::NitroTpm;
+                let section = if of_a_tpm { &document.nitro_tpm } else { &document.nitro };
+                section.as_ref()?.appraise(claims, references, checks);
+            }
+            Claims::Azure(claims) => document.azure.as_ref()?.appraise(claims, references, checks),
+        }
+        Some(())
     }
 
     fn waive(&self, checks: &mut Checks, now: UnixTime, valid_until: &mut UnixTime) {
@@ -259,7 +278,7 @@ impl Document {
         if self.name.is_empty() || self.version == 0 {
             return Err(BadPolicy::Unnamed);
         }
-        if self.snp.is_none() && self.tpm.is_none() {
+        if self.sections() == 0 {
             return Err(BadPolicy::Empty);
         }
         if self.freshness.verdict_seconds == 0 || self.freshness.collateral_days == 0 {
@@ -279,12 +298,28 @@ impl Document {
         }
         let used = self.snp.iter().flat_map(SnpPolicy::reference_ids);
         let used = used.chain(self.tpm.iter().flat_map(TpmPolicy::reference_ids));
+        let used = used.chain(self.tdx.iter().flat_map(TdxPolicy::reference_ids));
+        let nitro = self.nitro.iter().chain(&self.nitro_tpm);
+        let used = used.chain(nitro.flat_map(NitroPolicy::reference_ids));
+        let used = used.chain(self.azure.iter().flat_map(AzurePolicy::reference_ids));
         for id in used {
             if !self.references.iter().any(|reference| reference.id == id) {
                 return Err(BadPolicy::Dangling(id.to_owned()));
             }
         }
         Ok(())
+    }
+
+    fn sections(&self) -> usize {
+        let present = [
+            self.snp.is_some(),
+            self.tpm.is_some(),
+            self.tdx.is_some(),
+            self.nitro.is_some(),
+            self.nitro_tpm.is_some(),
+            self.azure.is_some(),
+        ];
+        present.into_iter().filter(|present| *present).count()
     }
 }
 
@@ -307,7 +342,7 @@ pub enum BadPolicy {
     #[error("policy has a list under {0:?} that is not one of the lists a policy has: name the fields")]
     List(String),
     /// No platform section: it would admit nobody, or, read wrongly, everybody.
-    #[error("policy is empty: expected a section [snp] or [tpm]")]
+    #[error("policy is empty: expected a section for a platform, such as [snp] or [tpm]")]
     Empty,
     /// No name, or version 0.
     #[error("policy needs a name and a version of at least 1")]

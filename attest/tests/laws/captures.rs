@@ -37,8 +37,11 @@ fn case(folder: &Path, entry: &toml::Value) -> Case {
     let read = |role: &str| std::fs::read(folder.join(entry["role"][role].as_str().unwrap())).unwrap();
     let now = UnixTime::parse(entry["verify_at"].as_str().unwrap()).unwrap();
     let stranger = simulator::snp::Chip::new(77, simulator::snp::Product::Genoa).at(now.0).chain();
-    let strangers =
-        Endorsements { certificates: vec![stranger.vcek, stranger.ask], revocation_lists: vec![] };
+    let strangers = Endorsements {
+        certificates: vec![stranger.vcek, stranger.ask],
+        revocation_lists: vec![],
+        ..Endorsements::default()
+    };
     Case {
         name: entry["id"].as_str().unwrap().to_owned(),
         platform: Platform::SevSnp,
@@ -48,6 +51,7 @@ fn case(folder: &Path, entry: &toml::Value) -> Case {
         endorsements: Endorsements {
             certificates: vec![read("vek"), read("intermediate")],
             revocation_lists: Vec::new(),
+            ..Endorsements::default()
         },
         anchors: TrustAnchors::vendor(),
         other_anchors: silicon::anchors(simulator::snp::Vendor::Simulated),

@@ -359,6 +359,7 @@ fn bundle(case: &Case, appraisal: attest::Appraisal) -> Bundle {
         evidence: case.evidence.clone(),
         certificates: owned(&case.endorsements.certificates),
         revocation_lists: owned(&case.endorsements.revocation_lists),
+        documents: owned(&case.endorsements.documents),
         attestation_keys: Vec::new(),
         challenge: case.asked.challenge(),
         offered: case.asked.key.clone(),

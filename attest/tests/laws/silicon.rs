@@ -69,6 +69,7 @@ fn endorsements(chip: &Chip, kind: Kind) -> Endorsements {
         Endorsements {
             certificates: vec![vek.der(), authority.der()],
             revocation_lists: vec![chip.crl().der()],
+            ..Endorsements::default()
         }
     };
     KEPT.lock().unwrap().entry(format!("{chip:?} {kind:?}")).or_insert_with(issue).clone()

@@ -41,7 +41,8 @@ fn a_vek_is_judged_alone_and_only_alone() {
     let chain = chip.chain();
     let lists = vec![chip.crl().der()];
     let verify = |certificates: Vec<Vec<u8>>| {
-        let brought = Endorsements { certificates, revocation_lists: lists.clone() };
+        let brought =
+            Endorsements { certificates, revocation_lists: lists.clone(), ..Endorsements::default() };
         let simulated = anchors(Vendor::Simulated);
         snp::verify_vek(&brought, &AwsLcRs, &simulated, Revocation::Required, NOW)
     };
@@ -56,7 +57,8 @@ fn a_vek_is_judged_alone_and_only_alone() {
 #[test]
 fn every_list_is_judged_by_its_own_root() {
     let lists = |lists: Vec<Vec<u8>>| {
-        let brought = Endorsements { certificates: vec![], revocation_lists: lists };
+        let brought =
+            Endorsements { certificates: vec![], revocation_lists: lists, ..Endorsements::default() };
         snp::verify_revocation_lists(&brought, &AwsLcRs, &anchors(Vendor::Simulated), NOW)
     };
     let good = Product::ALL.map(|product| Chip::new(1, product).crl().der()).to_vec();
@@ -69,7 +71,7 @@ fn every_list_is_judged_by_its_own_root() {
 }
 
 fn authorities(certificates: Vec<Vec<u8>>, now: UnixTime) -> Result<Vec<Check>, Unverified> {
-    let brought = Endorsements { certificates, revocation_lists: vec![] };
+    let brought = Endorsements { certificates, revocation_lists: vec![], ..Endorsements::default() };
     snp::verify_authorities(&brought, &AwsLcRs, &anchors(Vendor::Simulated), now)
 }
 

@@ -20,7 +20,10 @@ pub(crate) fn decision(bundle: &Bundle) -> Section {
     section.row("roots", appraisal.roots);
     section.row("evidence", format!("{} bytes", bundle.evidence.len()));
     let (certificates, lists) = (bundle.certificates.len(), bundle.revocation_lists.len());
-    section.row("endorsements", format!("{certificates} certificates, {lists} revocation lists"));
+    let documents = bundle.documents.len();
+    let endorsements =
+        format!("{certificates} certificates, {lists} revocation lists, {documents} signed documents");
+    section.row("endorsements", endorsements);
     for name in &bundle.attestation_keys {
         section.row("enrolled attestation key", enrolled(name));
     }

@@ -22,7 +22,10 @@ pub(crate) fn evidence(evidence: &Evidence<'_>) -> Result<Vec<Section>, NotJudge
         Evidence::Snp(report) => Ok(snp::describe(report)),
         Evidence::Tpm(quote) => Ok(tpm::describe(quote)),
         unknown => {
-            let message = format!("expected sev-snp or tpm2 evidence, found {}", unknown.platform());
+            let message = format!(
+                "expected evidence of a platform that this version describes, found {}",
+                unknown.platform()
+            );
             Err(NotJudged::new("evidence.unrecognised", message))
         }
     }

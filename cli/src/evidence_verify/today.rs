@@ -44,6 +44,7 @@ pub(super) fn look(
     let newer = collateral::read(newer)?;
     bundle.certificates.extend(newer.certificates.into_iter().map(Into::into));
     bundle.revocation_lists.extend(newer.revocation_lists.into_iter().map(Into::into));
+    bundle.documents.extend(newer.documents.into_iter().map(Into::into));
     let checks = match bundle.replay_at(&AwsLcRs, anchors, at) {
         Ok(replay) => replay.appraisal.checks,
         Err(error) => {

@@ -86,8 +86,11 @@ fn decided(chip: &Chip, change: impl FnOnce(ReportBuilder) -> ReportBuilder) -> 
     let data = transcript.caller_data(&AwsLcRs, Platform::SevSnp).try_into().unwrap();
     let report = change(chip.report().report_data(data)).sign();
     let chain = chip.chain();
-    let endorsements =
-        Endorsements { certificates: vec![chain.vcek, chain.ask], revocation_lists: vec![chip.crl().der()] };
+    let endorsements = Endorsements {
+        certificates: vec![chain.vcek, chain.ask],
+        revocation_lists: vec![chip.crl().der()],
+        ..Endorsements::default()
+    };
     let anchors = TrustAnchors::insecure_simulated(&[chain.ark]).unwrap();
     let text = document::policy(&[]);
     let policy = Policy::parse(&AwsLcRs, &text).unwrap();
@@ -107,6 +110,7 @@ fn decided(chip: &Chip, change: impl FnOnce(ReportBuilder) -> ReportBuilder) -> 
         evidence: report.clone(),
         certificates: endorsements.certificates.into_iter().map(Into::into).collect(),
         revocation_lists: endorsements.revocation_lists.into_iter().map(Into::into).collect(),
+        documents: Vec::new(),
         attestation_keys: Vec::new(),
         challenge: challenge(),
         offered,

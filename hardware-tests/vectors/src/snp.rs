@@ -24,7 +24,7 @@ pub(crate) fn ask(set: &Set, entry: &Entry) -> Result<Answer> {
         "crl" => {
             let certificates = Vec::new();
             let revocation_lists = all_der(set, entry, is_list)?;
-            let brought = Endorsements { certificates, revocation_lists };
+            let brought = Endorsements { certificates, revocation_lists, ..Endorsements::default() };
             Ok(settled(snp::verify_revocation_lists(&brought, &AwsLcRs, &anchors, now)))
         }
         "vcek-certificate" | "vlek-certificate" | "vek-certificate" | "cert-table" | "certificate-table" => {
@@ -117,7 +117,11 @@ fn endorsements(set: &Set, entry: &Entry) -> Result<Endorsements> {
     if !brings_authority && entry.kind() != "ca-chain" {
         certificates.extend(snp::vendor_intermediates());
     }
-    Ok(Endorsements { certificates, revocation_lists: all_der(set, entry, is_list)? })
+    Ok(Endorsements {
+        certificates,
+        revocation_lists: all_der(set, entry, is_list)?,
+        ..Endorsements::default()
+    })
 }
 
 /// The DER of all files whose role is wanted.

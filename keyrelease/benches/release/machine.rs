@@ -91,6 +91,7 @@ impl Machine {
             evidence: Base64(self.chip.report().report_data(data).sign()),
             certificates: self.certificates.clone(),
             revocation_lists: self.revocation_lists.clone(),
+            documents: Vec::new(),
             kem: self.offered.kem.name().to_owned(),
             public_key: Base64(self.offered.public.clone()),
         };

@@ -87,6 +87,7 @@ impl Client<'_> {
             evidence: Base64(reply.evidence),
             certificates: reply.certificates.into_iter().map(|der| Base64(der.into())).collect(),
             revocation_lists: reply.revocation_lists.into_iter().map(|der| Base64(der.into())).collect(),
+            documents: reply.documents.into_iter().map(|json| Base64(json.into())).collect(),
             kem: offered.kem.name().to_owned(),
             public_key: Base64(offered.public),
         };

@@ -140,6 +140,7 @@ fn play_agent(listener: &UnixListener, shared: &Shared) {
                 evidence: vec![1, 2, 3],
                 certificates: vec![],
                 revocation_lists: vec![],
+                documents: vec![],
             })
         };
         line.write_all(&to_frame(&reply).unwrap()).unwrap();
