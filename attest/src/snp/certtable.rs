@@ -5,10 +5,8 @@
 //! which certificate is which is decided by what they say, not by the GUIDs. Most hosts write DER; some
 //! write PEM.
 
-use x509_parser::pem::Pem;
-
-use crate::Endorsements;
 use crate::bytes::{Malformed, Reader};
+use crate::{Endorsements, x509};
 
 /// Takes the certificates out of a table. An empty table gives none.
 pub fn certificates(table: &[u8]) -> Result<Endorsements, Malformed> {
@@ -35,10 +33,7 @@ fn take(body: &[u8], endorsements: &mut Endorsements) -> Result<(), Malformed> {
     if body.first() == Some(&SEQUENCE) {
         endorsements.certificates.push(body.to_vec());
     } else if body.starts_with(PEM) {
-        for block in Pem::iter_from_buffer(body).take(Endorsements::MAX_ITEMS) {
-            let block = block.map_err(|error| not_pem(&error))?;
-            endorsements.certificates.push(block.contents);
-        }
+        endorsements.certificates.extend(x509::pem(body).map_err(|error| not_pem(&error))?);
     }
     Ok(())
 }

@@ -6,7 +6,7 @@
 
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
-use super::{Certificate, der, instant, scheme};
+use super::{Certificate, der, instant, verify};
 use crate::crypto::{BadSignature, Crypto, PublicKey};
 use crate::{CannotJudge, Window};
 
@@ -55,8 +55,8 @@ impl<'a> RevocationList<'a> {
             return Err(BadSignature);
         }
         let signed = self.parsed.tbs_cert_list.as_ref();
-        let scheme = scheme(&self.parsed.signature_algorithm)?;
-        crypto.verify(scheme, issuer, signed, &self.parsed.signature_value.data)
+        let signature = &self.parsed.signature_value.data;
+        verify(crypto, &self.parsed.signature_algorithm, issuer, signed, signature)
     }
 
     /// The critical extensions, of the list and of its entries, that are not understood here.

@@ -18,11 +18,24 @@ pub(crate) const SEQUENCE: u8 = 0x30;
 /// The content of the one value that `bytes` must be, with this tag and a minimal definite length.
 pub(crate) fn content(tag: u8, bytes: &[u8]) -> Result<&[u8], Malformed> {
     let mut reader = Reader::new(bytes);
-    let found = reader.u8()?;
-    if found != tag {
-        let expected = "another DER tag";
-        return Err(Malformed::Value { what: "DER tag", expected, found: format!("{found:#04x}") });
+    let content = expect(tag, &mut reader)?;
+    reader.finish()?;
+    Ok(content)
+}
+
+/// The content of the next value, which must have this tag.
+pub(crate) fn expect<'a>(tag: u8, reader: &mut Reader<'a>) -> Result<&'a [u8], Malformed> {
+    let (found, content) = next(reader)?;
+    if found == tag {
+        return Ok(content);
     }
+    let expected = "another DER tag";
+    Err(Malformed::Value { what: "DER tag", expected, found: format!("{found:#04x}") })
+}
+
+/// The tag and the content of the next value.
+pub(crate) fn next<'a>(reader: &mut Reader<'a>) -> Result<(u8, &'a [u8]), Malformed> {
+    let tag = reader.u8()?;
     let length = match reader.u8()? {
         short @ 0..=0x7f => usize::from(short),
         0x81 => minimal(usize::from(reader.u8()?), 0x80)?,
@@ -32,9 +45,7 @@ pub(crate) fn content(tag: u8, bytes: &[u8]) -> Result<&[u8], Malformed> {
             return Err(Malformed::Value { what: "DER length", expected, found: format!("{other:#04x}") });
         }
     };
-    let content = reader.take(length)?;
-    reader.finish()?;
-    Ok(content)
+    Ok((tag, reader.take(length)?))
 }
 
 /// A non-negative INTEGER below 256.

@@ -6,7 +6,10 @@
 
 mod crl;
 pub(crate) mod der;
+mod ecdsa;
 
+use x509_parser::error::PEMError;
+use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey as ParsedKey;
 use x509_parser::x509::{AlgorithmIdentifier, SubjectPublicKeyInfo, X509Name};
@@ -104,13 +107,13 @@ impl<'a> Certificate<'a> {
 
     /// Checks that `issuer`'s key signed this certificate.
     pub(crate) fn signed_by(&self, crypto: &dyn Crypto, issuer: &PublicKey) -> Result<(), BadSignature> {
-        let scheme = scheme(&self.parsed.signature_algorithm)?;
         // The algorithm stands twice; a difference is a trick (RFC 5280, 4.1.1.2).
         if self.parsed.signature_algorithm != self.parsed.tbs_certificate.signature {
             return Err(BadSignature);
         }
         let signed = self.parsed.tbs_certificate.as_ref();
-        crypto.verify(scheme, issuer, signed, &self.parsed.signature_value.data)
+        let signature = &self.parsed.signature_value.data;
+        verify(crypto, &self.parsed.signature_algorithm, issuer, signed, signature)
     }
 }
 
@@ -152,12 +155,33 @@ fn instant(timestamp: i64) -> UnixTime {
     UnixTime(u64::try_from(timestamp).unwrap_or(0))
 }
 
+/// Checks a signature in the encoding that X.509 gives it.
+///
 /// RSASSA-PSS with SHA-384 is what AMD uses: parameters SHA-384, MGF1 with SHA-384, salt 48, in whichever
 /// of the two spellings of the trailer field. A certificate that says otherwise does not verify.
-fn scheme(algorithm: &AlgorithmIdentifier<'_>) -> Result<Scheme, BadSignature> {
+fn verify(
+    crypto: &dyn Crypto,
+    algorithm: &AlgorithmIdentifier<'_>,
+    issuer: &PublicKey,
+    signed: &[u8],
+    signature: &[u8],
+) -> Result<(), BadSignature> {
     match algorithm.algorithm.to_id_string().as_str() {
-        "1.2.840.113549.1.1.10" => Ok(Scheme::RsaPss(Hash::Sha384)),
-        "1.2.840.10045.4.3.3" => Ok(Scheme::EcdsaP384Sha384),
+        "1.2.840.113549.1.1.10" => crypto.verify(Scheme::RsaPss(Hash::Sha384), issuer, signed, signature),
+        "1.2.840.10045.4.3.2" => {
+            let fixed = ecdsa::fixed(signature, 32).ok_or(BadSignature)?;
+            crypto.verify(Scheme::EcdsaP256Sha256, issuer, signed, &fixed)
+        }
+        "1.2.840.10045.4.3.3" => {
+            let fixed = ecdsa::fixed(signature, 48).ok_or(BadSignature)?;
+            crypto.verify(Scheme::EcdsaP384Sha384, issuer, signed, &fixed)
+        }
         _ => Err(BadSignature),
     }
+}
+
+/// The certificates in a text of PEM blocks; what stands around the blocks is passed over.
+pub(crate) fn pem(text: &[u8]) -> Result<Vec<Vec<u8>>, PEMError> {
+    let blocks = Pem::iter_from_buffer(text).take(crate::Endorsements::MAX_ITEMS);
+    blocks.map(|block| block.map(|block| block.contents)).collect()
 }
