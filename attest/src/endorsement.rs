@@ -50,7 +50,7 @@ impl Endorsements {
                 tdx::prepare(quote, self, crypto, anchors, revocation, now).map(Prepared::Tdx)
             }
             Evidence::Nitro(document) => {
-                nitro::prepare(document, self, crypto, anchors, revocation, now).map(Prepared::Nitro)
+                nitro::prepare(document, self, crypto, anchors, now).map(Prepared::Nitro)
             }
             Evidence::Azure(composite) => {
                 azure::prepare(composite, self, crypto, anchors, revocation, now).map(Prepared::Azure)

@@ -108,7 +108,7 @@ impl Platform {
         } else if bytes.len() == snp::Report::LEN {
             Some(Self::SevSnp)
         } else {
-            None
+            nitro::Document::platform_of(bytes)
         }
     }
 

@@ -1,109 +1,25 @@
-//! Documents of the AWS Nitro security module: enclaves and NitroTPM.
+//! AWS Nitro: documents of the Nitro security module, about an enclave or (`NitroTPM`) about an instance.
 //!
-//! Not judged yet: [`Document::parse`] refuses everything.
+//! [`Document::parse`] → [`crate::Endorsements::prepare`] verifies the path from AWS' root to the leaf that
+//! stands in the document, once → [`crate::Evidence::verify`] checks the document's signature under that leaf.
+//! What a *policy* thinks of the claims is decided in [`crate::Policy`]. After AWS' "Nitro Enclaves Attestation
+//! Process", sections 2.2 and 3.2, and "Validate a `NitroTPM` Attestation Document" of the EC2 user guide.
+//!
+//! Trusted: the roots in [`crate::TrustAnchors`]. Untrusted: the document, with the certificates in it.
 
-use std::borrow::Cow;
+mod cbor;
+mod chain;
+mod claims;
+mod cose;
+mod document;
+mod path;
+mod root;
+mod verify;
 
-use crate::bytes::Malformed;
-use crate::{CannotJudge, Claims as AnyClaims, Crypto, Endorsements, Platform, Revocation, TrustAnchors};
-use crate::{UnixTime, Unverified, Verified, Window};
-
-/// Parsed evidence.
-#[derive(Clone, Debug)]
-pub struct Document<'a> {
-    bytes: &'a [u8],
-    platform: Platform,
-}
-
-impl<'a> Document<'a> {
-    /// Checks the shape.
-    pub fn parse(platform: Platform, bytes: &'a [u8]) -> Result<Self, Malformed> {
-        let found = Self { bytes, platform: platform }.platform.name().to_owned();
-        Err(Malformed::Value { what: "platform", expected: "one that this version judges", found })
-    }
-
-    /// The evidence as it was received.
-    #[must_use]
-    pub fn bytes(&self) -> &'a [u8] {
-        self.bytes
-    }
-
-    pub(crate) fn platform(&self) -> Platform {
-        self.platform
-    }
-
-    pub(crate) fn endorsement_id(&self) -> Vec<u8> {
-        self.bytes.to_vec()
-    }
-}
-
-/// A verified path to a leaf certificate.
-#[derive(Clone, Debug)]
-pub struct Chain {
-    window: Window,
-}
-
-impl Chain {
-    pub(crate) fn window(&self) -> Window {
-        self.window
-    }
-}
-
-/// What genuine evidence says.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct Claims {
-    platform: Platform,
-    window: Window,
-}
-
-impl Claims {
-    pub(crate) fn platform(&self) -> Platform {
-        self.platform
-    }
-
-    pub(crate) fn caller_data(&self) -> &[u8] {
-        &[]
-    }
-
-    /// Whether the document's own fields fit the transcript, beyond [`Claims::caller_data`].
-    pub(crate) fn fits(&self, _transcript: &crate::Transcript<'_>) -> bool {
-        false
-    }
-
-    pub(crate) fn hardware_id(&self) -> Option<Cow<'_, [u8]>> {
-        None
-    }
-
-    pub(crate) fn measurement(&self) -> String {
-        String::new()
-    }
-
-    pub(crate) fn window(&self) -> Window {
-        self.window
-    }
-}
-
-pub(crate) fn prepare(
-    evidence: &Document<'_>,
-    _endorsements: &Endorsements,
-    _crypto: &dyn Crypto,
-    _anchors: &TrustAnchors,
-    _revocation: Revocation,
-    _now: UnixTime,
-) -> Result<Chain, Unverified> {
-    Err(CannotJudge::WrongEndorsements { platform: evidence.platform() }.into())
-}
-
-pub(crate) fn verify(
-    evidence: &Document<'_>,
-    _crypto: &dyn Crypto,
-    _prepared: &Chain,
-    _now: UnixTime,
-) -> Result<Verified<AnyClaims>, Unverified> {
-    Err(CannotJudge::WrongEndorsements { platform: evidence.platform() }.into())
-}
-
-/// The pinned roots, DER.
-pub(crate) fn vendor_roots() -> Vec<Cow<'static, [u8]>> {
-    Vec::new()
-}
+pub(crate) use chain::prepare;
+pub use chain::{Chain, Signer};
+pub use claims::Claims;
+pub use document::{Attached, Document, Fields, Pcr};
+pub(crate) use root::vendor_roots;
+pub use root::{vendor_root_digest, verify_root};
+pub(crate) use verify::verify;

@@ -22,7 +22,7 @@ use crate::{Admitted, Appraisal, AttestedKey, Claims, Crypto, Digest, Platform, 
 use crate::{Stale, UnixTime, Verified};
 
 pub use azure::AzurePolicy;
-pub use nitro::NitroPolicy;
+pub use nitro::{NitroPolicy, NitroTpmPolicy};
 pub use operators::{Among, AnyOf, AnyWord, Bit, MaskEq, Min};
 pub use snp::SnpPolicy;
 pub use tdx::TdxPolicy;
@@ -52,7 +52,7 @@ struct Document {
     tdx: Option<TdxPolicy>,
     nitro: Option<NitroPolicy>,
     #[serde(rename = "nitro-tpm")]
-    nitro_tpm: Option<NitroPolicy>,
+    nitro_tpm: Option<NitroTpmPolicy>,
     azure: Option<AzurePolicy>,
     #[serde(default, rename = "waive")]
     waivers: Vec<Waiver>,
@@ -100,10 +100,12 @@ impl Policy {
         if text.len() > Self::MAX_BYTES {
             return Err(BadPolicy::TooLong { limit: Self::MAX_BYTES, found: text.len() });
         }
-        let document: Document =
+        let mut document: Document =
             toml::from_str(text).map_err(|error| BadPolicy::Document(error.to_string().trim().to_owned()))?;
         lists::check(text)?;
         document.problems()?;
+        document.nitro.iter_mut().try_for_each(|section| section.resolve(crypto))?;
+        document.nitro_tpm.iter().try_for_each(NitroTpmPolicy::resolve)?;
         Ok(Self { digest: crypto.sha256(&[text.as_bytes()]), document })
     }
 
@@ -241,10 +243,11 @@ impl Policy {
             }
             Claims::Tpm(claims) => document.tpm.as_ref()?.appraise(claims, references, checks),
             Claims::Tdx(claims) => document.tdx.as_ref()?.appraise(claims, references, checks),
+            Claims::Nitro(claims) if claims.platform() == Platform::NitroTpm => {
+                document.nitro_tpm.as_ref()?.appraise(claims, references, now, checks);
+            }
             Claims::Nitro(claims) => {
-                let of_a_tpm = claims.platform() == Platform::NitroTpm;
-                let section = if of_a_tpm { &document.nitro_tpm } else { &document.nitro };
-                section.as_ref()?.appraise(claims, references, checks);
+                document.nitro.as_ref()?.appraise(claims, references, now, checks);
             }
             Claims::Azure(claims) => document.azure.as_ref()?.appraise(claims, references, checks),
         }
@@ -254,9 +257,7 @@ impl Policy {
     fn waive(&self, checks: &mut Checks, now: UnixTime, valid_until: &mut UnixTime) {
         for check in checks.iter_mut().filter(|check| check.verdict == Answer::Fail) {
             let waiver = self.document.waivers.iter().find(|waiver| waiver.check == check.id);
-            let Some(waiver) =
-                waiver.filter(|waiver| now < waiver.until && !UNWAIVABLE.contains(&&*check.id))
-            else {
+            let Some(waiver) = waiver.filter(|waiver| now < waiver.until && waivable(&check.id)) else {
                 continue;
             };
             check.verdict = Answer::Waived;
@@ -292,15 +293,15 @@ impl Document {
             }
         }
         for waiver in &self.waivers {
-            if waiver.reason.is_empty() || waiver.ticket.is_empty() || UNWAIVABLE.contains(&&*waiver.check) {
+            if waiver.reason.is_empty() || waiver.ticket.is_empty() || !waivable(&waiver.check) {
                 return Err(BadPolicy::Waiver(waiver.check.clone()));
             }
         }
         let used = self.snp.iter().flat_map(SnpPolicy::reference_ids);
         let used = used.chain(self.tpm.iter().flat_map(TpmPolicy::reference_ids));
         let used = used.chain(self.tdx.iter().flat_map(TdxPolicy::reference_ids));
-        let nitro = self.nitro.iter().chain(&self.nitro_tpm);
-        let used = used.chain(nitro.flat_map(NitroPolicy::reference_ids));
+        let used = used.chain(self.nitro.iter().flat_map(NitroPolicy::reference_ids));
+        let used = used.chain(self.nitro_tpm.iter().flat_map(NitroTpmPolicy::reference_ids));
         let used = used.chain(self.azure.iter().flat_map(AzurePolicy::reference_ids));
         for id in used {
             if !self.references.iter().any(|reference| reference.id == id) {
@@ -328,6 +329,11 @@ pub(crate) fn resolve<'r>(ids: &[String], references: &'r [Reference]) -> Vec<&'
     references.iter().filter(|reference| ids.contains(&reference.id)).collect()
 }
 
+/// Whether a policy may waive a check of its own stage.
+fn waivable(check: &str) -> bool {
+    !UNWAIVABLE.contains(&check) && !nitro::UNWAIVABLE.contains(&check)
+}
+
 /// Policy-stage checks that hold whatever the policy says.
 const UNWAIVABLE: [&str; 3] = ["policy.platform", "snp.crl.present", "snp.crl.age"];
 
@@ -344,6 +350,9 @@ pub enum BadPolicy {
     /// No platform section: it would admit nobody, or, read wrongly, everybody.
     #[error("policy is empty: expected a section for a platform, such as [snp] or [tpm]")]
     Empty,
+    /// A role of `[nitro]` that is neither an ARN, nor `none`, nor a register in hex; a PCR above 31.
+    #[error("policy section for Nitro: {0} is not one")]
+    Nitro(String),
     /// No name, or version 0.
     #[error("policy needs a name and a version of at least 1")]
     Unnamed,

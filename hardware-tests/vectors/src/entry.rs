@@ -113,9 +113,19 @@ impl Entry {
         let text = value.map(|value| value.as_str().map(str::to_owned).or_else(|| instant(value)));
         let text = text.map(|text| text.unwrap_or("no time".to_owned()));
         match text {
-            Some(text) => UnixTime::parse(&text).with_context(|| format!("verify_at of {}", self.id())),
+            Some(text) => {
+                UnixTime::parse(&whole_seconds(&text)).with_context(|| format!("verify_at of {}", self.id()))
+            }
             None => Ok(UNDATED),
         }
+    }
+}
+
+/// Without the fraction of a second, if there is one.
+fn whole_seconds(text: &str) -> String {
+    match text.split_once('.') {
+        Some((seconds, fraction)) if fraction.ends_with('Z') => format!("{seconds}Z"),
+        _ => text.to_owned(),
     }
 }
 
@@ -144,6 +154,12 @@ mod tests {
         assert_eq!(entry.roles().collect::<Vec<_>>(), [("crl", "x"), ("crl", "y"), ("vek", "z")]);
         assert_eq!(entry.role("vek").as_deref(), Some("z"));
         assert_eq!(entry.main_file().as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn a_fraction_of_a_second_is_cut() {
+        let at = entry("verify_at = '2022-10-13T08:58:02.136Z'").verify_at().unwrap();
+        assert_eq!(at.to_string(), "2022-10-13T08:58:02Z");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod ak;
 mod entry;
 mod files;
+mod nitro;
 mod pcrs;
 mod policy;
 mod snp;

@@ -23,5 +23,24 @@ pub(crate) fn tpm(pcrs: &[(String, u32, String)]) -> Result<Policy, BadPolicy> {
     Policy::parse(&AwsLcRs, &TPM.replace("@REFERENCES@", &references).replace("@PCRS@", &rules))
 }
 
+/// The policy for Nitro documents whose registers are `pcrs`: index, value in hex.
+pub(crate) fn nitro(pcrs: &[(u8, String)]) -> Result<Policy, BadPolicy> {
+    let references = pcrs.iter().map(|(index, value)| {
+        format!(
+            "[[reference]]\nid = \"pcr{index}\"\nvalue = \"{value}\"\nprovenance = \"the evidence itself\"\n"
+        )
+    });
+    let rules = |section: &str| -> String {
+        let rule = |(index, _): &(u8, String)| {
+            format!("[[{section}.pcrs]]\nindex = {index}\nany_of = [\"pcr{index}\"]\n")
+        };
+        pcrs.iter().map(rule).collect()
+    };
+    let references: String = references.collect();
+    let text = NITRO.replace("@REFERENCES@", &references).replace("@PCRS@", &rules("nitro"));
+    Policy::parse(&AwsLcRs, &text.replace("@TPM_PCRS@", &rules("nitro-tpm")))
+}
+
 const SNP: &str = include_str!("snp.policy.toml");
 const TPM: &str = include_str!("tpm.policy.toml");
+const NITRO: &str = include_str!("nitro.policy.toml");

@@ -122,8 +122,9 @@ pub(crate) fn failing(checks: &[Check]) -> Vec<String> {
     failed.map(|check| check.id.clone()).collect()
 }
 
-/// Nobody offers a key here, and old sets have no current revocation list.
-const OF_THE_WALK: [&str; 3] = ["challenge.bound", "snp.crl.present", "snp.crl.age"];
+/// Nobody offers a key here, nobody's challenge is answered, and old sets have no current revocation list.
+const OF_THE_WALK: [&str; 5] =
+    ["challenge.bound", "nitro.nonce", "nitro.user_data", "snp.crl.present", "snp.crl.age"];
 
 #[cfg(test)]
 mod tests {
