@@ -73,6 +73,11 @@ impl Checks {
         self.0.iter().all(|check| check.verdict != Answer::Fail)
     }
 
+    /// How many were asked.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn iter_mut(&mut self) -> std::slice::IterMut<'_, Check> {
         self.0.iter_mut()
     }

@@ -45,7 +45,9 @@ impl Endorsements {
             Evidence::Snp(report) => {
                 snp::prepare(report, self, crypto, anchors, revocation, now).map(Prepared::Snp)
             }
-            Evidence::Tpm(quote) => tpm::prepare(quote, crypto, anchors).map(Prepared::Tpm),
+            Evidence::Tpm(quote) => {
+                tpm::prepare(quote, self, crypto, anchors, revocation, now).map(Prepared::Tpm)
+            }
             Evidence::Tdx(quote) => {
                 tdx::prepare(quote, self, crypto, anchors, revocation, now).map(Prepared::Tdx)
             }
@@ -96,7 +98,7 @@ pub enum Revocation {
 pub enum Prepared {
     /// A verified VCEK or VLEK.
     Snp(snp::Vek),
-    /// An enrolled attestation key.
+    /// An attestation key that was enrolled or certified.
     Tpm(tpm::Ak),
     /// A verified quoting enclave.
     Tdx(tdx::Qe),
@@ -112,7 +114,7 @@ impl Prepared {
     pub fn window(&self) -> Window {
         match self {
             Self::Snp(vek) => vek.window(),
-            Self::Tpm(_) => Window::ALWAYS,
+            Self::Tpm(ak) => ak.window(),
             Self::Tdx(qe) => qe.window(),
             Self::Nitro(chain) => chain.window(),
             Self::Azure(links) => links.window(),

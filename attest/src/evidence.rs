@@ -222,7 +222,7 @@ impl<'a> Evidence<'a> {
     ) -> Result<Verified<Claims>, Unverified> {
         match (self, prepared) {
             (Self::Snp(report), Prepared::Snp(vek)) => snp::verify(report, crypto, vek, now),
-            (Self::Tpm(quote), Prepared::Tpm(ak)) => tpm::verify(quote, crypto, ak),
+            (Self::Tpm(quote), Prepared::Tpm(ak)) => tpm::verify(quote, crypto, ak, now),
             (Self::Tdx(quote), Prepared::Tdx(qe)) => tdx::verify(quote, crypto, qe, now),
             (Self::Nitro(document), Prepared::Nitro(chain)) => nitro::verify(document, crypto, chain, now),
             (Self::Azure(composite), Prepared::Azure(links)) => azure::verify(composite, crypto, links, now),

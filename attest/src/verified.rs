@@ -116,7 +116,7 @@ impl Claims {
     pub fn hardware_id(&self) -> Option<Cow<'_, [u8]>> {
         match self {
             Self::Snp(claims) => (!claims.chip_id.is_zero()).then_some(claims.chip_id.0.as_slice().into()),
-            Self::Tpm(claims) => Some(claims.ak_name.as_bytes().into()),
+            Self::Tpm(claims) => Some(claims.hardware_id().into()),
             Self::Tdx(claims) => claims.hardware_id(),
             Self::Nitro(claims) => claims.hardware_id(),
             Self::Azure(claims) => claims.hardware_id(),
@@ -147,7 +147,7 @@ impl Claims {
     pub fn window(&self) -> Window {
         match self {
             Self::Snp(claims) => claims.vek.window,
-            Self::Tpm(_) => Window::ALWAYS,
+            Self::Tpm(claims) => claims.window(),
             Self::Tdx(claims) => claims.window(),
             Self::Nitro(claims) => claims.window(),
             Self::Azure(claims) => claims.window(),

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::Digest;
 use crate::check::Checks;
 use crate::crypto::Hash;
-use crate::tpm::{Claims, Name, Pcr};
+use crate::tpm::{AkOrigin, Claims, Name, Pcr};
 
 use super::operators::{Among, AnyOf, AnyWord, Bit, list, not_empty};
 use super::snp::{UNSET, among, ask, ask_bit, show};
@@ -18,6 +18,13 @@ use super::{Reference, resolve};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TpmPolicy {
+    /// Who may vouch for the key.
+    ak: Option<AnyOf<AkOrigin>>,
+    /// Whether the root of a certified key must have a revocation list.
+    ak_revocation_list: Option<Bit>,
+    /// Projects and zones of Compute Engine: Google certifies the keys of every customer's machines.
+    gce_projects: Option<Among<String>>,
+    gce_zones: Option<Among<String>>,
     attestation_keys: Option<Among<Name>>,
     signature_hash: Option<AnyOf<Hash>>,
     banks: Option<AnyOf<Hash>>,
@@ -57,6 +64,15 @@ impl TpmPolicy {
 
     /// Asks everything, in a fixed order.
     pub(crate) fn appraise(&self, claims: &Claims, references: &[Reference], checks: &mut Checks) {
+        ask(
+            checks,
+            "tpm.ak.origin",
+            self.ak.as_ref(),
+            |set| set.allows(&claims.ak_origin),
+            show,
+            claims.ak_origin,
+        );
+        self.certificate(claims, checks);
         among(checks, "tpm.ak.allowed", self.attestation_keys.as_ref(), claims.ak_name.clone());
         let (hash, hashes) = (claims.signature_hash, self.signature_hash.as_ref());
         ask(checks, "tpm.signature.hash", hashes, |set| set.allows(&hash), show, hash);
@@ -69,6 +85,21 @@ impl TpmPolicy {
         self.bank(claims, checks);
         self.measured_boot(claims, checks);
         self.values(claims, references, checks);
+    }
+
+    /// What is asked of a certified key only.
+    fn certificate(&self, claims: &Claims, checks: &mut Checks) {
+        let Some(certificate) = &claims.ak_certificate else { return };
+        let listed = certificate.revocation_list_from.is_some();
+        ask_bit(checks, "tpm.ak.crl.present", self.ak_revocation_list, listed);
+        if claims.ak_origin == AkOrigin::Google {
+            let instance = certificate.instance.as_ref();
+            let named = |name: Option<&String>| name.cloned().unwrap_or("none named".to_owned());
+            let project = named(instance.map(|instance| &instance.project));
+            among(checks, "tpm.ak.gce.project", self.gce_projects.as_ref(), project);
+            let zone = named(instance.map(|instance| &instance.zone));
+            among(checks, "tpm.ak.gce.zone", self.gce_zones.as_ref(), zone);
+        }
     }
 
     /// The banks that are appraised are allowed ones: those of the rules, and for the rest at least one quoted.

@@ -4,13 +4,17 @@
 //! What a *policy* thinks of the claims is decided in [`crate::Policy`]. Layouts after the TCG's TPM 2.0
 //! Library, Part 2.
 //!
-//! Trusted: the enrolled names in [`crate::TrustAnchors`]. Untrusted: the quote, the public area, the values.
+//! Trusted: the enrolled names and the providers' roots in [`crate::TrustAnchors`]. Untrusted: the quote, the
+//! public area, the values, the certificates.
 
 mod ak;
 mod algorithm;
 mod attested;
+mod authority;
 mod enrol;
+mod gce;
 mod name;
+mod path;
 mod public;
 mod quote;
 mod signature;
@@ -20,7 +24,10 @@ pub use ak::Ak;
 pub(crate) use ak::prepare;
 pub use algorithm::SigningScheme;
 pub use attested::{ClockInfo, Fields, Selection};
+pub(crate) use authority::vendor_authorities;
+pub use authority::{AkCertificate, AkOrigin, vendor_intermediates};
 pub use enrol::usual_public_area;
+pub use gce::Instance;
 pub use name::Name;
 pub use quote::{Pcr, Quote, assemble};
 pub(crate) use verify::verify;
@@ -35,8 +42,13 @@ pub struct Claims {
     pub quote: Fields,
     /// The PCR values that the digest covers, in its order. Empty if none came with the quote.
     pub pcrs: Vec<Pcr>,
-    /// The name of the attestation key.
+    /// The name of the attestation key. Where the key was not enrolled, only the key in it is vouched for,
+    /// and not its attributes and policy.
     pub ak_name: Name,
+    /// Why the key is believed.
+    pub ak_origin: AkOrigin,
+    /// Its certificate, where a provider certified it.
+    pub ak_certificate: Option<AkCertificate>,
     /// How the quote was signed.
     pub signature_scheme: SigningScheme,
     /// With which hash.
@@ -49,9 +61,25 @@ impl Claims {
             quote: fields,
             pcrs: quote.values.clone(),
             ak_name: ak.name.clone(),
+            ak_origin: ak.origin,
+            ak_certificate: ak.certificate.clone(),
             signature_scheme: quote.signature.scheme,
             signature_hash: quote.signature.hash,
         }
+    }
+
+    /// A name for the machine: that of its enrolled key, or the digest of its certified key. Nobody vouches for
+    /// the rest of a name that was not enrolled, and a machine could have as many as it liked.
+    pub(crate) fn hardware_id(&self) -> &[u8] {
+        match &self.ak_certificate {
+            Some(certificate) => &certificate.key_digest.0,
+            None => self.ak_name.as_bytes(),
+        }
+    }
+
+    /// When the endorsements behind the key hold.
+    pub(crate) fn window(&self) -> crate::Window {
+        self.ak_certificate.as_ref().map_or(crate::Window::ALWAYS, |certificate| certificate.window)
     }
 }
 
@@ -61,11 +89,6 @@ impl std::ops::Deref for Claims {
     fn deref(&self) -> &Fields {
         &self.quote
     }
-}
-
-/// The pinned roots of providers that certify attestation keys, DER.
-pub(crate) fn vendor_authorities() -> Vec<std::borrow::Cow<'static, [u8]>> {
-    Vec::new()
 }
 
 /// Whether this begins like a `TPM2B_ATTEST` that a TPM made.

@@ -1,4 +1,4 @@
-//! A quote against its enrolled key: the signature, and everything that holds whatever the policy.
+//! A quote against its attestation key: the signature, and everything that holds whatever the policy.
 //!
 //! Trusted: the key ([`Ak`]). Untrusted: the quote, until every check has passed.
 
@@ -7,16 +7,21 @@ use super::{Ak, Claims, Name, Pcr, Quote, algorithm};
 use crate::check::Checks;
 use crate::crypto::{Crypto, Hash};
 use crate::verified::Rejected;
-use crate::{Claims as AnyClaims, Platform, Unverified, Verified};
+use crate::{Claims as AnyClaims, Platform, UnixTime, Unverified, Verified};
 
 /// Checks `quote` under `ak`. All checks run; one that fails refuses.
 pub(crate) fn verify(
     quote: &Quote<'_>,
     crypto: &dyn Crypto,
     ak: &Ak,
+    now: UnixTime,
 ) -> Result<Verified<AnyClaims>, Unverified> {
     let mut checks = Checks::default();
     checks.extend(&ak.checks);
+    if let Some(certificate) = &ak.certificate {
+        let window = certificate.window;
+        checks.ask("tpm.ak.window", window.contains(now), format!("{now} inside"), window.to_string());
+    }
     statement(quote, &mut checks);
     signature(quote, crypto, ak, &mut checks);
     let fields = quote.fields();
@@ -54,7 +59,7 @@ fn signature(quote: &Quote<'_>, crypto: &dyn Crypto, ak: &Ak, checks: &mut Check
     checks.ask(
         "tpm.quote.signature",
         signed,
-        "a signature by the enrolled key over the received bytes",
+        "a signature by the attestation key over the received bytes",
         found,
     );
 }

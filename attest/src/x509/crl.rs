@@ -13,7 +13,7 @@ use crate::{CannotJudge, Window};
 /// A parsed revocation list.
 #[derive(Debug)]
 pub(crate) struct RevocationList<'a> {
-    parsed: CertificateRevocationList<'a>,
+    pub(super) parsed: CertificateRevocationList<'a>,
 }
 
 /// Whether a list names a certificate.

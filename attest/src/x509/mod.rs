@@ -7,6 +7,8 @@
 mod crl;
 pub(crate) mod der;
 mod ecdsa;
+mod pkcs1;
+mod usage;
 
 use x509_parser::error::PEMError;
 use x509_parser::pem::Pem;

@@ -119,7 +119,8 @@ const FULL: [(&str, &str); 42] = [
     ("waive", "[]"),
 ];
 
-const TPM: [(&str, &str); 7] = [
+const TPM: [(&str, &str); 8] = [
+    ("tpm.ak", r#"{ any_of = ["enrolled"] }"#),
     ("tpm.attestation_keys", r#""any""#),
     ("tpm.signature_hash", r#"{ any_of = ["sha256"] }"#),
     ("tpm.banks", r#"{ any_of = ["sha256"] }"#),

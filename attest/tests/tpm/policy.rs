@@ -17,7 +17,8 @@ value = "1717171717171717171717171717171717171717171717171717171717171717"
 provenance = "computed for this test"
 "#;
 
-const RULES: [(&str, &str); 7] = [
+const RULES: [(&str, &str); 8] = [
+    ("tpm.ak.origin", r#"ak = { any_of = ["enrolled"] }"#),
     ("tpm.ak.allowed", r#"attestation_keys = "any""#),
     ("tpm.signature.hash", r#"signature_hash = { any_of = ["sha256", "sha384"] }"#),
     ("tpm.clock.safe", r#"clock_safe = "set""#),
