@@ -84,6 +84,13 @@ pub(crate) fn time(unix: u64) -> Vec<u8> {
     }
 }
 
+/// The form of Intel's JSON, such as `2026-11-21T00:00:00Z`.
+pub(crate) fn rfc3339(unix: u64) -> String {
+    let (year, month, day) = civil(unix / 86_400);
+    let (hour, minute, second) = (unix / 3_600 % 24, unix / 60 % 60, unix % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 pub(crate) fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut out = vec![tag];
     out.extend(length(content.len()));
@@ -155,6 +162,11 @@ mod tests {
         assert_eq!(time(1_603_391_060), b"\x17\x0d201022182420Z");
         assert_eq!(time(2_524_607_999), b"\x17\x0d491231235959Z");
         assert_eq!(time(2_524_608_000), b"\x18\x0f20500101000000Z");
+    }
+
+    #[test]
+    fn a_time_reads_as_intel_writes_it() {
+        assert_eq!(rfc3339(1_603_391_060), "2020-10-22T18:24:20Z");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Silicon you can hold in your hand: chips that sign reports, and the devices that present them.
 //!
 //! [`snp`] makes AMD SEV-SNP chips with a whole certificate chain of their own and signs reports whose
-//! every field is settable. The other modules present such a chip, or a TPM, to an unchanged program.
+//! every field is settable; [`tdx`] makes Intel platforms with quotes and collateral. The other modules
+//! present such silicon, or a TPM, to an unchanged program.
 //!
 //! Trusted: nothing. Every key in this crate is public (`fixtures/`), so whoever accepts one of its
 //! roots accepts everybody. Never shipped: `publish = false`, and only in dev-dependencies.
@@ -9,6 +10,9 @@
 #![forbid(unsafe_code)]
 
 mod der;
+pub mod ecdsa;
 pub mod snp;
+pub mod tdx;
 pub mod tsm;
 pub mod vtpm;
+pub mod x509;
