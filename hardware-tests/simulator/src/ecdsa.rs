@@ -35,10 +35,7 @@ impl Key {
     ///
     /// If the label's hash is no scalar of the curve, which of the few fixed labels none is.
     #[must_use]
-    #[expect(
-        clippy::expect_used,
-        reason = "a hash is outside the curve's scalar range once in 2^32 labels"
-    )]
+    #[expect(clippy::expect_used, reason = "a hash is outside the curve's scalar range once in 2^32 labels")]
     pub fn derive(curve: Curve, label: &[u8]) -> Self {
         let scalar = digest::digest(curve.hash(), label);
         let private =
