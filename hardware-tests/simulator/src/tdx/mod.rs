@@ -15,6 +15,7 @@
 //! evidence. Names, serials and extensions follow Intel's own certificates.
 
 mod authority;
+mod body;
 mod collateral;
 mod document;
 mod eventlog;
@@ -24,12 +25,13 @@ mod quote;
 mod sgx;
 
 pub use authority::{Authority, Role, intel_name};
+pub use body::{Body, attributes};
 pub use collateral::{Collateral, Level, levels};
 pub use document::Document;
 pub use eventlog::EventLog;
 pub use json::{Json, Style};
 pub use platform::{Ca, EPOCH, Platform};
-pub use quote::{Body, QE_MRSIGNER, QE_VENDOR, QuoteBuilder, attributes};
+pub use quote::{QE_MRSIGNER, QE_VENDOR, QuoteBuilder};
 pub use sgx::{SGX_EXTENSIONS, SgxExtensions};
 
 pub use crate::snp::{Vendor, pem};

@@ -7,7 +7,7 @@
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::authority::bytes_of;
-use super::{Platform, pem};
+use super::{Body, Platform, attributes, pem};
 use crate::ecdsa::{Curve, Key};
 
 /// The id of Intel's quoting enclaves.
@@ -18,46 +18,6 @@ pub const QE_MRSIGNER: [u8; 32] = [
     0xdc, 0x9e, 0x2a, 0x7c, 0x6f, 0x94, 0x8f, 0x17, 0x47, 0x4e, 0x34, 0xa7, 0xfc, 0x43, 0xed, 0x03, 0x0f,
     0x7c, 0x15, 0x63, 0xf1, 0xba, 0xbd, 0xdf, 0x63, 0x40, 0xc8, 0x2e, 0x0e, 0x54, 0xa8, 0xc5,
 ];
-
-/// The kind of TD report in a quote.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Body {
-    /// TDX 1.0: 584 bytes.
-    Td10,
-    /// TDX 1.5: 648 bytes, with a second TCB and the service TD.
-    Td15,
-    /// TDX 1.5, extended: 885 bytes.
-    Td15Ex,
-}
-
-impl Body {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Td10, Self::Td15, Self::Td15Ex];
-
-    /// Length in bytes.
-    #[must_use]
-    pub const fn len(self) -> usize {
-        match self {
-            Self::Td10 => 584,
-            Self::Td15 => 648,
-            Self::Td15Ex => 885,
-        }
-    }
-
-    /// No report is empty.
-    #[must_use]
-    pub const fn is_empty(self) -> bool {
-        false
-    }
-
-    const fn number(self) -> u16 {
-        match self {
-            Self::Td10 => 2,
-            Self::Td15 => 3,
-            Self::Td15Ex => 4,
-        }
-    }
-}
 
 /// A quote about to be signed.
 #[derive(Clone, Debug)]
@@ -491,29 +451,3 @@ fn length(bytes: usize) -> [u8; 4] {
 const HEADER_LEN: usize = 48;
 const QE_REPORT_LEN: usize = 384;
 const QE_REPORT_DATA: usize = 320;
-
-/// Bits of the TD attributes (Intel TDX module ABI 348551-008, table 3.23).
-pub mod attributes {
-    /// The host may debug the TD.
-    pub const DEBUG: u64 = 1;
-    /// The host may profile the TD; these bits make it untrusted, as debugging does.
-    pub const PROFILING: u64 = 0x70;
-    /// Defence against single-stepping by counting instructions.
-    pub const ICSSD: u64 = 1 << 16;
-    /// The report says more of the service TDs.
-    pub const SERVTD_EXT: u64 = 1 << 17;
-    /// Linear address space separation.
-    pub const LASS: u64 = 1 << 27;
-    /// The guest takes no exception on a page that the host took away.
-    pub const SEPT_VE_DISABLE: u64 = 1 << 28;
-    /// The TD can be migrated by a service TD.
-    pub const MIGRATABLE: u64 = 1 << 29;
-    /// Supervisor protection keys.
-    pub const PKS: u64 = 1 << 30;
-    /// Key locker.
-    pub const KL: u64 = 1 << 31;
-    /// Provisioning agent of TDX Connect.
-    pub const TPA: u64 = 1 << 62;
-    /// Performance monitoring.
-    pub const PERFMON: u64 = 1 << 63;
-}
