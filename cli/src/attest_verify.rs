@@ -42,10 +42,11 @@ pub(crate) struct Args {
     /// The policy that must allow the machine; without one only genuineness is judged
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// What the caller's bytes must begin with, zeros after it (SNP), or be (TPM)
+    /// What the caller's bytes must begin with, zeros after it (SNP), or be (TPM), or the document's nonce
+    /// (Nitro)
     #[arg(long, value_name = "HEX")]
     nonce: Option<CallerData>,
-    /// What the caller's bytes must be: 64 bytes for SNP, extraData for a TPM
+    /// What the caller's bytes must be: 64 bytes for SNP, extraData for a TPM, `user_data` for Nitro
     #[arg(long, value_name = "HEX")]
     report_data: Option<CallerData>,
     /// Judge as of this instant, for example 2026-11-21T18:00:00Z; now unless given

@@ -59,8 +59,8 @@ pub(crate) fn platform(named: Option<Platform>, bytes: &[u8]) -> Result<Platform
         let start = hex::encode(bytes.get(..8).unwrap_or(bytes));
         let found = if bytes.is_empty() { "none".to_owned() } else { format!("beginning {start}") };
         let message = format!(
-            "expected an SNP report (1184 bytes) or TPM evidence (TPM2B_ATTEST, signature, key, PCR values), \
-             found {} bytes, {found}",
+            "expected an SNP report (1184 bytes), TPM evidence (TPM2B_ATTEST, signature, key, PCR values) or a \
+             Nitro document (COSE_Sign1), found {} bytes, {found}",
             bytes.len()
         );
         NotJudged::new("evidence.unrecognised", message)

@@ -8,7 +8,8 @@ use attest::{Answer, Check, Claims, Platform};
 use crate::answer::NotJudged;
 use crate::args::CallerData;
 
-/// Expectations of the caller's bytes: SNP's `REPORT_DATA`, a TPM's extraData.
+/// Expectations of the caller's bytes: SNP's `REPORT_DATA`, a TPM's extraData, a Nitro document's nonce and
+/// `user_data`.
 #[derive(Debug)]
 pub(super) struct Binding<'a> {
     nonce: Option<&'a [u8]>,
@@ -41,11 +42,14 @@ impl<'a> Binding<'a> {
     /// One check for each expectation.
     pub(super) fn checks(&self, claims: &Claims) -> Vec<Check> {
         let found = claims.caller_data();
+        // A Nitro document has a field for the nonce; elsewhere it is a part of the caller's bytes.
+        let nonce_found =
+            if let Claims::Nitro(claims) = claims { claims.document.nonce.bytes() } else { found };
         let padded = claims.platform() == Platform::SevSnp;
         let nonce = self.nonce.map(|nonce| {
-            let holds = if padded { is_padded(found, nonce) } else { found == nonce };
+            let holds = if padded { is_padded(found, nonce) } else { nonce_found == nonce };
             let rest = if padded { ", then zeros" } else { "" };
-            check("binding.nonce", holds, format!("{}{rest}", hex::encode(nonce)), found)
+            check("binding.nonce", holds, format!("{}{rest}", hex::encode(nonce)), nonce_found)
         });
         let report_data = self
             .report_data

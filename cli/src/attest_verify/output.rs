@@ -1,6 +1,7 @@
 //! What `attest verify` says, to people and to programs.
 
-use attest::{Answer as Outcome, Check, Claims, Digest, Platform, Policy, Roots, UnixTime, Verified, snp};
+use attest::{Answer as Outcome, Check, Claims, Digest, Platform, Policy, Roots, UnixTime, Verified};
+use attest::{nitro, snp};
 use serde::Serialize;
 
 use crate::answer::{Answer, NotJudged, Verdict};
@@ -108,6 +109,9 @@ fn essentials(claims: &Claims) -> Section {
     if let Claims::Snp(claims) = claims {
         snp_essentials(&mut section, claims);
     }
+    if let Claims::Nitro(claims) = claims {
+        nitro_essentials(&mut section, claims);
+    }
     if claims.window() != attest::Window::ALWAYS {
         section.row("endorsements hold", claims.window());
     }
@@ -122,6 +126,17 @@ fn snp_essentials(section: &mut Section, claims: &snp::Claims) {
     }
     section.row("reported TCB", describe::tcb(claims.reported_tcb, Some(product)));
     section.row("vmpl", claims.vmpl);
+}
+
+fn nitro_essentials(section: &mut Section, claims: &nitro::Claims) {
+    section.row("module", &claims.document.module_id);
+    section.row("region", claims.signer.region.as_deref().unwrap_or("not stated"));
+    section.row("made", claims.document.made());
+    section.row("nonce", &claims.document.nonce);
+    section.row("public key", &claims.document.public_key);
+    for pcr in claims.document.pcrs.iter().filter(|pcr| pcr.value.0.iter().any(|byte| *byte != 0)) {
+        section.row(format!("PCR {}", pcr.index), pcr.value);
+    }
 }
 
 /// What programs read. The order of the fields is part of the look, not of the meaning.

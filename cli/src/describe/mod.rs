@@ -4,6 +4,7 @@
 
 mod bundle;
 mod certificate;
+mod nitro;
 mod snp;
 mod tpm;
 
@@ -21,6 +22,7 @@ pub(crate) fn evidence(evidence: &Evidence<'_>) -> Result<Vec<Section>, NotJudge
     match evidence {
         Evidence::Snp(report) => Ok(snp::describe(report)),
         Evidence::Tpm(quote) => Ok(tpm::describe(quote)),
+        Evidence::Nitro(document) => Ok(nitro::describe(evidence.platform(), document)),
         unknown => {
             let message = format!(
                 "expected evidence of a platform that this version describes, found {}",
