@@ -114,8 +114,8 @@ fn authority(authorities: &[&Certificate<'_>], root: &Root, checks: &mut Checks)
     // The first authority has none below it, the root has all.
     let limits = authorities.iter().map(|found| (found.path_limit(), found.common_name()));
     let limits = limits.chain([(root.path_limit, "the root")]).enumerate();
-    let over = |(below, (limit, name)): (usize, (Option<u32>, &str))| {
-        let limit = usize::try_from(limit?).unwrap_or(usize::MAX);
+    let over = |(below, (limit, name)): (usize, (Option<usize>, &str))| {
+        let limit = limit?;
         (below > limit).then(|| format!("{below} below {name}, which allows {limit}"))
     };
     let over = limits.into_iter().find_map(over);

@@ -21,7 +21,7 @@ pub(super) struct Root {
     pub(super) key: PublicKey,
     pub(super) window: Window,
     /// How many authorities may stand between it and a leaf.
-    pub(super) path_limit: Option<u32>,
+    pub(super) path_limit: Option<usize>,
 }
 
 impl Root {

@@ -88,19 +88,9 @@ impl<'a> Certificate<'a> {
         is_ca && may_sign
     }
 
-    /// How many authorities may follow below this one (basicConstraints' pathLenConstraint).
-    pub(crate) fn path_limit(&self) -> Option<u32> {
-        self.parsed.basic_constraints().ok().flatten()?.value.path_len_constraint
-    }
-
     /// Whether there is a key usage, and it has keyCertSign.
     pub(crate) fn signs_certificates(&self) -> bool {
         matches!(self.parsed.key_usage(), Ok(Some(usage)) if usage.value.key_cert_sign())
-    }
-
-    /// Whether there is a key usage, and it has digitalSignature.
-    pub(crate) fn signs_data(&self) -> bool {
-        matches!(self.parsed.key_usage(), Ok(Some(usage)) if usage.value.digital_signature())
     }
 
     /// The critical extensions that this library does not understand.
