@@ -23,6 +23,9 @@ impl Attribute {
         Self::PrivlevelFloor,
     ];
 
+    /// The driver for TDs has no certificates and no privilege levels.
+    pub(super) const TDX: [Self; 4] = [Self::Inblob, Self::Outblob, Self::Provider, Self::Generation];
+
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Inblob => "inblob",

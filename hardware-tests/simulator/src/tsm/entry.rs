@@ -28,7 +28,7 @@ impl Entry {
         match attribute {
             Attribute::Outblob => Ok(self.response(machine)?.outblob),
             Attribute::Auxblob => Ok(self.response(machine)?.auxblob),
-            Attribute::Provider => Ok(b"sev_guest\n".to_vec()),
+            Attribute::Provider => Ok(machine.provider().as_bytes().to_vec()),
             Attribute::Generation => Ok(format!("{}\n", self.write_generation).into_bytes()),
             Attribute::PrivlevelFloor => Ok(format!("{}\n", machine.floor()).into_bytes()),
             Attribute::Inblob | Attribute::Privlevel => Err(Errno::EACCES),

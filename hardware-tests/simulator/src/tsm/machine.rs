@@ -5,15 +5,14 @@ use std::time::Duration;
 
 use fuser::Errno;
 
+use super::attribute::Attribute;
 use crate::snp::{Chip, ReportBuilder};
+use crate::tdx::QuoteBuilder;
 
-/// A guest on a chip, as the `sev_guest` driver sees it.
+/// A guest on a chip, as its driver sees it.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    report: ReportBuilder,
-    auxblob: Vec<u8>,
-    key: Key,
-    floor: u32,
+    silicon: Silicon,
     fault: Fault,
     reports: u32,
 }
@@ -48,6 +47,12 @@ pub(super) struct Response {
     pub(super) auxblob: Vec<u8>,
 }
 
+#[derive(Clone, Debug)]
+enum Silicon {
+    Snp { report: ReportBuilder, auxblob: Vec<u8>, key: Key, floor: u32 },
+    Tdx { quote: QuoteBuilder },
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Key {
     Vcek,
@@ -55,43 +60,48 @@ enum Key {
 }
 
 impl Machine {
-    /// A healthy guest at VMPL 0, whose reports are signed with the VCEK.
+    /// A healthy SEV-SNP guest at VMPL 0, whose reports are signed with the VCEK.
     #[must_use]
     pub fn new(chip: &Chip) -> Self {
-        Self {
-            report: chip.report(),
-            auxblob: chip.cert_table().encode(),
-            key: Key::Vcek,
-            floor: 0,
-            fault: Fault::Healthy,
-            reports: 0,
-        }
+        Self::snp(chip.report(), chip.cert_table().encode(), Key::Vcek)
     }
 
-    /// A healthy guest whose reports are signed with the provider's VLEK.
+    /// A healthy SEV-SNP guest whose reports are signed with the provider's VLEK.
     #[must_use]
     pub fn with_vlek(chip: &Chip) -> Self {
-        Self { key: Key::Vlek, auxblob: chip.vlek_cert_table().encode(), ..Self::new(chip) }
+        Self::snp(chip.report(), chip.vlek_cert_table().encode(), Key::Vlek)
     }
 
-    /// Takes all fields but report data and VMPL from this report.
+    /// A healthy TD, with all fields but report data taken from this quote.
     #[must_use]
-    pub fn report(mut self, report: ReportBuilder) -> Self {
-        self.report = report;
+    pub const fn tdx(quote: QuoteBuilder) -> Self {
+        Self { silicon: Silicon::Tdx { quote }, fault: Fault::Healthy, reports: 0 }
+    }
+
+    /// Takes all fields but report data and VMPL from this report; a TD has none.
+    #[must_use]
+    pub fn report(mut self, new: ReportBuilder) -> Self {
+        if let Silicon::Snp { report, .. } = &mut self.silicon {
+            *report = new;
+        }
         self
     }
 
-    /// Gives these bytes as certificates; empty where the host has none.
+    /// Gives these bytes as certificates, empty where the host has none; a TD has no such file.
     #[must_use]
-    pub fn auxblob(mut self, auxblob: &[u8]) -> Self {
-        auxblob.clone_into(&mut self.auxblob);
+    pub fn auxblob(mut self, new: &[u8]) -> Self {
+        if let Silicon::Snp { auxblob, .. } = &mut self.silicon {
+            new.clone_into(auxblob);
+        }
         self
     }
 
-    /// Runs the guest's kernel at this VMPL, the lowest that can be asked for.
+    /// Runs the guest's kernel at this VMPL, the lowest that can be asked for; a TD has none.
     #[must_use]
-    pub const fn privlevel_floor(mut self, floor: u32) -> Self {
-        self.floor = floor;
+    pub const fn privlevel_floor(mut self, new: u32) -> Self {
+        if let Silicon::Snp { floor, .. } = &mut self.silicon {
+            *floor = new;
+        }
         self
     }
 
@@ -102,8 +112,32 @@ impl Machine {
         self
     }
 
+    const fn snp(report: ReportBuilder, auxblob: Vec<u8>, key: Key) -> Self {
+        let silicon = Silicon::Snp { report, auxblob, key, floor: 0 };
+        Self { silicon, fault: Fault::Healthy, reports: 0 }
+    }
+
+    /// The name of the driver, as the kernel shows it.
+    pub(super) const fn provider(&self) -> &'static str {
+        match self.silicon {
+            Silicon::Snp { .. } => "sev_guest\n",
+            Silicon::Tdx { .. } => "tdx_guest\n",
+        }
+    }
+
+    /// The files of a report directory.
+    pub(super) const fn attributes(&self) -> &'static [Attribute] {
+        match self.silicon {
+            Silicon::Snp { .. } => &Attribute::ALL,
+            Silicon::Tdx { .. } => &Attribute::TDX,
+        }
+    }
+
     pub(super) const fn floor(&self) -> u32 {
-        self.floor
+        match self.silicon {
+            Silicon::Snp { floor, .. } => floor,
+            Silicon::Tdx { .. } => 0,
+        }
     }
 
     pub(super) fn is_raced(&self) -> bool {
@@ -119,17 +153,12 @@ impl Machine {
     pub(super) fn request(&mut self, inblob: &[u8], privlevel: u32) -> Result<Response, Errno> {
         let data: [u8; 64] = inblob.try_into().map_err(|_wrong_length| Errno::EINVAL)?;
         self.delay_or_fail()?;
-        if privlevel < self.floor {
+        if privlevel < self.floor() {
             // The firmware refuses a VMPL better than that of the key the request came under.
             return Err(Errno::EIO);
         }
         self.reports = self.reports.saturating_add(1);
-        let report = self.report.clone().report_data(data).vmpl(privlevel);
-        let outblob = match self.key {
-            Key::Vcek => report.sign(),
-            Key::Vlek => report.sign_with_vlek(),
-        };
-        Ok(Response { outblob, auxblob: self.auxblob.clone() })
+        Ok(self.silicon.sign(data, privlevel))
     }
 
     fn delay_or_fail(&self) -> Result<(), Errno> {
@@ -142,6 +171,24 @@ impl Machine {
             Fault::Slow(delay) => {
                 thread::sleep(delay);
                 Ok(())
+            }
+        }
+    }
+}
+
+impl Silicon {
+    fn sign(&self, data: [u8; 64], privlevel: u32) -> Response {
+        match self {
+            Self::Snp { report, auxblob, key, .. } => {
+                let report = report.clone().report_data(data).vmpl(privlevel);
+                let outblob = match key {
+                    Key::Vcek => report.sign(),
+                    Key::Vlek => report.sign_with_vlek(),
+                };
+                Response { outblob, auxblob: auxblob.clone() }
+            }
+            Self::Tdx { quote } => {
+                Response { outblob: quote.clone().report_data(data).sign(), auxblob: Vec::new() }
             }
         }
     }

@@ -60,7 +60,7 @@ impl Tree {
         if !self.entries.contains_key(&entry) {
             return Err(Errno::ENOENT);
         }
-        match Attribute::ALL.into_iter().find(|attribute| attribute.number() == inode & 7) {
+        match self.attributes().find(|attribute| attribute.number() == inode & 7) {
             Some(attribute) => Ok(Node::File(entry, attribute)),
             None => Ok(Node::Directory(entry)),
         }
@@ -69,8 +69,8 @@ impl Tree {
     pub(super) fn lookup(&self, parent: u64, name: &OsStr) -> Result<Node, Errno> {
         match self.node(parent)? {
             Node::Root => self.entry_named(name).map(Node::Directory).ok_or(Errno::ENOENT),
-            Node::Directory(entry) => Attribute::ALL
-                .into_iter()
+            Node::Directory(entry) => self
+                .attributes()
                 .find(|attribute| name == attribute.name())
                 .map(|attribute| Node::File(entry, attribute))
                 .ok_or(Errno::ENOENT),
@@ -86,7 +86,7 @@ impl Tree {
             }
             Node::Directory(entry) => {
                 let file = |attribute: Attribute| (Node::File(entry, attribute), attribute.name().into());
-                Ok(Attribute::ALL.into_iter().map(file).collect())
+                Ok(self.attributes().map(file).collect())
             }
             Node::File(..) => Err(Errno::ENOTDIR),
         }
@@ -170,6 +170,10 @@ impl Tree {
 
     pub(super) fn release(&mut self, handle: u64) {
         self.open.remove(&handle);
+    }
+
+    fn attributes(&self) -> impl Iterator<Item = Attribute> {
+        self.machine.attributes().iter().copied()
     }
 
     fn entry_named(&self, name: &OsStr) -> Option<u64> {
