@@ -3,6 +3,8 @@
 //! [`RawConfig`] is typed words; [`Config`] is a chip, a report and folders. One `TryFrom` leads from one to
 //! the other and collects all problems.
 
+mod tdx;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,6 +13,8 @@ use clap::{Args, Parser, Subcommand};
 use simulator::snp::{Chip, CrlBuilder, Product, ReportBuilder, Role, Tcb, Vendor};
 use simulator::tsm::Fault;
 
+use self::tdx::RawTd;
+pub(crate) use self::tdx::Td;
 use crate::instant;
 
 /// Simulated machines: their roots are public test keys, and whoever accepts them accepts everybody.
@@ -48,7 +52,29 @@ enum RawCommand {
         #[arg(short, long)]
         output: PathBuf,
     },
-    /// Writes the root certificates of all products, DER and PEM.
+    /// Shows a TD's configfs-tsm report directory until SIGTERM.
+    Tdx {
+        #[command(flatten)]
+        td: RawTd,
+        /// Empty directory to mount on.
+        #[arg(long)]
+        mount: PathBuf,
+        /// What goes wrong: as for snp.
+        #[arg(long)]
+        fault: Option<String>,
+    },
+    /// Writes one TD quote.
+    TdxQuote {
+        #[command(flatten)]
+        td: RawTd,
+        /// The caller's 64 bytes, in hexadecimal.
+        #[arg(long)]
+        report_data: String,
+        /// File to write.
+        #[arg(short, long)]
+        output: PathBuf,
+    },
+    /// Writes the root certificates of all products and vendors, DER and PEM.
     Roots {
         /// Directory to write to.
         #[arg(long)]
@@ -122,6 +148,8 @@ struct RawMachine {
 pub(crate) enum Config {
     Snp { machine: Machine, mount: PathBuf, fault: Fault, auxblob: Auxblob },
     SnpReport { machine: Machine, report_data: [u8; 64], output: PathBuf },
+    Tdx { td: Td, mount: PathBuf, fault: Fault },
+    TdxQuote { td: Td, report_data: [u8; 64], output: PathBuf },
     Roots { write: PathBuf, vendor: Vendor },
     Exec { reports: PathBuf, command: Vec<OsString> },
     Vtpm { state: PathBuf, keys: Keys },
@@ -186,6 +214,16 @@ impl RawCommand {
                 let machine = machine.read(now, problems);
                 let report_data = problems.note(read_hex("--report-data", &report_data));
                 Some(Config::SnpReport { machine: machine?, report_data: report_data?, output })
+            }
+            Self::Tdx { td, mount, fault } => {
+                let td = td.read(now, problems);
+                let fault = problems.note(fault.as_deref().map_or(Ok(Fault::Healthy), read_fault));
+                Some(Config::Tdx { td: td?, mount, fault: fault? })
+            }
+            Self::TdxQuote { td, report_data, output } => {
+                let td = td.read(now, problems);
+                let report_data = problems.note(read_hex("--report-data", &report_data));
+                Some(Config::TdxQuote { td: td?, report_data: report_data?, output })
             }
             Self::Roots { write, vendor } => {
                 Some(Config::Roots { write, vendor: problems.note(read_vendor(&vendor))? })

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::signal::{SigSet, Signal};
 use simulator::snp::{Chain, Chip, Product, Vendor, pem};
+use simulator::tdx::{Collateral, Platform};
 use simulator::tsm::{Fault, Mount, MountError, at_the_kernels_path};
 use simulator::vtpm::{Vtpm, VtpmError, manufacture};
 
-use crate::config::{Auxblob, Config, Keys, Machine, Signer};
+use crate::config::{Auxblob, Config, Keys, Machine, Signer, Td};
 
 /// Why a command did not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,15 @@ pub(crate) fn run(config: Config) -> Result<(), RunError> {
             machine.write_endorsements()?;
             write(&output, machine.sign(report_data))
         }
+        Config::Tdx { td, mount, fault } => {
+            let end = block_signals()?;
+            td.write_endorsements()?;
+            present(simulator::tsm::Machine::tdx(td.quote).fault(fault), &mount, &end)
+        }
+        Config::TdxQuote { td, report_data, output } => {
+            td.write_endorsements()?;
+            write(&output, td.quote.report_data(report_data).sign())
+        }
         Config::Roots { write, vendor } => write_roots(&write, vendor),
         Config::Exec { reports, command } => exec(&reports, &command),
         Config::Vtpm { state, keys } => run_vtpm(&state, keys),
@@ -77,6 +87,33 @@ impl Machine {
     }
 }
 
+impl Td {
+    fn write_endorsements(&self) -> Result<(), RunError> {
+        if let Some((file, log)) = &self.event_log {
+            write(file, log.encode())?;
+        }
+        let Some(folder) = &self.endorsements else {
+            return Ok(());
+        };
+        make(folder)?;
+        let Collateral { root, ca, pck, tcb_signing, root_crl, pck_crl, tcb_info, qe_identity } =
+            &self.collateral;
+        for (name, content) in [
+            ("root.der", root),
+            ("ca.der", ca),
+            ("pck.der", pck),
+            ("tcb-signing.der", tcb_signing),
+            ("root-crl.der", root_crl),
+            ("pck-crl.der", pck_crl),
+            ("tcb-info.json", tcb_info),
+            ("qe-identity.json", qe_identity),
+        ] {
+            write(&folder.join(name), content)?;
+        }
+        Ok(())
+    }
+}
+
 fn show(machine: Machine, path: &Path, fault: Fault, auxblob: Auxblob) -> Result<(), RunError> {
     let end = block_signals()?;
     machine.write_endorsements()?;
@@ -89,6 +126,11 @@ fn show(machine: Machine, path: &Path, fault: Fault, auxblob: Auxblob) -> Result
         Auxblob::Certificates => tsm,
         Auxblob::Empty => tsm.auxblob(&[]),
     };
+    present(tsm, path, &end)
+}
+
+/// Mounts, says so, and waits for the end.
+fn present(tsm: simulator::tsm::Machine, path: &Path, end: &SigSet) -> Result<(), RunError> {
     let mount = Mount::new(tsm, path)?;
     announce(&format!("ready {}", mount.path().display()))?;
     end.wait()?;
@@ -119,9 +161,12 @@ fn run_vtpm(state: &Path, keys: Keys) -> Result<(), RunError> {
 
 fn write_roots(folder: &Path, vendor: Vendor) -> Result<(), RunError> {
     make(folder)?;
-    for product in Product::ALL {
-        let der = Chip::new(0, product).with_vendor(vendor).chain().ark;
+    let amd = Product::ALL.into_iter().map(|product| {
         let name = format!("ark-{}", product.name().to_ascii_lowercase());
+        (name, Chip::new(0, product).with_vendor(vendor).chain().ark)
+    });
+    let intel = Platform::new(0).with_vendor(vendor).root().der();
+    for (name, der) in amd.chain([("intel-sgx-root-ca".to_owned(), intel)]) {
         write(&folder.join(format!("{name}.pem")), pem(&der))?;
         write(&folder.join(format!("{name}.der")), der)?;
     }

@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use sev::certs::snp::{Chain, Verifiable};
 use sev::firmware::guest::AttestationReport;
 use sev::parser::ByteParser;
+use simulator::tdx::EventLog;
 use tempfile::TempDir;
 
 #[test]
@@ -105,13 +106,71 @@ fn all_problems_are_told_at_once() {
 }
 
 #[test]
+fn a_quote_is_written_with_its_endorsements_and_its_event_log() {
+    let folder = TempDir::new().unwrap();
+    let (file, log) = (folder.path().join("quote.bin"), folder.path().join("ccel.bin"));
+    let endorsements = folder.path().join("endorsements");
+    let (data, mrtd) = ("ab".repeat(64), "cd".repeat(48));
+    let output = sim(&["tdx-quote", "--body", "1.5", "--mrtd", &mrtd, "--report-data", &data, "--debug"])
+        .args(["--kernel-command-line", "ro quiet", "--tcb", "out-of-date", "--at", "2026-11-21T00:00:00Z"])
+        .args(["--revoke", "pck", "--status", "SWHardeningNeeded", "--advisory", "INTEL-SA-00001"])
+        .arg("--write-event-log")
+        .arg(&log)
+        .arg("-o")
+        .arg(&file)
+        .arg("--write-endorsements")
+        .arg(&endorsements)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", error(&output));
+    let quote = fs::read(&file).unwrap();
+    assert_eq!(quote[..2], [5, 0]);
+    assert_eq!(quote[54 + 136..54 + 184], [0xcd; 48]);
+    assert_eq!(quote[54 + 520..54 + 584], [0xab; 64]);
+    assert_eq!(quote[54 + 120], 1);
+    assert_eq!(quote[54 + 424..54 + 472], EventLog::production("ro quiet").rtmrs()[2]);
+    assert_eq!(fs::read(&log).unwrap(), EventLog::production("ro quiet").encode());
+    let info = fs::read_to_string(endorsements.join("tcb-info.json")).unwrap();
+    assert!(
+        info.contains("\"tcbStatus\":\"SWHardeningNeeded\",\"advisoryIDs\":[\"INTEL-SA-00001\"]"),
+        "{info}"
+    );
+    for name in ["root", "ca", "pck", "tcb-signing", "root-crl", "pck-crl"] {
+        assert_eq!(fs::read(endorsements.join(format!("{name}.der"))).unwrap()[0], 0x30);
+    }
+    assert!(fs::read(endorsements.join("qe-identity.json")).unwrap().starts_with(b"{\"enclaveIdentity\""));
+}
+
+#[test]
+fn all_problems_of_a_td_are_told_at_once() {
+    let output = sim(&["tdx-quote", "--report-data", "00", "-o", "x", "--vendor", "amd", "--ca", "root"])
+        .args(["--at", "yesterday", "--mrtd", "zz", "--revoke", "root", "--body", "2.0", "--tcb", "fine"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = error(&output);
+    for problem in [
+        "--vendor is amd, expected simulated or other",
+        "--ca is root, expected platform or processor",
+        "--at is yesterday, expected seconds since 1970",
+        "--mrtd is not hexadecimal",
+        "--revoke is root, expected ca or pck",
+        "--body is 2.0, expected 1.0, 1.5 or 1.5-ex",
+        "--tcb is fine, expected up-to-date, out-of-date",
+        "--report-data has 1 bytes, expected 64",
+    ] {
+        assert!(text.contains(problem), "{problem} is not in {text}");
+    }
+}
+
+#[test]
 fn roots_are_written_in_both_forms() {
     let folder = TempDir::new().unwrap();
     let output = sim(&["roots", "--write"]).arg(folder.path()).output().unwrap();
     assert!(output.status.success(), "{}", error(&output));
-    for product in ["milan", "genoa", "turin"] {
-        let der = fs::read(folder.path().join(format!("ark-{product}.der"))).unwrap();
-        let pem = fs::read(folder.path().join(format!("ark-{product}.pem"))).unwrap();
+    for root in ["ark-milan", "ark-genoa", "ark-turin", "intel-sgx-root-ca"] {
+        let der = fs::read(folder.path().join(format!("{root}.der"))).unwrap();
+        let pem = fs::read(folder.path().join(format!("{root}.pem"))).unwrap();
         let (from_der, from_pem) = (
             sev::certs::snp::Certificate::from_der(&der).unwrap(),
             sev::certs::snp::Certificate::from_pem(&pem).unwrap(),

@@ -17,6 +17,7 @@ use sev::certs::snp::{Chain, Verifiable};
 use sev::firmware::guest::AttestationReport;
 use sev::parser::ByteParser;
 use simulator::snp::{Chip, Product};
+use simulator::tdx::Platform;
 use simulator::tsm::{Fault, Machine, Mount, at_the_kernels_path};
 use tempfile::TempDir;
 
@@ -72,6 +73,27 @@ fn files_modes_and_sizes_are_the_kernels() {
     assert_eq!(fs::read_to_string(request.join("provider")).unwrap(), "sev_guest\n");
     assert_eq!(fs::read_to_string(request.join("privlevel_floor")).unwrap(), "0\n");
     assert_eq!(fs::read_to_string(request.join("generation")).unwrap(), "0\n");
+}
+
+#[test]
+fn a_td_has_neither_certificates_nor_privilege_levels() {
+    let quote = Platform::new(1).quote();
+    let Some(guest) = Guest::start(|_| Machine::tdx(quote)) else { return };
+    let request = guest.request("r0");
+    let mut names: Vec<_> = fs::read_dir(&request)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["generation", "inblob", "outblob", "provider"]);
+    assert_eq!(fs::read_to_string(request.join("provider")).unwrap(), "tdx_guest\n");
+    assert_eq!(fs::read(request.join("auxblob")).unwrap_err().kind(), ErrorKind::NotFound);
+    fs::write(request.join("inblob"), [7; 63]).unwrap();
+    assert_eq!(errno(fs::read(request.join("outblob"))), EINVAL);
+    fs::write(request.join("inblob"), [7; 64]).unwrap();
+    let quote = fs::read(request.join("outblob")).unwrap();
+    assert_eq!(quote[568..632], [7; 64]);
+    assert_eq!(fs::read_to_string(request.join("generation")).unwrap(), "2\n");
 }
 
 #[test]

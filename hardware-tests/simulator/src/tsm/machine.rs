@@ -49,8 +49,8 @@ pub(super) struct Response {
 
 #[derive(Clone, Debug)]
 enum Silicon {
-    Snp { report: ReportBuilder, auxblob: Vec<u8>, key: Key, floor: u32 },
-    Tdx { quote: QuoteBuilder },
+    Snp { report: Box<ReportBuilder>, auxblob: Vec<u8>, key: Key, floor: u32 },
+    Tdx { quote: Box<QuoteBuilder> },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -74,15 +74,15 @@ impl Machine {
 
     /// A healthy TD, with all fields but report data taken from this quote.
     #[must_use]
-    pub const fn tdx(quote: QuoteBuilder) -> Self {
-        Self { silicon: Silicon::Tdx { quote }, fault: Fault::Healthy, reports: 0 }
+    pub fn tdx(quote: QuoteBuilder) -> Self {
+        Self { silicon: Silicon::Tdx { quote: Box::new(quote) }, fault: Fault::Healthy, reports: 0 }
     }
 
     /// Takes all fields but report data and VMPL from this report; a TD has none.
     #[must_use]
     pub fn report(mut self, new: ReportBuilder) -> Self {
         if let Silicon::Snp { report, .. } = &mut self.silicon {
-            *report = new;
+            **report = new;
         }
         self
     }
@@ -112,8 +112,8 @@ impl Machine {
         self
     }
 
-    const fn snp(report: ReportBuilder, auxblob: Vec<u8>, key: Key) -> Self {
-        let silicon = Silicon::Snp { report, auxblob, key, floor: 0 };
+    fn snp(report: ReportBuilder, auxblob: Vec<u8>, key: Key) -> Self {
+        let silicon = Silicon::Snp { report: Box::new(report), auxblob, key, floor: 0 };
         Self { silicon, fault: Fault::Healthy, reports: 0 }
     }
 
@@ -180,7 +180,7 @@ impl Silicon {
     fn sign(&self, data: [u8; 64], privlevel: u32) -> Response {
         match self {
             Self::Snp { report, auxblob, key, .. } => {
-                let report = report.clone().report_data(data).vmpl(privlevel);
+                let report = ReportBuilder::clone(report).report_data(data).vmpl(privlevel);
                 let outblob = match key {
                     Key::Vcek => report.sign(),
                     Key::Vlek => report.sign_with_vlek(),
@@ -188,7 +188,7 @@ impl Silicon {
                 Response { outblob, auxblob: auxblob.clone() }
             }
             Self::Tdx { quote } => {
-                Response { outblob: quote.clone().report_data(data).sign(), auxblob: Vec::new() }
+                Response { outblob: QuoteBuilder::clone(quote).report_data(data).sign(), auxblob: Vec::new() }
             }
         }
     }
