@@ -1,7 +1,8 @@
 //! Silicon you can hold in your hand: chips that sign reports, and the devices that present them.
 //!
 //! [`snp`] makes AMD SEV-SNP chips with a whole certificate chain of their own and signs reports whose
-//! every field is settable; [`tdx`] makes Intel platforms with quotes and collateral. The other modules
+//! every field is settable; [`tdx`] makes Intel platforms with quotes and collateral; [`nitro`] makes
+//! the security modules of AWS with their documents. The other modules
 //! present such silicon, or a TPM, to an unchanged program.
 //!
 //! Trusted: nothing. Every key in this crate is public (`fixtures/`), so whoever accepts one of its
@@ -11,6 +12,7 @@
 
 mod der;
 pub mod ecdsa;
+pub mod nitro;
 pub mod snp;
 pub mod tdx;
 pub mod tsm;
