@@ -25,10 +25,15 @@ impl<'a> Reader<'a> {
 
     /// The next `N` bytes, as an array.
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        self.chunk().copied()
+    }
+
+    /// The next `N` bytes, where they stand.
+    pub(crate) fn chunk<const N: usize>(&mut self) -> Result<&'a [u8; N], Malformed> {
         let short = Malformed::Truncated { at: self.position(), wanted: N, left: self.rest.len() };
         let (head, tail) = self.rest.split_first_chunk::<N>().ok_or(short)?;
         self.rest = tail;
-        Ok(*head)
+        Ok(head)
     }
 
     pub(crate) fn u8(&mut self) -> Result<u8, Malformed> {
@@ -47,6 +52,10 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_be_bytes)
     }
 
+    pub(crate) fn u16_le(&mut self) -> Result<u16, Malformed> {
+        self.array().map(u16::from_le_bytes)
+    }
+
     pub(crate) fn u32_le(&mut self) -> Result<u32, Malformed> {
         self.array().map(u32::from_le_bytes)
     }
@@ -59,6 +68,16 @@ impl<'a> Reader<'a> {
     pub(crate) fn tpm2b(&mut self) -> Result<&'a [u8], Malformed> {
         let length = self.u16_be()?;
         self.take(usize::from(length))
+    }
+
+    /// What was not read yet.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// Whether everything was read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
     }
 
     /// How many bytes were read.

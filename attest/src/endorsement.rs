@@ -64,7 +64,8 @@ impl Endorsements {
     /// stores endorsements, so that one bad item does not stop every later judgement.
     pub fn readable(&self) -> Result<(), CannotJudge> {
         self.within_budget()?;
-        snp::readable(self)
+        snp::readable(self)?;
+        tdx::readable(self)
     }
 
     pub(crate) fn within_budget(&self) -> Result<(), CannotJudge> {

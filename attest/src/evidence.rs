@@ -107,6 +107,8 @@ impl Platform {
             Some(Self::Tpm2)
         } else if bytes.len() == snp::Report::LEN {
             Some(Self::SevSnp)
+        } else if tdx::Quote::looks_like(bytes) {
+            Some(Self::Tdx)
         } else {
             nitro::Document::platform_of(bytes)
         }

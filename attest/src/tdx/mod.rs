@@ -1,104 +1,79 @@
-//! Intel TDX quotes.
+//! Intel TDX: quote, quoting enclave, platform, Intel's collateral, verdict on genuineness.
 //!
-//! Not judged yet: [`Quote::parse`] refuses everything.
+//! [`Quote::parse`] → [`crate::Endorsements::prepare`] verifies the quoting enclave, the platform's
+//! certificate and Intel's word on the TCB once → [`crate::Evidence::verify`] checks a quote against them.
+//! What a *policy* thinks of the claims is decided in [`crate::Policy`].
+//!
+//! Trusted: the roots in [`crate::TrustAnchors`]. Untrusted: the quote, certificates, lists and documents.
+
+mod attributes;
+mod audit;
+mod bag;
+mod chain;
+mod collateral;
+mod documents;
+mod pck;
+mod prepare;
+mod qe_identity;
+mod quote;
+mod report;
+mod root;
+mod status;
+mod tcb;
+mod tcb_info;
+mod verify;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use crate::bytes::Malformed;
-use crate::{CannotJudge, Claims as AnyClaims, Crypto, Endorsements, Platform, Revocation, TrustAnchors};
-use crate::{UnixTime, Unverified, Verified, Window};
+pub use attributes::{TD_ATTRIBUTES, TdAttributes, Xfam};
+pub use audit::{QuoteChain, verify_collateral, verify_quote_chain};
+pub use collateral::Issued;
+pub use pck::{Configuration, PckClaims, PckTcb};
+pub use prepare::{PlatformClaims, Qe};
+pub(crate) use prepare::{prepare, readable};
+pub use qe_identity::QeReport;
+pub use quote::{Header, Quote};
+pub use report::{Kind, Svns, TdReport, TdReport15, TdReport15Ex};
+pub(crate) use root::vendor_roots;
+pub use status::TcbStatus;
+pub use tcb::TcbClaims;
+pub use tcb_info::Judgement;
+pub(crate) use verify::verify;
 
-/// Parsed evidence.
-#[derive(Clone, Debug)]
-pub struct Quote<'a> {
-    bytes: &'a [u8],
-    platform: Platform,
-}
+use crate::Window;
 
-impl<'a> Quote<'a> {
-    /// Checks the shape.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        let found = Self { bytes, platform: Platform::Tdx }.platform.name().to_owned();
-        Err(Malformed::Value { what: "platform", expected: "one that this version judges", found })
-    }
-
-    /// The evidence as it was received.
-    #[must_use]
-    pub fn bytes(&self) -> &'a [u8] {
-        self.bytes
-    }
-
-    pub(crate) fn platform(&self) -> Platform {
-        self.platform
-    }
-
-    pub(crate) fn endorsement_id(&self) -> Vec<u8> {
-        self.bytes.to_vec()
-    }
-}
-
-/// A verified quoting enclave with its platform and collateral.
-#[derive(Clone, Debug)]
-pub struct Qe {
-    window: Window,
-}
-
-impl Qe {
-    pub(crate) fn window(&self) -> Window {
-        self.window
-    }
-}
-
-/// What genuine evidence says.
+/// What a genuine quote says, and what is known of its platform.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Claims {
-    platform: Platform,
-    window: Window,
+    /// The quote's header.
+    pub quote: Header,
+    /// The TD report.
+    pub report: TdReport,
+    /// The platform and its quoting enclave: shared by all claims of its quotes.
+    #[serde(serialize_with = "shared")]
+    pub platform: Arc<PlatformClaims>,
+}
+
+fn shared<S: serde::Serializer>(platform: &Arc<PlatformClaims>, serializer: S) -> Result<S::Ok, S::Error> {
+    serde::Serialize::serialize(platform.as_ref(), serializer)
 }
 
 impl Claims {
-    pub(crate) fn platform(&self) -> Platform {
-        self.platform
-    }
-
     pub(crate) fn caller_data(&self) -> &[u8] {
-        &[]
+        &self.report.report_data.0
     }
 
     pub(crate) fn hardware_id(&self) -> Option<Cow<'_, [u8]>> {
-        None
+        let ppid = &self.platform.pck.ppid;
+        (!ppid.is_zero()).then(|| Cow::from(ppid.0.as_slice()))
     }
 
     pub(crate) fn measurement(&self) -> String {
-        String::new()
+        self.report.mrtd.to_string()
     }
 
     pub(crate) fn window(&self) -> Window {
-        self.window
+        self.platform.window
     }
-}
-
-pub(crate) fn prepare(
-    evidence: &Quote<'_>,
-    _endorsements: &Endorsements,
-    _crypto: &dyn Crypto,
-    _anchors: &TrustAnchors,
-    _revocation: Revocation,
-    _now: UnixTime,
-) -> Result<Qe, Unverified> {
-    Err(CannotJudge::WrongEndorsements { platform: evidence.platform() }.into())
-}
-
-pub(crate) fn verify(
-    evidence: &Quote<'_>,
-    _crypto: &dyn Crypto,
-    _prepared: &Qe,
-    _now: UnixTime,
-) -> Result<Verified<AnyClaims>, Unverified> {
-    Err(CannotJudge::WrongEndorsements { platform: evidence.platform() }.into())
-}
-
-/// The pinned roots, DER.
-pub(crate) fn vendor_roots() -> Vec<Cow<'static, [u8]>> {
-    Vec::new()
 }

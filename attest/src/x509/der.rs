@@ -6,6 +6,8 @@ use crate::bytes::{Malformed, Reader};
 pub(crate) const INTEGER: u8 = 0x02;
 /// `OCTET STRING`.
 pub(crate) const OCTET_STRING: u8 = 0x04;
+/// `OBJECT IDENTIFIER`.
+pub(crate) const OID: u8 = 0x06;
 /// `UTF8String`.
 pub(crate) const UTF8_STRING: u8 = 0x0c;
 /// `PrintableString`.

@@ -1,0 +1,104 @@
+//! The bag: certificates, lists and documents from anywhere, sorted by what they say they are.
+//!
+//! A quote brings its own chain; a cache or a file brings the rest. Where something stands says nothing. What
+//! is not Intel's is passed over: a composite's bag also serves its other parts.
+//!
+//! Untrusted: everything but the roots.
+
+use crate::x509::{self, Certificate, RevocationList};
+use crate::{CannotJudge, Endorsements, Roots, TrustAnchors};
+
+use super::Quote;
+use super::documents::{Document, DocumentKind};
+use super::root::Root;
+
+/// The endorsements of a TD, none of them believed.
+pub(super) struct Bag<'a> {
+    pub(super) pcks: Vec<Certificate<'a>>,
+    pub(super) authorities: Vec<Certificate<'a>>,
+    pub(super) signers: Vec<Certificate<'a>>,
+    pub(super) brought_roots: Vec<Certificate<'a>>,
+    pub(super) lists: Vec<RevocationList<'a>>,
+    pub(super) documents: Vec<Document<'a>>,
+    pub(super) roots: Vec<Root<'a>>,
+    pub(super) anchored: Roots,
+}
+
+impl<'a> Bag<'a> {
+    /// Sorts the certificates that came with a quote and those of the endorsements.
+    pub(super) fn sort(
+        of_quote: &'a [Vec<u8>],
+        endorsements: &'a Endorsements,
+        anchors: &'a TrustAnchors,
+    ) -> Result<Self, CannotJudge> {
+        let roots = anchors.intel.iter().map(|der| Root::open(der)).collect::<Result<_, _>>()?;
+        let lists = endorsements.revocation_lists.iter().map(|der| RevocationList::parse(der));
+        let mut bag = Self {
+            pcks: Vec::new(),
+            authorities: Vec::new(),
+            signers: Vec::new(),
+            brought_roots: Vec::new(),
+            lists: lists.collect::<Result<_, _>>()?,
+            documents: Document::all(endorsements)?,
+            roots,
+            anchored: anchors.roots(),
+        };
+        for der in of_quote.iter().chain(&endorsements.certificates) {
+            bag.add(Certificate::parse(der)?);
+        }
+        Ok(bag)
+    }
+
+    fn add(&mut self, certificate: Certificate<'a>) {
+        let into = match certificate.common_name() {
+            PCK => &mut self.pcks,
+            PLATFORM_CA | PROCESSOR_CA => &mut self.authorities,
+            SIGNER => &mut self.signers,
+            ROOT => &mut self.brought_roots,
+            _ => return,
+        };
+        into.push(certificate);
+    }
+
+    /// The documents of one kind.
+    pub(super) fn documents(&self, kind: DocumentKind) -> impl Iterator<Item = &Document<'a>> {
+        self.documents.iter().filter(move |document| document.kind() == kind)
+    }
+
+    pub(super) fn lists_of<'n>(&'n self, issuer: &'n [u8]) -> impl Iterator<Item = &'n RevocationList<'a>> {
+        self.lists.iter().filter(move |list| list.issuer() == issuer)
+    }
+}
+
+/// The certificates that a quote brings, DER.
+pub(super) fn of_quote(quote: &Quote<'_>) -> Result<Vec<Vec<u8>>, CannotJudge> {
+    // 4: the PCK's certificate, 5: its chain (A.3.9). Other kinds only name the certificate.
+    if ![4, 5].contains(&quote.certification_type()) {
+        return Ok(Vec::new());
+    }
+    let what = "certificate chain of the quote";
+    let malformed = |problem: String| CannotJudge::Endorsement { what, problem };
+    let chain = x509::pem(quote.certification_data()).map_err(|error| malformed(error.to_string()))?;
+    if chain.len() > MAX_CHAIN {
+        return Err(CannotJudge::TooMuch {
+            what: "certificates in a quote",
+            limit: MAX_CHAIN,
+            found: chain.len(),
+        });
+    }
+    Ok(chain)
+}
+
+/// The name of a platform's certificate.
+pub(super) const PCK: &str = "Intel SGX PCK Certificate";
+/// Who certifies platforms with several packages.
+pub(super) const PLATFORM_CA: &str = "Intel SGX PCK Platform CA";
+/// Who certifies platforms with one package.
+pub(super) const PROCESSOR_CA: &str = "Intel SGX PCK Processor CA";
+/// Who signs TCB info and QE identity.
+pub(super) const SIGNER: &str = "Intel SGX TCB Signing";
+/// The root.
+pub(super) const ROOT: &str = "Intel SGX Root CA";
+
+/// A leaf, an authority and a root: three. Hosts repeat some.
+const MAX_CHAIN: usize = 8;
