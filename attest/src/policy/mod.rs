@@ -242,7 +242,10 @@ impl Policy {
                 snp::collateral_age(claims, document.freshness.collateral_days, now, checks);
             }
             Claims::Tpm(claims) => document.tpm.as_ref()?.appraise(claims, references, checks),
-            Claims::Tdx(claims) => document.tdx.as_ref()?.appraise(claims, references, checks),
+            Claims::Tdx(claims) => {
+                document.tdx.as_ref()?.appraise(claims, references, now, checks);
+                tdx::collateral_age(claims, document.freshness.collateral_days, now, checks);
+            }
             Claims::Nitro(claims) if claims.platform() == Platform::NitroTpm => {
                 document.nitro_tpm.as_ref()?.appraise(claims, references, now, checks);
             }
@@ -270,7 +273,11 @@ impl Policy {
 
     fn valid_until(&self, claims: &Verified<Claims>, now: UnixTime) -> UnixTime {
         let verdict = now.plus(self.document.freshness.verdict_seconds);
-        verdict.min(self.document.expires).min(claims.window().until)
+        let grace = match (claims.claims(), &self.document.tdx) {
+            (Claims::Tdx(claims), Some(policy)) => policy.holds_until(claims, now),
+            _ => UnixTime::MAX,
+        };
+        verdict.min(self.document.expires).min(claims.window().until).min(grace)
     }
 }
 
@@ -331,7 +338,8 @@ pub(crate) fn resolve<'r>(ids: &[String], references: &'r [Reference]) -> Vec<&'
 
 /// Whether a policy may waive a check of its own stage.
 fn waivable(check: &str) -> bool {
-    !UNWAIVABLE.contains(&check) && !nitro::UNWAIVABLE.contains(&check)
+    let unwaivable = [&UNWAIVABLE[..], &nitro::UNWAIVABLE, &tdx::UNWAIVABLE];
+    !unwaivable.into_iter().flatten().any(|id| *id == check)
 }
 
 /// Policy-stage checks that hold whatever the policy says.

@@ -78,7 +78,9 @@ pub(super) fn of_quote(quote: &Quote<'_>) -> Result<Vec<Vec<u8>>, CannotJudge> {
     }
     let what = "certificate chain of the quote";
     let malformed = |problem: String| CannotJudge::Endorsement { what, problem };
-    let chain = x509::pem(quote.certification_data()).map_err(|error| malformed(error.to_string()))?;
+    let text = quote.certification_data();
+    blocks_only(text).map_err(malformed)?;
+    let chain = x509::pem(text).map_err(|error| malformed(error.to_string()))?;
     if chain.len() > MAX_CHAIN {
         return Err(CannotJudge::TooMuch {
             what: "certificates in a quote",
@@ -87,6 +89,28 @@ pub(super) fn of_quote(quote: &Quote<'_>) -> Result<Vec<Vec<u8>>, CannotJudge> {
         });
     }
     Ok(chain)
+}
+
+/// Whether a text is blocks of certificates and nothing else; most hosts end it with a NUL. The text is not
+/// signed: what stands between its certificates, or makes a block end where another reader goes on, has no
+/// business there.
+fn blocks_only(text: &[u8]) -> Result<(), String> {
+    let mut inside = false;
+    for line in text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end) {
+        match (line, inside) {
+            (b"-----BEGIN CERTIFICATE-----", false) => inside = true,
+            (b"-----END CERTIFICATE-----", true) => inside = false,
+            (b"" | [0], false) => {}
+            (line, true) if !line.starts_with(b"-") => {}
+            (line, _) => {
+                return Err(format!(
+                    "expected certificates in PEM, found {:?}",
+                    String::from_utf8_lossy(line)
+                ));
+            }
+        }
+    }
+    if inside { Err("a certificate without end".to_owned()) } else { Ok(()) }
 }
 
 /// The name of a platform's certificate.
@@ -102,3 +126,33 @@ pub(super) const ROOT: &str = "Intel SGX Root CA";
 
 /// A leaf, an authority and a root: three. Hosts repeat some.
 const MAX_CHAIN: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_is_certificates_and_nothing_else() {
+        let block = "-----BEGIN CERTIFICATE-----\nAAEC\n-----END CERTIFICATE-----\n";
+        for good in [
+            block.to_owned(),
+            block.repeat(3),
+            format!("{block}\0"),
+            block.replace('\n', "\r\n"),
+            String::new(),
+        ] {
+            assert_eq!(blocks_only(good.as_bytes()), Ok(()), "{good:?}");
+        }
+        for bad in [
+            block.replace("END CERTIFICATE-", "END CERTIFICATE2"),
+            block.replace("-----END CERTIFICATE-----", ""),
+            block.replace("CERTIFICATE", "CRL"),
+            format!("a word\n{block}"),
+            format!("{block}a word"),
+            format!("{block}\0\0"),
+            block.replace("AAEC", "-----BEGIN CERTIFICATE-----\nAAEC"),
+        ] {
+            assert!(blocks_only(bad.as_bytes()).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -11,6 +11,7 @@ mod nitro;
 mod pcrs;
 mod policy;
 mod snp;
+mod tdx;
 mod tpm;
 mod verdict;
 mod walk;

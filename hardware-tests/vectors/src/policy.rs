@@ -41,6 +41,12 @@ pub(crate) fn nitro(pcrs: &[(u8, String)]) -> Result<Policy, BadPolicy> {
     Policy::parse(&AwsLcRs, &text.replace("@TPM_PCRS@", &rules("nitro-tpm")))
 }
 
+/// The policy for TDs with this initial measurement.
+pub(crate) fn tdx(report: &attest::tdx::TdReport) -> Result<Policy, BadPolicy> {
+    Policy::parse(&AwsLcRs, &TDX.replace("@MRTD@", &report.mrtd.to_string()))
+}
+
 const SNP: &str = include_str!("snp.policy.toml");
 const TPM: &str = include_str!("tpm.policy.toml");
+const TDX: &str = include_str!("tdx.policy.toml");
 const NITRO: &str = include_str!("nitro.policy.toml");

@@ -79,7 +79,12 @@ impl Answer {
     /// A policy's refusal. What fails because this is a walk over old evidence, and not because of the
     /// machine, is no reason.
     pub(crate) fn policy_refuses(appraisal: &Appraisal, note: &'static str) -> Self {
-        let mut ids = failing(&appraisal.checks);
+        Self::policy_checks(&appraisal.checks, note)
+    }
+
+    /// The same, of what a policy asked where there is nothing to appraise.
+    pub(crate) fn policy_checks(checks: &[Check], note: &'static str) -> Self {
+        let mut ids = failing(checks);
         ids.retain(|id| !OF_THE_WALK.contains(&id.as_str()));
         if ids.is_empty() { Self::Verified { note } } else { Self::PolicyRefuses { ids, note } }
     }

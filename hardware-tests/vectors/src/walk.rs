@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 
 use crate::entry::{Entry, Set};
 use crate::verdict::{Agreement, Answer};
-use crate::{nitro, snp, tpm};
+use crate::{nitro, snp, tdx, tpm};
 
 /// How many entries came out how.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -43,6 +43,7 @@ fn answer(set: &Set, entry: &Entry) -> Answer {
     let ask = AssertUnwindSafe(|| match entry.tee() {
         "sev-snp" => snp::ask(set, entry),
         "tpm2" => tpm::ask(set, entry),
+        "tdx" => tdx::ask(set, entry),
         "nitro" | "nitro-tpm" => nitro::ask(set, entry),
         other => Ok(Answer::Unsupported(format!("tee {other}"))),
     });
