@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::answer::Answer;
 use crate::{attest_inspect, attest_verify, evidence_show, evidence_verify};
+use crate::{measure_nitro, measure_snp, measure_tdx, measure_uki};
 
 /// Reads attestation evidence, judges it offline, says why.
 #[derive(Debug, Parser)]
@@ -29,6 +30,9 @@ enum Command {
     /// Audit what a verifier decided
     #[command(subcommand)]
     Evidence(Evidence),
+    /// Compute reference values from the files that a machine boots
+    #[command(subcommand)]
+    Measure(Measure),
 }
 
 #[derive(Debug, Subcommand)]
@@ -43,6 +47,14 @@ enum Evidence {
     Verify(evidence_verify::Args),
 }
 
+#[derive(Debug, Subcommand)]
+enum Measure {
+    Nitro(measure_nitro::Args),
+    Snp(measure_snp::Args),
+    Tdx(measure_tdx::Args),
+    Uki(measure_uki::Args),
+}
+
 impl Cli {
     /// Runs the verb. `now` is what the clock says.
     pub(crate) fn run(&self, now: UnixTime) -> Answer {
@@ -51,6 +63,10 @@ impl Cli {
             Command::Attest(Attest::Verify(args)) => attest_verify::run(args, now),
             Command::Evidence(Evidence::Show(args)) => evidence_show::run(args),
             Command::Evidence(Evidence::Verify(args)) => evidence_verify::run(args, now),
+            Command::Measure(Measure::Nitro(args)) => measure_nitro::run(args),
+            Command::Measure(Measure::Snp(args)) => measure_snp::run(args),
+            Command::Measure(Measure::Tdx(args)) => measure_tdx::run(args),
+            Command::Measure(Measure::Uki(args)) => measure_uki::run(args),
         }
     }
 }

@@ -15,6 +15,11 @@ mod evidence_show;
 mod evidence_verify;
 mod input;
 mod layout;
+mod measure;
+mod measure_nitro;
+mod measure_snp;
+mod measure_tdx;
+mod measure_uki;
 mod trust;
 
 use std::process::ExitCode;
