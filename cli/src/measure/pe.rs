@@ -222,3 +222,86 @@ impl From<BadImage> for NotJudged {
 
 /// The length of a section's header.
 const SECTION: u64 = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A PE32+ image with two sections, the second one first in the file, and 8 bytes of signatures.
+    fn image() -> Vec<u8> {
+        let mut image = vec![0; 0x240];
+        let mut put = |at: usize, bytes: &[u8]| {
+            image.splice(at..at.saturating_add(bytes.len()), bytes.to_vec());
+        };
+        put(0, b"MZ");
+        put(0x3c, &0x40_u32.to_le_bytes());
+        put(0x40, b"PE\0\0\x64\x86\x02\0");
+        put(0x54, &240_u16.to_le_bytes());
+        put(0x58, &0x20b_u16.to_le_bytes());
+        put(0x58 + 60, &0x200_u32.to_le_bytes());
+        put(0x58 + 108, &16_u32.to_le_bytes());
+        put(0x58 + 112 + 32, &[0x240_u32.to_le_bytes(), 8_u32.to_le_bytes()].concat());
+        for (at, name, size, offset) in
+            [(0x148, b".late\0\0\0", 0x20_u32, 0x220_u32), (0x170, b".early\0\0", 0x20, 0x200)]
+        {
+            put(at, name);
+            put(at.saturating_add(8), &0x18_u32.to_le_bytes());
+            put(at.saturating_add(16), &[size.to_le_bytes(), offset.to_le_bytes()].concat());
+        }
+        put(0x200, &[1; 0x20]);
+        put(0x220, &[2; 0x20]);
+        image.extend(b"signed!!");
+        image
+    }
+
+    #[test]
+    fn checksum_and_signatures_are_not_hashed_and_nothing_else_is_left_out() {
+        let image = image();
+        let digest = |image: &[u8]| Image::parse(image).map(|image| image.digest(Bank::Sha256));
+        let whole = digest(&image).unwrap();
+        for at in 0..image.len() {
+            let mut changed = image.clone();
+            changed[at] ^= 0x80;
+            let skipped = (0x58 + 64..0x58 + 68).contains(&at) || at >= 0x240;
+            // A change either shows in the digest, or the image is no longer one.
+            assert_eq!(digest(&changed) == Ok(whole.clone()), skipped, "byte {at:#x}");
+        }
+    }
+
+    #[test]
+    fn every_truncation_is_refused() {
+        let image = image();
+        for length in 0..image.len() {
+            Image::parse(&image[..length]).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn no_four_bytes_of_the_headers_bring_it_down() {
+        for value in [0, 1, 0x1ff, 0x241, 0x7fff_ffff, u32::MAX] {
+            for at in 0..0x198_usize {
+                let mut changed = image();
+                changed.splice(at..at.saturating_add(4), value.to_le_bytes());
+                if let Ok(image) = Image::parse(&changed) {
+                    image.digest(Bank::Sha384);
+                    image.section(".late").unwrap_or_default();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sections_that_overlap_are_refused() {
+        let mut image = image();
+        image.splice(0x148 + 20..0x148 + 24, 0x210_u32.to_le_bytes());
+        assert_eq!(Image::parse(&image).unwrap_err(), BadImage::Overlap(".late".to_owned()));
+    }
+
+    #[test]
+    fn a_section_is_as_long_as_in_memory() {
+        let image = image();
+        let image = Image::parse(&image).unwrap();
+        assert_eq!(image.section(".early"), Ok(Some(&[1; 0x18][..])));
+        assert_eq!(image.section(".earl"), Ok(None));
+    }
+}

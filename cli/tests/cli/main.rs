@@ -6,6 +6,7 @@ mod document;
 mod hostile;
 mod inspect;
 mod machine;
+mod measure;
 mod quote;
 mod run;
 mod vectors;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::run::{Ran, cloudtaser};
 
 /// The folder of vectors, or a skip that says why.
-fn folder(test: &str) -> Option<PathBuf> {
+pub(crate) fn folder(test: &str) -> Option<PathBuf> {
     let beside = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/vectors"));
     let folder = variable("CLOUDTASER_VECTORS").map_or(beside, PathBuf::from);
     if folder.join("MANIFEST.toml").is_file() {

@@ -244,3 +244,61 @@ const COUNT: u64 = 26;
 const OFFSETS: u64 = 28;
 const SIZES: u64 = 284;
 const CRC: u64 = 544;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Kernel, command line and a RAM disk.
+    fn image() -> Vec<u8> {
+        let mut header = vec![0; 548];
+        let mut body = Vec::new();
+        let mut put = |at: u64, bytes: &[u8]| {
+            header.splice(
+                usize::try_from(at).unwrap()..usize::try_from(at).unwrap().saturating_add(bytes.len()),
+                bytes.to_vec(),
+            );
+        };
+        put(0, b".eif\0\x04");
+        put(COUNT, &[0, 3]);
+        for (slot, content) in [b"kernel".as_slice(), b"cmdline", b"ramdisk"].iter().enumerate() {
+            let (slot, size) = (u64::try_from(slot).unwrap(), bytes::length(content));
+            put(
+                OFFSETS.saturating_add(slot.saturating_mul(8)),
+                &HEADER.saturating_add(bytes::length(&body)).to_be_bytes(),
+            );
+            put(SIZES.saturating_add(slot.saturating_mul(8)), &size.to_be_bytes());
+            let kind = u16::try_from(slot).unwrap().saturating_add(1);
+            body.extend([&kind.to_be_bytes()[..], &[0, 0], &size.to_be_bytes(), content].concat());
+        }
+        let crc = crc32(&[&header[..544], &body]);
+        header[544..].copy_from_slice(&crc.to_be_bytes());
+        [header, body].concat()
+    }
+
+    #[test]
+    fn the_checksum_is_the_one_that_everybody_uses() {
+        assert_eq!(crc32(&[b"1234", b"56789"]), 0xcbf4_3926);
+    }
+
+    #[test]
+    fn every_truncation_is_refused() {
+        let image = image();
+        assert_eq!(Eif::parse(&image).unwrap().ramdisks, [b"ramdisk"]);
+        for length in 0..image.len() {
+            Eif::parse(&image[..length]).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_is_refused() {
+        let image = image();
+        for at in 0..image.len() {
+            for bit in 0..8 {
+                let mut flipped = image.clone();
+                flipped[at] ^= 1 << bit;
+                assert!(Eif::parse(&flipped).is_err(), "bit {bit} of byte {at}");
+            }
+        }
+    }
+}
