@@ -16,8 +16,8 @@ use crate::{collateral, describe, input};
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// An SNP report, TPM evidence, a certificate, a revocation list or a certificate table; - reads
-    /// standard input
+    /// An SNP report, a TD quote, TPM evidence, a Nitro document, a certificate, a revocation list, a
+    /// certificate table or a signed document of Intel; - reads standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// What kind of evidence it is (sev-snp, tpm2); guessed unless given
@@ -67,8 +67,13 @@ fn look(args: &Args) -> Result<Seen, NotJudged> {
             };
         }
     };
-    let evidence: Evidence<'_> = attest::parse(platform, &bytes)?;
-    Ok(seen(Some(platform), describe::evidence(&evidence)?))
+    let (bytes, cut) = input::evidence(platform, &bytes);
+    let evidence: Evidence<'_> = attest::parse(platform, bytes)?;
+    let mut sections = describe::evidence(&evidence)?;
+    if let (Some(section), Some(note)) = (sections.first_mut(), cut) {
+        section.row("file", note);
+    }
+    Ok(seen(Some(platform), sections))
 }
 
 fn seen(platform: Option<Platform>, sections: Vec<Section>) -> Seen {

@@ -7,12 +7,16 @@
 //! Trusted: the options. Untrusted: evidence and endorsements.
 
 mod binding;
+mod chain;
 mod output;
 
 use std::path::PathBuf;
 
 use attest::crypto::AwsLcRs;
-use attest::{Check, Claims, Evidence, Platform, Policy, Rejected, Revocation, TrustAnchors, UnixTime};
+use attest::{
+    CannotJudge, Check, Claims, Endorsements, Evidence, Platform, Policy, Rejected, Revocation, TrustAnchors,
+    UnixTime,
+};
 use attest::{Unverified, Verified, tpm};
 
 use crate::answer::{Answer, NotJudged};
@@ -32,21 +36,21 @@ pub(crate) struct Args {
     /// More of --endorsements
     #[arg(value_name = "ENDORSEMENTS")]
     more: Vec<PathBuf>,
-    /// Certificates and revocation lists (DER, PEM, certificate table), or a directory of them; may be
-    /// repeated. AMD's own intermediates are added where none is given
+    /// Certificates and revocation lists (DER, PEM, certificate table), Intel's signed documents (JSON), or a
+    /// directory of them; may be repeated. AMD's own intermediates are added where none is given
     #[arg(long, value_name = "DIR|FILE")]
     endorsements: Vec<PathBuf>,
-    /// What kind of evidence it is (sev-snp, tpm2); guessed unless given
+    /// What kind of evidence it is (sev-snp, tdx, tpm2, nitro …); guessed unless given
     #[arg(long, value_name = "NAME", value_parser = args::platform)]
     platform: Option<Platform>,
     /// The policy that must allow the machine; without one only genuineness is judged
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// What the caller's bytes must begin with, zeros after it (SNP), or be (TPM), or the document's nonce
+    /// What the caller's bytes must begin with, zeros after it (SNP, TDX), or be (TPM), or the document's nonce
     /// (Nitro)
     #[arg(long, value_name = "HEX")]
     nonce: Option<CallerData>,
-    /// What the caller's bytes must be: 64 bytes for SNP, extraData for a TPM, `user_data` for Nitro
+    /// What the caller's bytes must be: 64 bytes for SNP and TDX, extraData for a TPM, `user_data` for Nitro
     #[arg(long, value_name = "HEX")]
     report_data: Option<CallerData>,
     /// Judge as of this instant, for example 2026-11-21T18:00:00Z; now unless given
@@ -75,49 +79,72 @@ pub(crate) fn run(args: &Args, now: UnixTime) -> Answer {
 fn judge(args: &Args, at: UnixTime) -> Result<Judgement, NotJudged> {
     let bytes = input::read(&args.evidence, input::LIMIT)?;
     let platform = input::platform(args.platform, &bytes)?;
-    let evidence = attest::parse(platform, &bytes)?;
+    let (bytes, cut) = input::evidence(platform, &bytes);
+    let evidence = attest::parse(platform, bytes)?;
     let binding = Binding::asked(args.nonce.as_ref(), args.report_data.as_ref(), platform)?;
     let policy = args.policy.as_deref().map(input::policy).transpose()?;
     let anchors = trust::anchors(&args.insecure_trust_root)?;
     let anchors = anchors.with_attestation_keys(args.enrolled_ak.iter().cloned());
 
-    let outcome = verify(args, &evidence, &anchors, at)?;
-    let (mut checks, claims) = appraise(outcome, policy.as_ref(), at);
+    let endorsements = brought(args, platform, &anchors)?;
+    let (mut checks, claims, undecided) = match verify(args, &evidence, &endorsements, &anchors, at) {
+        Ok(outcome) => {
+            let (checks, claims) = appraise(outcome, policy.as_ref(), at);
+            (checks, claims, None)
+        }
+        Err(why) => {
+            let found = chain::alone(&evidence, &endorsements, &anchors, policy.as_ref(), at);
+            (found.ok_or_else(|| NotJudged::from(why.clone()))?, None, Some(NotJudged::from(why)))
+        }
+    };
     checks.extend(claims.iter().flat_map(|claims| binding.checks(claims)));
 
     let mut stages = vec![Stage::Genuineness];
-    if platform == Platform::SevSnp && !args.insecure_no_revocation {
+    let undecided_yet = undecided.is_some();
+    if has_lists(platform) && !args.insecure_no_revocation && !undecided_yet {
         stages.push(Stage::Revocation);
     }
-    if binding.is_asked() {
+    if binding.is_asked() && !undecided_yet {
         stages.push(Stage::Binding);
     }
     if policy.is_some() {
         stages.push(Stage::Policy);
     }
-    Ok(Judgement { platform, roots: anchors.roots(), at, stages, policy, checks, claims })
+    let roots = anchors.roots();
+    Ok(Judgement { platform, roots, at, stages, policy, checks, claims, undecided, note: cut })
+}
+
+/// What the caller brought, and what is public and pinned.
+fn brought(args: &Args, platform: Platform, anchors: &TrustAnchors) -> Result<Endorsements, NotJudged> {
+    let named = [args.endorsements.as_slice(), args.more.as_slice()].concat();
+    let mut endorsements = collateral::read(&named)?;
+    if platform == Platform::SevSnp {
+        collateral::complete(&mut endorsements, anchors.roots());
+    }
+    Ok(endorsements)
+}
+
+/// Whether this platform's vendor revokes keys by list.
+fn has_lists(platform: Platform) -> bool {
+    matches!(platform, Platform::SevSnp | Platform::Tdx)
 }
 
 /// Genuine or rejected, and by which checks.
 fn verify(
     args: &Args,
     evidence: &Evidence<'_>,
+    endorsements: &Endorsements,
     anchors: &TrustAnchors,
     at: UnixTime,
-) -> Result<Result<Verified<Claims>, Rejected>, NotJudged> {
-    let named = [args.endorsements.as_slice(), args.more.as_slice()].concat();
-    let mut endorsements = collateral::read(&named)?;
-    if evidence.platform() == Platform::SevSnp {
-        collateral::complete(&mut endorsements, anchors.roots());
-    }
+) -> Result<Result<Verified<Claims>, Rejected>, CannotJudge> {
     let revocation =
         if args.insecure_no_revocation { Revocation::InsecureWaived } else { Revocation::Required };
     let prepared = endorsements.prepare(&AwsLcRs, evidence, anchors, revocation, at);
     match prepared.and_then(|prepared| evidence.verify(&AwsLcRs, &prepared, at)) {
         Ok(claims) => Ok(Ok(claims)),
         Err(Unverified::Rejected(rejected)) => Ok(Err(rejected)),
-        Err(Unverified::CannotJudge(error)) => Err(error.into()),
-        Err(other) => Err(NotJudged::new("unsupported", other.to_string())),
+        Err(Unverified::CannotJudge(error)) => Err(error),
+        Err(other) => Err(CannotJudge::MissingEndorsement(other.to_string())),
     }
 }
 
@@ -139,5 +166,6 @@ const EXAMPLES: &str = "\
 Examples:
   cloudtaser attest verify report.bin --endorsements certs/ --policy prod.toml
   cloudtaser attest verify report.bin --endorsements vcek.der crl.der --nonce 8a41…
+  cloudtaser attest verify tdquote.bin --endorsements collateral/ --policy prod.toml
   cloudtaser attest verify quote.bin --enrolled-ak 000b5c0e… -o json
   cloudtaser attest verify old.bin --endorsements certs/ --at 2025-08-09T17:21:41Z";

@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::Path;
 
 use attest::crypto::AwsLcRs;
-use attest::{Platform, Policy};
+use attest::{Platform, Policy, tdx};
 
 use crate::answer::NotJudged;
 
@@ -53,14 +53,28 @@ pub(crate) fn policy(path: &Path) -> Result<Policy, NotJudged> {
     Ok(Policy::parse(&AwsLcRs, &text)?)
 }
 
+/// The evidence itself and what was cut off: hosts hand out TD quotes in buffers that are longer than the
+/// quote. Only somebody who looks at a file cuts; a server refuses what comes after a quote.
+pub(crate) fn evidence(platform: Platform, bytes: &[u8]) -> (&[u8], Option<String>) {
+    let length = (platform == Platform::Tdx).then(|| tdx::Quote::length(bytes).ok()).flatten();
+    match length.and_then(|length| bytes.split_at_checked(length)) {
+        Some((quote, rest)) if !rest.is_empty() => {
+            let note =
+                format!("cut: {} bytes after the quote were left out; a server refuses them", rest.len());
+            (quote, Some(note))
+        }
+        _ => (bytes, None),
+    }
+}
+
 /// The platform that was named, else the one whose evidence this looks like.
 pub(crate) fn platform(named: Option<Platform>, bytes: &[u8]) -> Result<Platform, NotJudged> {
     named.or_else(|| Platform::recognise(bytes)).ok_or_else(|| {
         let start = hex::encode(bytes.get(..8).unwrap_or(bytes));
         let found = if bytes.is_empty() { "none".to_owned() } else { format!("beginning {start}") };
         let message = format!(
-            "expected an SNP report (1184 bytes), TPM evidence (TPM2B_ATTEST, signature, key, PCR values) or a \
-             Nitro document (COSE_Sign1), found {} bytes, {found}",
+            "expected an SNP report (1184 bytes), a TD quote, TPM evidence (TPM2B_ATTEST, signature, key, PCR \
+             values) or a Nitro document (COSE_Sign1), found {} bytes, {found}",
             bytes.len()
         );
         NotJudged::new("evidence.unrecognised", message)

@@ -168,7 +168,7 @@ impl<'s, 'a> Stage<'s, 'a> {
         let certificate = self.pck(&quote.qe, checks)?;
         let pck = PckClaims::read(certificate)?;
         let malformed = |problem| CannotJudge::Evidence { platform: Platform::Tdx, problem };
-        let report = QeReport::parse(quote.qe.report).map_err(malformed)?;
+        let report = quote.qe_report().map_err(malformed)?;
         report.binds_key(&quote.qe, self.crypto, checks);
         Ok((certificate, pck, report))
     }

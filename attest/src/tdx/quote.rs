@@ -7,10 +7,12 @@
 //!
 //! Untrusted: everything here, until [`super::verify`] has checked the signatures.
 
-use crate::Digest;
 use crate::bytes::{Malformed, Reader};
 use crate::parcel::{Parcel, Part};
+use crate::{CannotJudge, Digest};
 
+use super::bag;
+use super::qe_identity::QeReport;
 use super::report::{Kind, TdReport};
 
 /// A parsed quote, borrowing the bytes that were signed.
@@ -144,6 +146,28 @@ impl<'a> Quote<'a> {
     #[must_use]
     pub fn report(&self) -> &TdReport {
         &self.report
+    }
+
+    /// The quoting enclave's report, as it claims to be.
+    pub fn qe_report(&self) -> Result<QeReport, Malformed> {
+        QeReport::parse(self.qe.report)
+    }
+
+    /// The attestation key: x ‖ y.
+    #[must_use]
+    pub fn attestation_key(&self) -> &'a [u8; 64] {
+        self.qe.attestation_key
+    }
+
+    /// What the quoting enclave hashes together with its key.
+    #[must_use]
+    pub fn qe_auth_data(&self) -> &'a [u8] {
+        self.qe.auth_data
+    }
+
+    /// The certificates that the quote brings, DER: the platform's and those above it, if it brings any.
+    pub fn certificates(&self) -> Result<Vec<Vec<u8>>, CannotJudge> {
+        bag::of_quote(self)
     }
 
     /// What kind of certification data the quote carries; 5 is a chain of certificates.

@@ -26,8 +26,9 @@ impl<'a> Binding<'a> {
         let bytes = |data: Option<&'a CallerData>| data.map(|data| data.0.as_slice());
         let binding = Self { nonce: bytes(nonce), report_data: bytes(report_data) };
         match binding.report_data.map(<[u8]>::len) {
-            Some(length) if platform == Platform::SevSnp && length != SNP_LEN => {
-                let message = format!("--report-data: expected {SNP_LEN} bytes for sev-snp, found {length}");
+            Some(length) if fixed(platform) && length != REPORT_DATA => {
+                let message =
+                    format!("--report-data: expected {REPORT_DATA} bytes for {platform}, found {length}");
                 Err(NotJudged::new("option.report_data", message))
             }
             _ => Ok(binding),
@@ -45,7 +46,7 @@ impl<'a> Binding<'a> {
         // A Nitro document has a field for the nonce; elsewhere it is a part of the caller's bytes.
         let nonce_found =
             if let Claims::Nitro(claims) = claims { claims.document.nonce.bytes() } else { found };
-        let padded = claims.platform() == Platform::SevSnp;
+        let padded = fixed(claims.platform());
         let nonce = self.nonce.map(|nonce| {
             let holds = if padded { is_padded(found, nonce) } else { nonce_found == nonce };
             let rest = if padded { ", then zeros" } else { "" };
@@ -56,6 +57,11 @@ impl<'a> Binding<'a> {
             .map(|expected| check("binding.report_data", found == expected, hex::encode(expected), found));
         nonce.into_iter().chain(report_data).collect()
     }
+}
+
+/// Whether the hardware signs a field of fixed length.
+fn fixed(platform: Platform) -> bool {
+    matches!(platform, Platform::SevSnp | Platform::Tdx)
 }
 
 /// Whether `found` is `nonce` and nothing but zeros.
@@ -69,5 +75,5 @@ fn check(id: &str, holds: bool, expected: String, found: &[u8]) -> Check {
     Check { id: id.to_owned(), verdict, expected, found }
 }
 
-/// The length of `REPORT_DATA` (AMD 56860 r1.58, table 23).
-const SNP_LEN: usize = 64;
+/// The length of SNP's `REPORT_DATA` (AMD 56860 r1.58, table 23) and of TDX's `REPORTDATA`.
+const REPORT_DATA: usize = 64;

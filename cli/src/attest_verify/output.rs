@@ -1,7 +1,7 @@
 //! What `attest verify` says, to people and to programs.
 
 use attest::{Answer as Outcome, Check, Claims, Digest, Platform, Policy, Roots, UnixTime, Verified};
-use attest::{nitro, snp};
+use attest::{nitro, snp, tdx};
 use serde::Serialize;
 
 use crate::answer::{Answer, NotJudged, Verdict};
@@ -19,6 +19,10 @@ pub(super) struct Judgement {
     pub(super) policy: Option<Policy>,
     pub(super) checks: Vec<Check>,
     pub(super) claims: Option<Verified<Claims>>,
+    /// What is missing for a verdict, where the rest was looked at all the same.
+    pub(super) undecided: Option<NotJudged>,
+    /// What was done to the file.
+    pub(super) note: Option<String>,
 }
 
 /// What was looked at.
@@ -37,13 +41,16 @@ pub(super) fn answer(judged: Result<Judgement, NotJudged>, roots: Roots, format:
         (Ok(judgement), Format::Text) => Answer::text(judgement.verdict(), judgement.text()),
         (Ok(judgement), Format::Json) => Answer::json(judgement.verdict(), &judgement.document()),
         (Err(why), Format::Text) => Answer::complaint(&why),
-        (Err(why), Format::Json) => Answer::json(Verdict::NotJudged, &Document::without_verdict(roots, why)),
+        (Err(why), Format::Json) => Answer::json(Verdict::NotJudged, &Document::without_verdict(roots, &why)),
     }
 }
 
 impl Judgement {
     fn verdict(&self) -> Verdict {
-        Verdict::of(&self.checks)
+        match (Verdict::of(&self.checks), &self.undecided) {
+            (Verdict::Accepted, Some(_)) => Verdict::NotJudged,
+            (verdict, _) => verdict,
+        }
     }
 
     fn document(&self) -> Document<'_> {
@@ -56,15 +63,21 @@ impl Judgement {
             policy: self.policy.as_ref().map(PolicyName::of),
             checks: &self.checks,
             claims: self.claims.as_ref().map(Verified::claims),
-            error: None,
+            error: self.undecided.as_ref(),
         }
     }
 
     fn text(&self) -> String {
         let mut text = format!("{}\n", self.headline());
+        for note in self.undecided.iter().map(|why| &why.message).chain(&self.note) {
+            layout::line(&mut text, &layout::printable(note));
+        }
+        if self.undecided.is_some() {
+            layout::line(&mut text, VERIFIED_ALONE);
+        }
         for (stage, words) in NOT_JUDGED {
             if !self.stages.contains(&stage)
-                && (stage != Stage::Revocation || self.platform == Platform::SevSnp)
+                && (stage != Stage::Revocation || super::has_lists(self.platform))
             {
                 layout::line(&mut text, words);
             }
@@ -89,7 +102,11 @@ impl Judgement {
             (Verdict::Accepted, None) => {
                 format!("ACCEPTED: genuine {platform} evidence, not appraised, at {at}")
             }
-            (Verdict::Refused | Verdict::NotJudged, _) => {
+            (Verdict::NotJudged, _) => format!(
+                "NOT JUDGED: the {platform} evidence leads to the {} root, and more is needed, at {at}",
+                self.roots
+            ),
+            (Verdict::Refused, _) => {
                 let failed = layout::count(&self.checks, Outcome::Fail);
                 format!(
                     "REFUSED: {platform} evidence, {failed} of {} checks failed, at {at}",
@@ -109,6 +126,9 @@ fn essentials(claims: &Claims) -> Section {
     if let Claims::Snp(claims) = claims {
         snp_essentials(&mut section, claims);
     }
+    if let Claims::Tdx(claims) = claims {
+        tdx_essentials(&mut section, claims);
+    }
     if let Claims::Nitro(claims) = claims {
         nitro_essentials(&mut section, claims);
     }
@@ -126,6 +146,20 @@ fn snp_essentials(section: &mut Section, claims: &snp::Claims) {
     }
     section.row("reported TCB", describe::tcb(claims.reported_tcb, Some(product)));
     section.row("vmpl", claims.vmpl);
+}
+
+fn tdx_essentials(section: &mut Section, claims: &tdx::Claims) {
+    let (report, platform) = (&claims.report, &claims.platform);
+    section.row("TCB status", platform.tcb.status);
+    let advisories = &platform.tcb.launch.advisories;
+    let advisories = if advisories.is_empty() { "none".to_owned() } else { advisories.join(", ") };
+    section.row("advisories", advisories);
+    section.row("platform model (FMSPC)", platform.pck.fmspc);
+    section.row("TD attributes", report.td_attributes);
+    for (index, rtmr) in report.rtmrs.iter().enumerate() {
+        section.row(format!("RTMR {index}"), rtmr);
+    }
+    section.row("TDX module (MRSEAM)", report.mrseam);
 }
 
 fn nitro_essentials(section: &mut Section, claims: &nitro::Claims) {
@@ -151,11 +185,11 @@ struct Document<'a> {
     checks: &'a [Check],
     claims: Option<&'a Claims>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<NotJudged>,
+    error: Option<&'a NotJudged>,
 }
 
-impl Document<'_> {
-    fn without_verdict(roots: Roots, why: NotJudged) -> Self {
+impl<'a> Document<'a> {
+    fn without_verdict(roots: Roots, why: &'a NotJudged) -> Self {
         Self {
             verdict: Verdict::NotJudged,
             platform: None,
@@ -184,6 +218,10 @@ impl<'a> PolicyName<'a> {
         Self { name, version, digest: policy.digest(), expires: policy.expires() }
     }
 }
+
+/// How far evidence without collateral was looked at.
+const VERIFIED_ALONE: &str = "looked at so far: the quote's signature, the quoting enclave, the platform's \
+     certificate up to the root; attest inspect says where Intel serves the rest";
 
 /// What is said of a stage that was left out.
 const NOT_JUDGED: [(Stage, &str); 3] = [

@@ -3,16 +3,41 @@
 //! Extensions of a VCEK or VLEK: AMD 57230 r1.00, tables 8 and 9.
 
 use attest::Endorsements;
+use serde_json::Value;
 use x509_parser::extensions::X509Extension;
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 use x509_parser::time::ASN1Time;
 
 use crate::layout::Section;
 
-/// One section for each certificate and each list.
+/// One section for each certificate, each list and each signed document.
 pub(crate) fn describe(endorsements: &Endorsements) -> Vec<Section> {
     let certificates = endorsements.certificates.iter().map(|der| certificate(der));
-    certificates.chain(endorsements.revocation_lists.iter().map(|der| revocation_list(der))).collect()
+    let lists = endorsements.revocation_lists.iter().map(|der| revocation_list(der));
+    certificates.chain(lists).chain(endorsements.documents.iter().map(|json| document(json))).collect()
+}
+
+/// Intel's TCB info or QE identity: what is not a list of levels, and the levels in a line each.
+fn document(json: &[u8]) -> Section {
+    let mut section = Section::new("signed document");
+    let parsed: Result<Value, _> = serde_json::from_slice(json);
+    let inner = parsed.as_ref().ok().and_then(|found| found.get("tcbInfo").or(found.get("enclaveIdentity")));
+    let Some(Value::Object(fields)) = inner else {
+        section.row("unreadable", format!("{} bytes", json.len()));
+        return section;
+    };
+    for (name, value) in fields {
+        match value {
+            Value::Array(levels) => {
+                for level in levels {
+                    section.row(name, level);
+                }
+            }
+            Value::String(text) => section.row(name, text),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => section.row(name, value),
+        }
+    }
+    section
 }
 
 fn certificate(der: &[u8]) -> Section {

@@ -6,6 +6,7 @@ mod bundle;
 mod certificate;
 mod nitro;
 mod snp;
+mod tdx;
 mod tpm;
 
 use attest::Evidence;
@@ -22,8 +23,9 @@ pub(crate) fn evidence(evidence: &Evidence<'_>) -> Result<Vec<Section>, NotJudge
     match evidence {
         Evidence::Snp(report) => Ok(snp::describe(report)),
         Evidence::Tpm(quote) => Ok(tpm::describe(quote)),
+        Evidence::Tdx(quote) => Ok(tdx::describe(quote)),
         Evidence::Nitro(document) => Ok(nitro::describe(evidence.platform(), document)),
-        unknown => {
+        unknown @ (Evidence::Azure(_) | _) => {
             let message = format!(
                 "expected evidence of a platform that this version describes, found {}",
                 unknown.platform()
