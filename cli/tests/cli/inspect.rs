@@ -85,6 +85,6 @@ fn certificates_and_lists_are_shown() {
 fn what_is_nothing_known_is_no_answer() {
     let machine = Machine::new();
     let ran = cloudtaser(&["attest", "inspect", &machine.write("x", b"hello")]).ends(2);
-    assert!(ran.err.contains("expected an SNP report (1184 bytes), TPM evidence"), "{}", ran.err);
+    assert!(ran.err.contains("expected an SNP report (1184 bytes), a TD quote, TPM evidence"), "{}", ran.err);
     assert!(ran.err.contains("found 5 bytes, beginning 68656c6c6f (evidence.unrecognised)"), "{}", ran.err);
 }
