@@ -6,6 +6,7 @@ mod admission;
 mod faults;
 mod machine;
 mod management;
+mod platforms;
 mod refusal;
 mod server;
 mod token;

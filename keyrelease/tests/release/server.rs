@@ -61,7 +61,11 @@ pub(crate) fn chip() -> Chip {
 impl Server {
     /// Starts a server that believes the simulator, with one key `db` guarded by `simulated`.
     pub(crate) fn start() -> Self {
-        let server = Self::launch(&["--insecure-trust-root={root}"]);
+        let server = Self::launch(&[
+            "--insecure-trust-root={root}",
+            "--insecure-trust-root={root}.0",
+            "--insecure-trust-root={root}.1",
+        ]);
         server.write("auth/attest/policy/simulated", &json!({ "policy": policy(1) })).ok();
         server.write("attest-keys/policy/simulated", &json!({ "policy": policy(1) })).ok();
         let fields = json!({ "username": "app", "password": SECRET });
@@ -81,6 +85,9 @@ impl Server {
         std::fs::copy(plugin, &installed).unwrap();
         let root = dir.path().join("ark.der");
         std::fs::write(&root, chip().ark().der()).unwrap();
+        for (number, der) in crate::platforms::roots().iter().enumerate() {
+            std::fs::write(format!("{}.{number}", root.display()), der).unwrap();
+        }
         let port = free_port();
         let config = dir.path().join("bao.hcl");
         std::fs::write(&config, format!("plugin_directory = {:?}\n", plugins.display().to_string())).unwrap();
