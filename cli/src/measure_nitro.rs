@@ -59,12 +59,13 @@ fn measure(args: &Args) -> Result<Report, NotJudged> {
 }
 
 fn parent(args: &Args, report: &mut Report) {
-    let words = [(3, "role-arn", &args.role_arn), (4, "instance-id", &args.instance_id)];
-    for (index, name, text) in words {
+    let words = [(3, "role-arn", "role", &args.role_arn), (4, "instance-id", "instances", &args.instance_id)];
+    for (index, name, field, text) in words {
         if let Some(text) = text {
             report.setting(name, text);
             let what = format!("the parent instance's {name}");
-            report.reference(&format!("pcr{index}"), nitro::of_text(text).value(), what, pcr(index));
+            let place = Place::Said { section: "nitro", field, text: text.clone() };
+            report.reference(&format!("pcr{index}"), nitro::of_text(text).value(), what, place);
         }
     }
 }

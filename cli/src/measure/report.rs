@@ -113,14 +113,24 @@ pub(crate) enum Place {
     Field { section: &'static str, field: &'static str },
     /// A rule on a register.
     Pcr { section: &'static str, bank: Option<&'static str>, index: u8 },
+    /// A field that takes what the value was computed from, not the value.
+    Said { section: &'static str, field: &'static str, text: String },
     /// Nowhere: for comparing with an event log.
     Event,
+}
+
+impl Place {
+    fn takes_value(&self) -> bool {
+        matches!(self, Self::Field { .. } | Self::Pcr { .. })
+    }
 }
 
 impl Serialize for Place {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&match self {
-            Self::Field { section, field } => format!("[{section}] {field}"),
+            Self::Field { section, field } | Self::Said { section, field, .. } => {
+                format!("[{section}] {field}")
+            }
             Self::Pcr { section, index, .. } => format!("[[{section}.pcrs]] index {index}"),
             Self::Event => "event log".to_owned(),
         })
@@ -204,7 +214,7 @@ impl Report {
         for why in &self.not_exact {
             layout::line(&mut text, &format!("# not exact, or not covered: {}", layout::printable(why)));
         }
-        for reference in self.references.iter().filter(|reference| reference.place != Place::Event) {
+        for reference in self.references.iter().filter(|reference| reference.place.takes_value()) {
             layout::line(&mut text, "\n[[reference]]");
             for (name, value) in
                 [("id", &reference.id), ("value", &reference.value), ("provenance", &reference.provenance)]
@@ -242,6 +252,9 @@ fn rule(place: &Place, ids: &[String]) -> Vec<String> {
             let bank = bank.iter().map(|bank| format!("bank = \"{bank}\""));
             let head = std::iter::once(format!("[[{section}.pcrs]]")).chain(bank);
             head.chain([format!("index = {index}"), format!("any_of = {any_of}")]).collect()
+        }
+        Place::Said { section, field, text } => {
+            vec![format!("[{section}]"), format!("{field} = {{ any_of = [{}] }}", basic_string(text))]
         }
         Place::Event => Vec::new(),
     }

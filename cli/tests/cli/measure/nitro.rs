@@ -194,8 +194,12 @@ fn what_the_builder_never_writes_is_refused_by_name() {
 fn reference_blocks_are_rules_for_pcrs() {
     let dir = tempfile::tempdir().unwrap();
     let image = file(&dir, "app.eif", &eif(&[(1, b"kernel"), (2, CMDLINE), (3, b"ramdisk")]));
-    let ran = cloudtaser(&["measure", "nitro", &image, "--name", "signer-2.1", "-o", "toml"]).ends(0);
+    let role = ["--role-arn", "arn:aws:iam::1:role/r"];
+    let words = ["measure", "nitro", &image, "--name", "signer-2.1", "-o", "toml"];
+    let ran = cloudtaser(&[&words[..], &role].concat()).ends(0);
     let ids: Vec<_> = blocks(&ran).into_iter().map(|[id, _, _]| id).collect();
     assert_eq!(ids, ["signer-2.1-pcr0", "signer-2.1-pcr1", "signer-2.1-pcr2"]);
     assert!(ran.out.contains("# [[nitro.pcrs]]\n# index = 0\n# any_of = [\"signer-2.1-pcr0\"]\n"));
+    // A policy takes the role by its name.
+    assert!(ran.out.contains("# [nitro]\n# role = { any_of = [\"arn:aws:iam::1:role/r\"] }\n"));
 }
