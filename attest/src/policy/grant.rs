@@ -1,0 +1,202 @@
+//! Grants: what an admitted machine may ask for.
+//!
+//! A policy says which machines are good; its grants say for which purposes, and for which workloads. A policy
+//! without grants leaves that to whoever stores it under a path. With grants, a purpose that none of them
+//! covers is refused by the check `policy.grant`. Selectors of workloads are held against a *verified* workload
+//! identity; there is none in any evidence yet, so that a grant with selectors refuses.
+//!
+//! Trusted: the policy and the challenge's purpose, which the verifier wrote.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+use crate::check::Checks;
+
+use super::operators::AnyOf;
+
+/// One `[[grant]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(super) struct Grant {
+    /// Purposes: the paths of releases and logins, `*` for any text without a slash, `**` as the last part for
+    /// anything below.
+    paths: AnyOf<PathPattern>,
+    /// Kubernetes namespaces.
+    namespace: Option<AnyOf<String>>,
+    /// Kubernetes service accounts.
+    service_account: Option<AnyOf<String>>,
+    /// Container images, `sha256:` and 64 hex digits.
+    image_digest: Option<AnyOf<String>>,
+    /// SPIFFE ids of workloads.
+    spiffe_id: Option<AnyOf<String>>,
+}
+
+impl Grant {
+    /// The first thing in this grant that no workload can have.
+    pub(super) fn problem(&self) -> Option<String> {
+        let listed = |set: &Option<AnyOf<String>>| set.iter().flat_map(|set| set.any_of.clone()).collect();
+        let selectors: [(&str, Vec<String>, fn(&str) -> bool); 4] = [
+            ("namespace", listed(&self.namespace), is_name),
+            ("service_account", listed(&self.service_account), is_name),
+            ("image_digest", listed(&self.image_digest), is_image_digest),
+            ("spiffe_id", listed(&self.spiffe_id), |id| id.starts_with("spiffe://")),
+        ];
+        selectors.into_iter().find_map(|(key, values, fits)| {
+            values.into_iter().find(|value| !fits(value)).map(|value| format!("{key} = {value:?}"))
+        })
+    }
+
+    fn covers(&self, purpose: &str) -> bool {
+        self.paths.any_of.iter().any(|pattern| pattern.matches(purpose))
+    }
+
+    /// What it asks of the workload, in words; nothing if any workload on the machine will do.
+    fn selectors(&self) -> Vec<String> {
+        let words = |(key, set): (&str, &Option<AnyOf<String>>)| set.as_ref().map(|set| format!("{key} {set}"));
+        [
+            ("namespace", &self.namespace),
+            ("service_account", &self.service_account),
+            ("image_digest", &self.image_digest),
+            ("spiffe_id", &self.spiffe_id),
+        ]
+        .into_iter()
+        .filter_map(words)
+        .collect()
+    }
+}
+
+/// Asks whether one of the grants covers the purpose. A policy without grants is asked nothing.
+pub(super) fn ask(grants: &[Grant], purpose: &str, checks: &mut Checks) {
+    if grants.is_empty() {
+        return;
+    }
+    let covering: Vec<&Grant> = grants.iter().filter(|grant| grant.covers(purpose)).collect();
+    let open = covering.iter().any(|grant| grant.selectors().is_empty());
+    let expected = if covering.is_empty() {
+        let paths: Vec<String> = grants.iter().map(|grant| grant.paths.to_string()).collect();
+        format!("a purpose that is granted: {}", paths.join(", "))
+    } else if open {
+        "a purpose that is granted".to_owned()
+    } else {
+        let workloads: Vec<String> = covering.iter().map(|grant| grant.selectors().join(" and ")).collect();
+        format!("a verified workload with {}", workloads.join(", or "))
+    };
+    let found = if covering.is_empty() || open {
+        purpose.to_owned()
+    } else {
+        format!("{purpose}, and no verified workload")
+    };
+    checks.ask("policy.grant", open, expected, found);
+}
+
+/// A path in which `*` stands for any text without a slash and a last `**` for all that is below.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(try_from = "String")]
+pub(super) struct PathPattern(
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = r"^[^/\s]+(/[^/\s]+)*$")))] String,
+);
+
+impl PathPattern {
+    fn matches(&self, path: &str) -> bool {
+        let mut parts = path.split('/');
+        for wanted in self.0.split('/') {
+            if wanted == "**" {
+                return parts.next().is_some();
+            }
+            if !parts.next().is_some_and(|part| part_matches(wanted, part)) {
+                return false;
+            }
+        }
+        parts.next().is_none()
+    }
+}
+
+/// One part of a path: the text before the first `*`, the text after the last, and the rest in order between.
+fn part_matches(wanted: &str, part: &str) -> bool {
+    let Some((head, tail)) = wanted.split_once('*') else { return wanted == part };
+    let Some(rest) = part.strip_prefix(head) else { return false };
+    let (between, end) = tail.rsplit_once('*').unwrap_or(("", tail));
+    let Some(mut rest) = rest.strip_suffix(end) else { return false };
+    for piece in between.split('*') {
+        let Some((_, after)) = rest.split_once(piece) else { return false };
+        rest = after;
+    }
+    true
+}
+
+impl TryFrom<String> for PathPattern {
+    type Error = BadPath;
+
+    fn try_from(text: String) -> Result<Self, BadPath> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let last = parts.len().saturating_sub(1);
+        let odd = |(at, part): (usize, &&str)| {
+            part.is_empty() || part.contains(char::is_whitespace) || (part.contains("**") && (at != last || *part != "**"))
+        };
+        if text.len() > MAX_PATH || parts.iter().enumerate().any(odd) {
+            return Err(BadPath(text.chars().take(MAX_PATH).collect()));
+        }
+        Ok(Self(text))
+    }
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A text that is not a pattern of paths.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("expected a path like attest-keys/release/db-*, with ** only as its last part, found {0:?}")]
+pub(super) struct BadPath(String);
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 253 && !text.contains(|c: char| c.is_whitespace() || c == '/')
+}
+
+fn is_image_digest(text: &str) -> bool {
+    let digits = text.strip_prefix("sha256:").unwrap_or_default();
+    digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+}
+
+const MAX_PATH: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(pattern: &str, path: &str) -> bool {
+        PathPattern::try_from(pattern.to_owned()).unwrap().matches(path)
+    }
+
+    #[test]
+    fn a_star_stays_within_its_part() {
+        assert!(matches("attest-keys/release/db", "attest-keys/release/db"));
+        assert!(matches("attest-keys/release/db-*", "attest-keys/release/db-7"));
+        assert!(matches("*/release/*-db-*", "attest-keys/release/eu-db-7"));
+        assert!(matches("a/*b*c", "a/xbxc"));
+        assert!(!matches("a/*b*c", "a/xcxb"));
+        assert!(!matches("attest-keys/release/*", "attest-keys/release/db/open"));
+        assert!(!matches("attest-keys/release/db", "attest-keys/release/db2"));
+        assert!(!matches("attest-keys/release/db", "attest-keys/release"));
+        assert!(!matches("a/aa*aa", "a/aaa"));
+    }
+
+    #[test]
+    fn two_stars_at_the_end_reach_everything_below_and_not_the_path_itself() {
+        assert!(matches("attest-keys/**", "attest-keys/release/db"));
+        assert!(!matches("attest-keys/**", "attest-keys"));
+        assert!(!matches("attest-keys/**", "other/release/db"));
+    }
+
+    #[test]
+    fn a_pattern_that_could_be_read_in_two_ways_is_none() {
+        for text in ["", "/a", "a//b", "a/", "a/**/b", "a/x**", "a b", "a/***"] {
+            assert!(PathPattern::try_from(text.to_owned()).is_err(), "{text}");
+        }
+    }
+}
