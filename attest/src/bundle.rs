@@ -8,11 +8,10 @@
 //! [`Bundle::open`], its signer can still lie about the instant, the policy, the request, the challenge and
 //! which attestation keys were enrolled, but not about the evidence.
 
-use coset::{CborSerializable, CoseSign1, iana};
 use minicbor::{Decode, Encode};
 
-use crate::crypto::{PublicKey, Scheme};
 use crate::decide::{Context, Question, decide, parse, prepare};
+use crate::envelope::{BadEnvelope, Envelope};
 use crate::{Appraisal, CannotJudge, Challenge, Crypto, Digest, Endorsements, OfferedKey, Platform, Policy};
 use crate::{TrustAnchors, UnixTime, tpm};
 
@@ -82,7 +81,7 @@ impl Bundle {
 
     /// The COSE `Sig_structure` that the verifier's key signs, for a payload made by [`Bundle::to_cbor`].
     pub fn to_be_signed(payload: Vec<u8>, key: &VerifierKey, crypto: &dyn Crypto) -> Vec<u8> {
-        unsigned(payload, key, crypto).tbs_data(&[])
+        ENVELOPE.to_be_signed(payload, &key.0, crypto)
     }
 
     /// The file: payload, key id and signature.
@@ -92,34 +91,25 @@ impl Bundle {
         crypto: &dyn Crypto,
         signature: Vec<u8>,
     ) -> Result<Vec<u8>, BadBundle> {
-        let mut message = unsigned(payload, key, crypto);
-        message.signature = signature;
-        message.to_vec().map_err(|error| BadBundle::Cose(error.to_string()))
+        Ok(ENVELOPE.signed(payload, &key.0, crypto, signature)?)
     }
 
     /// The key id that a file names, before anything is checked.
     pub fn signer(file: &[u8]) -> Result<Digest<32>, BadBundle> {
-        let message = cose(file)?;
-        let id = message.protected.header.key_id.as_slice();
-        id.try_into().map(Digest).map_err(|_why| BadBundle::Cose(format!("key id of {} bytes", id.len())))
+        Ok(ENVELOPE.signer(file)?)
     }
 
     /// Checks the file's signature under one of `keys` and decodes it.
     pub fn open(file: &[u8], keys: &[VerifierKey], crypto: &dyn Crypto) -> Result<Self, BadBundle> {
-        let message = cose(file)?;
-        let signer = Self::signer(file)?;
-        let key = keys.iter().find(|key| key.id(crypto) == signer).ok_or(BadBundle::UnknownSigner(signer))?;
-        let public = PublicKey::Ed25519(key.0);
-        crypto
-            .verify(Scheme::Ed25519, &public, &message.tbs_data(&[]), &message.signature)
-            .map_err(|_why| BadBundle::Signature(signer))?;
-        Self::decode(message.payload.as_deref().unwrap_or_default())
+        let keys: Vec<[u8; 32]> = keys.iter().map(|key| key.0).collect();
+        let (payload, _signer) = ENVELOPE.open(file, &keys, crypto)?;
+        Self::decode(&payload)
     }
 
     /// Decodes a file without asking who signed it: for somebody who only looks. Anybody may have written
     /// what comes out.
     pub fn insecure_peek(file: &[u8]) -> Result<Self, BadBundle> {
-        Self::decode(cose(file)?.payload.as_deref().unwrap_or_default())
+        Self::decode(&ENVELOPE.insecure_peek(file)?)
     }
 
     fn decode(payload: &[u8]) -> Result<Self, BadBundle> {
@@ -191,33 +181,8 @@ impl VerifierKey {
     }
 }
 
-/// The content type in the protected header: RFC 9052, 3.1 wants `type/subtype`.
-const MEDIA_TYPE: &str = "application/vnd.cloudtaser.bundle.v1+cbor";
-
-fn unsigned(payload: Vec<u8>, key: &VerifierKey, crypto: &dyn Crypto) -> CoseSign1 {
-    let protected = coset::HeaderBuilder::new()
-        .algorithm(iana::Algorithm::EdDSA)
-        .key_id(key.id(crypto).0.to_vec())
-        .content_type(MEDIA_TYPE.to_owned())
-        .build();
-    coset::CoseSign1Builder::new().protected(protected).payload(payload).build()
-}
-
-fn cose(file: &[u8]) -> Result<CoseSign1, BadBundle> {
-    if file.len() > Bundle::MAX_BYTES {
-        return Err(BadBundle::TooLong { limit: Bundle::MAX_BYTES, found: file.len() });
-    }
-    let message = CoseSign1::from_slice(file).map_err(|error| BadBundle::Cose(error.to_string()))?;
-    let header = &message.protected.header;
-    let algorithm = coset::RegisteredLabelWithPrivate::Assigned(iana::Algorithm::EdDSA);
-    if header.alg.as_ref() != Some(&algorithm) {
-        return Err(BadBundle::Cose(format!("expected algorithm EdDSA, found {:?}", header.alg)));
-    }
-    if !message.unprotected.is_empty() {
-        return Err(BadBundle::Cose("unprotected headers".to_owned()));
-    }
-    Ok(message)
-}
+const ENVELOPE: Envelope =
+    Envelope { media_type: "application/vnd.cloudtaser.bundle.v1+cbor", max_bytes: Bundle::MAX_BYTES };
 
 /// Why a file is not a bundle that can be judged.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -252,4 +217,15 @@ pub enum BadBundle {
     /// The evidence or the endorsements in the bundle cannot be judged.
     #[error(transparent)]
     CannotJudge(#[from] CannotJudge),
+}
+
+impl From<BadEnvelope> for BadBundle {
+    fn from(error: BadEnvelope) -> Self {
+        match error {
+            BadEnvelope::TooLong { limit, found } => Self::TooLong { limit, found },
+            BadEnvelope::Cose(why) => Self::Cose(why),
+            BadEnvelope::UnknownSigner(signer) => Self::UnknownSigner(signer),
+            BadEnvelope::Signature(signer) => Self::Signature(signer),
+        }
+    }
 }

@@ -19,7 +19,7 @@
 //!
 //! ```compile_fail,E0624
 //! # fn forge(key: attest::OfferedKey) {
-//! let attested = attest::AttestedKey::assertion(key);
+//! let attested = attest::AttestedKey::assertion(key, String::new());
 //! # }
 //! ```
 
@@ -65,7 +65,7 @@ impl Challenge {
         if !claims.answer(crypto, &transcript) {
             return Err(Stale::NotBound);
         }
-        Ok(AttestedKey::assertion(offered))
+        Ok(AttestedKey::assertion(offered, self.context))
     }
 }
 
@@ -176,18 +176,27 @@ impl Transcript<'_> {
 
 /// A key that the hardware vouched for, in answer to our challenge. Not `Clone`: one challenge, one key.
 #[derive(Debug)]
-pub struct AttestedKey(OfferedKey);
+pub struct AttestedKey {
+    offered: OfferedKey,
+    context: String,
+}
 
 impl AttestedKey {
-    /// Says that the hardware vouched for this key.
-    pub(crate) fn assertion(offered: OfferedKey) -> Self {
-        Self(offered)
+    /// Says that the hardware vouched for this key, for this purpose.
+    pub(crate) fn assertion(offered: OfferedKey, context: String) -> Self {
+        Self { offered, context }
     }
 
     /// The key itself.
     #[must_use]
     pub fn key(&self) -> &OfferedKey {
-        &self.0
+        &self.offered
+    }
+
+    /// The purpose that the challenge was drawn for.
+    #[must_use]
+    pub fn context(&self) -> &str {
+        &self.context
     }
 }
 

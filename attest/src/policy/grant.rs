@@ -36,15 +36,15 @@ pub(super) struct Grant {
 impl Grant {
     /// The first thing in this grant that no workload can have.
     pub(super) fn problem(&self) -> Option<String> {
-        let listed = |set: &Option<AnyOf<String>>| set.iter().flat_map(|set| set.any_of.clone()).collect();
-        let selectors: [(&str, Vec<String>, fn(&str) -> bool); 4] = [
-            ("namespace", listed(&self.namespace), is_name),
-            ("service_account", listed(&self.service_account), is_name),
-            ("image_digest", listed(&self.image_digest), is_image_digest),
-            ("spiffe_id", listed(&self.spiffe_id), |id| id.starts_with("spiffe://")),
+        let selectors: [Selector<'_>; 4] = [
+            ("namespace", &self.namespace, is_name),
+            ("service_account", &self.service_account, is_name),
+            ("image_digest", &self.image_digest, is_image_digest),
+            ("spiffe_id", &self.spiffe_id, is_spiffe_id),
         ];
-        selectors.into_iter().find_map(|(key, values, fits)| {
-            values.into_iter().find(|value| !fits(value)).map(|value| format!("{key} = {value:?}"))
+        selectors.into_iter().find_map(|(key, set, fits)| {
+            let odd = set.iter().flat_map(|set| &set.any_of).find(|value| !fits(value));
+            odd.map(|value| format!("{key} = {value:?}"))
         })
     }
 
@@ -54,7 +54,8 @@ impl Grant {
 
     /// What it asks of the workload, in words; nothing if any workload on the machine will do.
     fn selectors(&self) -> Vec<String> {
-        let words = |(key, set): (&str, &Option<AnyOf<String>>)| set.as_ref().map(|set| format!("{key} {set}"));
+        let words =
+            |(key, set): (&str, &Option<AnyOf<String>>)| set.as_ref().map(|set| format!("{key} {set}"));
         [
             ("namespace", &self.namespace),
             ("service_account", &self.service_account),
@@ -66,6 +67,8 @@ impl Grant {
         .collect()
     }
 }
+
+type Selector<'a> = (&'a str, &'a Option<AnyOf<String>>, fn(&str) -> bool);
 
 /// Asks whether one of the grants covers the purpose. A policy without grants is asked nothing.
 pub(super) fn ask(grants: &[Grant], purpose: &str, checks: &mut Checks) {
@@ -134,7 +137,9 @@ impl TryFrom<String> for PathPattern {
         let parts: Vec<&str> = text.split('/').collect();
         let last = parts.len().saturating_sub(1);
         let odd = |(at, part): (usize, &&str)| {
-            part.is_empty() || part.contains(char::is_whitespace) || (part.contains("**") && (at != last || *part != "**"))
+            part.is_empty()
+                || part.contains(char::is_whitespace)
+                || (part.contains("**") && (at != last || *part != "**"))
         };
         if text.len() > MAX_PATH || parts.iter().enumerate().any(odd) {
             return Err(BadPath(text.chars().take(MAX_PATH).collect()));
@@ -161,6 +166,10 @@ fn is_name(text: &str) -> bool {
 fn is_image_digest(text: &str) -> bool {
     let digits = text.strip_prefix("sha256:").unwrap_or_default();
     digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+}
+
+fn is_spiffe_id(text: &str) -> bool {
+    text.starts_with("spiffe://") && !text.contains(char::is_whitespace)
 }
 
 const MAX_PATH: usize = 512;

@@ -8,9 +8,15 @@
 //! Untrusted: nothing is read here that was not verified before.
 
 mod azure;
+mod grant;
+#[cfg(feature = "rego")]
+mod hook;
 mod lists;
 mod nitro;
 mod operators;
+#[cfg(feature = "schema")]
+mod schema;
+mod signing;
 mod snp;
 mod tdx;
 mod tpm;
@@ -19,11 +25,14 @@ use serde::Deserialize;
 
 use crate::check::{Answer, Checks};
 use crate::{Admitted, Appraisal, AttestedKey, Claims, Crypto, Digest, Platform, Refused, Rejected, Roots};
-use crate::{Stale, UnixTime, Verified};
+use crate::{Stale, UnixTime, Verified, catalogue};
 
 pub use azure::AzurePolicy;
 pub use nitro::{NitroPolicy, NitroTpmPolicy};
 pub use operators::{Among, AnyOf, AnyWord, Bit, MaskEq, Min};
+#[cfg(feature = "schema")]
+pub use schema::schema;
+pub use signing::{BadSignedPolicy, Edition, NotASuccessor, PolicySigner, SignedPolicy};
 pub use snp::SnpPolicy;
 pub use tdx::TdxPolicy;
 pub use tpm::TpmPolicy;
@@ -33,10 +42,13 @@ pub use tpm::TpmPolicy;
 pub struct Policy {
     document: Document,
     digest: Digest<32>,
+    #[cfg(feature = "rego")]
+    hook: Option<hook::Hook>,
 }
 
 /// The document as it is written, in TOML.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Document {
     name: String,
@@ -54,12 +66,16 @@ struct Document {
     #[serde(rename = "nitro-tpm")]
     nitro_tpm: Option<NitroTpmPolicy>,
     azure: Option<AzurePolicy>,
+    #[serde(default, rename = "grant")]
+    grants: Vec<grant::Grant>,
+    rego: Option<Rego>,
     #[serde(default, rename = "waive")]
     waivers: Vec<Waiver>,
 }
 
 /// How long things are good.
 #[derive(Clone, Copy, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Freshness {
     /// How long a verdict holds, in seconds.
@@ -70,6 +86,7 @@ struct Freshness {
 
 /// A known good value, with where it comes from.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Reference {
     /// The name by which sections refer to it.
@@ -80,8 +97,18 @@ pub struct Reference {
     pub provenance: String,
 }
 
+/// A veto in another language.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+struct Rego {
+    /// A Rego module of package `cloudtaser`. Each message in its set `deny` refuses; it cannot admit.
+    module: String,
+}
+
 /// A written exception.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Waiver {
     check: String,
@@ -106,7 +133,12 @@ impl Policy {
         document.problems()?;
         document.nitro.iter_mut().try_for_each(|section| section.resolve(crypto))?;
         document.nitro_tpm.iter().try_for_each(NitroTpmPolicy::resolve)?;
-        Ok(Self { digest: crypto.sha256(&[text.as_bytes()]), document })
+        Ok(Self {
+            digest: crypto.sha256(&[text.as_bytes()]),
+            #[cfg(feature = "rego")]
+            hook: document.hook()?,
+            document,
+        })
     }
 
     /// The policy's name.
@@ -145,17 +177,20 @@ impl Policy {
         checks.extend(claims.checks());
         self.invariants(claims.roots(), now, &mut checks);
         match &key {
-            Ok(_) => checks.ask("challenge.bound", true, "this nonce, purpose and key", "bound"),
+            Ok(key) => {
+                checks.ask("challenge.bound", true, "this nonce, purpose and key", "bound");
+                grant::ask(&self.document.grants, key.context(), &mut checks);
+            }
             Err(stale @ Stale::Answered) => {
-                checks.ask("challenge.unused", false, "a challenge without an answer", stale.to_string())
+                checks.ask("challenge.unused", false, "a challenge without an answer", stale.to_string());
             }
             Err(stale @ Stale::Expired { .. }) => {
-                checks.ask("challenge.current", false, "an answer before the expiry", stale.to_string())
+                checks.ask("challenge.current", false, "an answer before the expiry", stale.to_string());
             }
             Err(stale @ Stale::NotBound) => {
-                checks.ask("challenge.bound", false, "this nonce, purpose and key", stale.to_string())
+                checks.ask("challenge.bound", false, "this nonce, purpose and key", stale.to_string());
             }
-        };
+        }
         let appraisal = self.judge(claims, checks, now);
         match key {
             Ok(key) if appraisal.admits() => Ok(Admitted::assertion(appraisal, key, claims.machine())),
@@ -189,6 +224,7 @@ impl Policy {
         self.platform(claims, now, &mut asked);
         self.waive(&mut asked, now, &mut valid_until);
         checks.extend(&asked.into_vec());
+        self.object(claims, &mut checks);
         self.appraisal(claims.platform(), claims.roots(), checks, now, valid_until)
     }
 
@@ -260,7 +296,8 @@ impl Policy {
     fn waive(&self, checks: &mut Checks, now: UnixTime, valid_until: &mut UnixTime) {
         for check in checks.iter_mut().filter(|check| check.verdict == Answer::Fail) {
             let waiver = self.document.waivers.iter().find(|waiver| waiver.check == check.id);
-            let Some(waiver) = waiver.filter(|waiver| now < waiver.until && waivable(&check.id)) else {
+            let Some(waiver) = waiver.filter(|waiver| now < waiver.until && catalogue::waivable(&check.id))
+            else {
                 continue;
             };
             check.verdict = Answer::Waived;
@@ -269,6 +306,21 @@ impl Policy {
                 format!("{}; waived until {}: {reason} ({ticket})", check.expected, waiver.until);
             *valid_until = (*valid_until).min(waiver.until);
         }
+    }
+
+    /// Runs the policy's own module, which may only refuse.
+    #[cfg(feature = "rego")]
+    fn object(&self, claims: &Verified<Claims>, checks: &mut Checks) {
+        let Some(hook) = &self.hook else { return };
+        let earlier = checks.clone().into_vec();
+        let policy = hook::About { name: self.name(), version: self.version() };
+        hook.ask(&hook::Input { claims: claims.claims(), checks: &earlier, policy }, checks);
+    }
+
+    #[cfg(not(feature = "rego"))]
+    fn object(&self, _claims: &Verified<Claims>, _checks: &mut Checks) {
+        // A policy with a module does not parse without the feature.
+        debug_assert!(self.document.rego.is_none());
     }
 
     fn valid_until(&self, claims: &Verified<Claims>, now: UnixTime) -> UnixTime {
@@ -299,8 +351,17 @@ impl Document {
                 return Err(BadPolicy::Reference(reference.id.clone()));
             }
         }
+        if let Some(problem) = self.grants.iter().find_map(grant::Grant::problem) {
+            return Err(BadPolicy::Grant(problem));
+        }
+        if self.rego.is_some() && !cfg!(feature = "rego") {
+            return Err(BadPolicy::NoRego);
+        }
         for waiver in &self.waivers {
-            if waiver.reason.is_empty() || waiver.ticket.is_empty() || !waivable(&waiver.check) {
+            if catalogue::entry(&waiver.check).is_none() {
+                return Err(BadPolicy::UnknownCheck(waiver.check.clone()));
+            }
+            if waiver.reason.is_empty() || waiver.ticket.is_empty() || !catalogue::waivable(&waiver.check) {
                 return Err(BadPolicy::Waiver(waiver.check.clone()));
             }
         }
@@ -316,6 +377,12 @@ impl Document {
             }
         }
         Ok(())
+    }
+
+    #[cfg(feature = "rego")]
+    fn hook(&self) -> Result<Option<hook::Hook>, BadPolicy> {
+        let compile = |rego: &Rego| hook::Hook::compile(&rego.module).map_err(BadPolicy::Rego);
+        self.rego.as_ref().map(compile).transpose()
     }
 
     fn sections(&self) -> usize {
@@ -335,15 +402,6 @@ impl Document {
 pub(crate) fn resolve<'r>(ids: &[String], references: &'r [Reference]) -> Vec<&'r Reference> {
     references.iter().filter(|reference| ids.contains(&reference.id)).collect()
 }
-
-/// Whether a policy may waive a check of its own stage.
-fn waivable(check: &str) -> bool {
-    let unwaivable = [&UNWAIVABLE[..], &nitro::UNWAIVABLE, &tdx::UNWAIVABLE];
-    !unwaivable.into_iter().flatten().any(|id| *id == check)
-}
-
-/// Policy-stage checks that hold whatever the policy says.
-const UNWAIVABLE: [&str; 3] = ["policy.platform", "snp.crl.present", "snp.crl.age"];
 
 /// Why a text is not a policy.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -376,6 +434,18 @@ pub enum BadPolicy {
     /// A waiver without reason or ticket, or for a check that cannot be waived.
     #[error("policy waiver for {0:?} needs a reason and a ticket, and a check that can be waived")]
     Waiver(String),
+    /// A waiver for a check that this version does not ask.
+    #[error("policy waiver for {0:?}: there is no check of this name")]
+    UnknownCheck(String),
+    /// A grant with a selector that no workload can match.
+    #[error("policy grant has a selector that nothing can match: {0}")]
+    Grant(String),
+    /// A Rego module that does not compile, or whose `deny` is not a set of texts.
+    #[error("policy's rego module: {0}")]
+    Rego(String),
+    /// A Rego module, in a build without the interpreter.
+    #[error("policy has a rego module, which this build cannot run")]
+    NoRego,
     /// Longer than anything reasonable.
     #[error("policy is longer than {limit} bytes: found {found}")]
     TooLong {

@@ -16,6 +16,7 @@ use super::{BadPolicy, Reference, resolve};
 
 /// The section `[nitro]`.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NitroPolicy {
     pcrs: Option<PcrRules>,
@@ -28,6 +29,7 @@ pub struct NitroPolicy {
 
 /// The section `[nitro-tpm]`.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NitroTpmPolicy {
     pcrs: Option<PcrRules>,
@@ -39,28 +41,36 @@ pub struct NitroTpmPolicy {
 
 /// `"any"`, or a rule for each PCR.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 enum PcrRules {
     Any(AnyWord),
-    Listed(#[serde(deserialize_with = "not_empty")] Vec<PcrRule>),
+    Listed(
+        #[serde(deserialize_with = "not_empty")]
+        #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+        Vec<PcrRule>),
 }
 
 /// `{ index = 0, any_of = ["release-41", "release-42"] }`.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct PcrRule {
     index: u8,
     #[serde(deserialize_with = "not_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     any_of: Vec<String>,
 }
 
 /// The IAM role of the parent instance: its ARN, `none`, or PCR 3 in hex.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 struct Role(String);
 
 /// What the document's `public_key` may be. The challenge allows none, or the key that is offered.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 enum KeyRule {
     Absent,
@@ -293,12 +303,3 @@ const MEASURED_OF_AN_ENCLAVE: [(u8, &str); 3] =
 /// the boot loader was given) may be zero.
 const MEASURED_OF_AN_INSTANCE: [(u8, &str); 2] =
     [(4, "nitro-tpm.pcr4.nonzero"), (7, "nitro-tpm.pcr7.nonzero")];
-
-/// The checks of this section that no waiver reaches.
-pub(super) const UNWAIVABLE: [&str; 5] = [
-    "nitro.pcr0.nonzero",
-    "nitro.pcr1.nonzero",
-    "nitro.pcr2.nonzero",
-    "nitro-tpm.pcr4.nonzero",
-    "nitro-tpm.pcr7.nonzero",
-];

@@ -8,10 +8,12 @@ use serde::{Deserialize, Deserializer};
 
 /// `{ any_of = [...] }`: one of these.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AnyOf<T> {
     /// The values, at least one.
     #[serde(deserialize_with = "not_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     #[serde(bound(deserialize = "T: Deserialize<'de>"))]
     pub any_of: Vec<T>,
 }
@@ -30,6 +32,7 @@ impl<T: fmt::Display> fmt::Display for AnyOf<T> {
 
 /// `"any"`, written out, or `{ any_of = [...] }`.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Among<T> {
     /// Whatever it is: the author of the policy wrote down that it does not matter.
@@ -58,6 +61,7 @@ impl<T: fmt::Display> fmt::Display for Among<T> {
 
 /// The word `any`.
 #[derive(Clone, Copy, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum AnyWord {
     /// Unconstrained.
@@ -66,6 +70,7 @@ pub enum AnyWord {
 
 /// `{ min = … }`: at least this.
 #[derive(Clone, Copy, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Min<T> {
     /// The least value.
@@ -86,6 +91,7 @@ impl<T: fmt::Display> fmt::Display for Min<T> {
 
 /// `{ mask = …, value = … }`: these bits must have these values.
 #[derive(Clone, Copy, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MaskEq {
     /// The bits that are looked at.
@@ -108,6 +114,7 @@ impl fmt::Display for MaskEq {
 
 /// What a single bit must be.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Bit {
     /// 1.

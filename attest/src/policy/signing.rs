@@ -118,9 +118,11 @@ impl Policy {
         match found.cmp(&expected) {
             std::cmp::Ordering::Greater => Ok(()),
             std::cmp::Ordering::Equal if stored.digest == self.digest() => Ok(()),
-            std::cmp::Ordering::Equal => {
-                Err(NotASuccessor::OtherText { version: found, expected: stored.digest, found: self.digest() })
-            }
+            std::cmp::Ordering::Equal => Err(NotASuccessor::OtherText {
+                version: found,
+                expected: stored.digest,
+                found: self.digest(),
+            }),
             std::cmp::Ordering::Less => Err(NotASuccessor::Older { expected, found }),
         }
     }

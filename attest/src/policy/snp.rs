@@ -16,6 +16,7 @@ use super::{Reference, resolve};
 
 /// The section `[snp]`.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SnpPolicy {
     products: Option<AnyOf<Product>>,
@@ -39,11 +40,13 @@ pub struct SnpPolicy {
     platform_info: Option<PlatformInfoRules>,
     mitigations: Option<MitigationRules>,
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("propertyNames" = { "enum": ["milan", "genoa", "turin"] })))]
     tcb: BTreeMap<Product, TcbFloors>,
 }
 
 /// `"any"`, an allow list or a deny list.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 enum Chips {
     Allowed(Among<ChipId>),
@@ -51,13 +54,16 @@ enum Chips {
 }
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct NoneOf {
     #[serde(deserialize_with = "super::operators::not_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     none_of: Vec<ChipId>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct GuestPolicyRules {
     abi: Option<Min<Abi>>,
@@ -73,6 +79,7 @@ struct GuestPolicyRules {
 }
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct PlatformInfoRules {
     smt: Option<Bit>,
@@ -88,6 +95,7 @@ struct PlatformInfoRules {
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct MitigationRules {
     launch: MaskEq,
@@ -95,6 +103,7 @@ struct MitigationRules {
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct TcbFloors {
     reported: Tcb,
@@ -105,6 +114,7 @@ struct TcbFloors {
 
 /// An ABI version: major, minor.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, PartialOrd)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Abi(u8, u8);
 
 impl Display for Abi {

@@ -16,6 +16,7 @@ use super::{Policy, Reference, resolve};
 
 /// The section `[tdx]`.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TdxPolicy {
     tcb_status: Option<AnyOf<TcbStatus>>,
@@ -46,6 +47,7 @@ pub struct TdxPolicy {
 
 /// `"any"`, an allow list or a deny list.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 #[serde(bound(deserialize = "T: Deserialize<'de>"))]
 enum Except<T> {
@@ -54,15 +56,18 @@ enum Except<T> {
 }
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[serde(bound(deserialize = "T: Deserialize<'de>"))]
 struct NoneOf<T> {
     #[serde(deserialize_with = "not_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     none_of: Vec<T>,
 }
 
 /// A status or an advisory that is accepted for a while.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "RawGrace")]
 struct Grace {
     of: GraceOf,
@@ -77,6 +82,7 @@ enum GraceOf {
 
 /// `{ status = "OutOfDate", until = … }` or `{ advisory = "INTEL-SA-00960", until = … }`.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct RawGrace {
     status: Option<TcbStatus>,
@@ -86,13 +92,18 @@ struct RawGrace {
 
 /// `"any"`, or the least minor version of each major version of the TDX module; another one is refused.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 enum Modules {
     Any(AnyWord),
-    Listed(#[serde(deserialize_with = "not_empty")] Vec<ModuleRule>),
+    Listed(
+        #[serde(deserialize_with = "not_empty")]
+        #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+        Vec<ModuleRule>),
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct ModuleRule {
     version: u8,
@@ -100,6 +111,7 @@ struct ModuleRule {
 }
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct AttributeRules {
     debug: Option<Bit>,
@@ -404,7 +416,3 @@ impl std::fmt::Display for Modules {
         }
     }
 }
-
-/// The checks of this section that no waiver reaches.
-pub(super) const UNWAIVABLE: [&str; 4] =
-    ["tdx.crl.present", "tdx.crl.age", "tdx.tcb_info.age", "tdx.qe_identity.age"];

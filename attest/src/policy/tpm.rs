@@ -16,6 +16,7 @@ use super::{Reference, resolve};
 
 /// The section `[tpm]`.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TpmPolicy {
     /// Who may vouch for the key.
@@ -36,24 +37,35 @@ pub struct TpmPolicy {
 
 /// PCRs that must be quoted, and measured: not as they are after a reset.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
-struct Required(#[serde(deserialize_with = "not_empty")] Vec<u32>);
+struct Required(
+    #[serde(deserialize_with = "not_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    Vec<u32>,
+);
 
 /// `"any"`, or a rule for each PCR.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 enum PcrRules {
     Any(AnyWord),
-    Listed(#[serde(deserialize_with = "not_empty")] Vec<PcrRule>),
+    Listed(
+        #[serde(deserialize_with = "not_empty")]
+        #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+        Vec<PcrRule>),
 }
 
 /// `{ bank = "sha256", index = 7, any_of = ["secure-boot-on"] }`.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct PcrRule {
     bank: Hash,
     index: u32,
     #[serde(deserialize_with = "not_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     any_of: Vec<String>,
 }
 

@@ -13,6 +13,7 @@ pub struct TcbVersion(pub [u8; 8]);
 
 /// The parts of a TCB version. `fmc` exists on Turin and later.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Tcb {
     /// The first mutable code (Turin and later).

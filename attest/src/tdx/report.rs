@@ -16,6 +16,7 @@ pub struct Svns(pub [u8; 16]);
 
 /// Which structure a report has.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Kind {
     /// TDX 1.0: 584 bytes.
     #[serde(rename = "1.0")]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// How Intel judges a TCB.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub enum TcbStatus {
     /// Nothing is known against it.

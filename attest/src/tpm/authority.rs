@@ -18,6 +18,7 @@ use crate::{CannotJudge, Digest, Endorsements, Revocation, TrustAnchors, UnixTim
 
 /// Why an attestation key is believed.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum AkOrigin {

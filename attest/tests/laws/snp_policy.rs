@@ -137,8 +137,9 @@ fn a_bit_without_a_name_is_refused() {
 #[test]
 fn the_bit_that_must_be_one_is_no_matter_of_policy() {
     let case = vcek_case(&genoa(), |report| report.policy_clear(policy::RESERVED_ONE));
-    case.policy(|document| document.waiving(&["snp.policy.reserved_one"], "2030-01-01T00:00:00Z"))
-        .refused_by(&["snp.policy.reserved_one"]);
+    case.refused_by(&["snp.policy.reserved_one"]);
+    let waiving = case.policy.waiving(&["snp.policy.reserved_one"], "2030-01-01T00:00:00Z").text();
+    assert!(matches!(Policy::parse(&AwsLcRs, &waiving), Err(BadPolicy::Waiver(_))));
 }
 
 #[test]
@@ -271,16 +272,36 @@ fn a_waiver_ends() {
 }
 
 #[test]
-fn a_waiver_does_not_reach_what_holds_whatever_the_policy() {
-    let invariants =
-        ["snp.signature", "snp.vek.tcb", "snp.crl.intermediate", "challenge.bound", "roots.accepted"];
-    let waived = |case: Case| case.policy(|p| p.waiving(&invariants, "2030-01-01T00:00:00Z"));
-    waived(plain()).evidence(|bytes| bytes[0x90] ^= 1).refused_by(&["snp.signature"]);
-    waived(plain()).lists([genoa().crl().revoke(0x02_0002).der()]).refused_by(&["snp.crl.intermediate"]);
-    waived(vcek_case(&genoa(), |report| report.report_data([1; 64]))).refused_by(&["challenge.bound"]);
-    waived(plain()).policy(|p| p.without("insecure-accept-simulated-roots")).refused_by(&["roots.accepted"]);
-    let policy = plain().policy.waiving(&["policy.platform"], "2030-01-01T00:00:00Z").text();
-    assert!(matches!(Policy::parse(&AwsLcRs, &policy), Err(BadPolicy::Waiver(_))));
+fn what_holds_whatever_the_policy_cannot_be_waived() {
+    let parse = |check: &str| {
+        let policy = plain().policy.waiving(&[check], "2030-01-01T00:00:00Z").text();
+        Policy::parse(&AwsLcRs, &policy).map(drop)
+    };
+    for check in [
+        "snp.signature",
+        "snp.vek.tcb",
+        "snp.crl.intermediate",
+        "snp.crl.present",
+        "snp.crl.age",
+        "challenge.bound",
+        "roots.accepted",
+        "policy.platform",
+        "policy.current",
+        "policy.grant",
+        "policy.rego",
+    ] {
+        assert_eq!(parse(check), Err(BadPolicy::Waiver(check.to_owned())));
+    }
+    assert_eq!(parse("snp.vmpl"), Ok(()));
+}
+
+#[test]
+fn a_waiver_for_a_check_that_there_is_not_does_not_parse() {
+    for check in ["snp.vmpI", "snp.policy", "tpm.pcr.sha256.32", "SNP.vmpl", ""] {
+        let policy = plain().policy.waiving(&[check], "2030-01-01T00:00:00Z").text();
+        let error = Policy::parse(&AwsLcRs, &policy).unwrap_err();
+        assert_eq!(error, BadPolicy::UnknownCheck(check.to_owned()));
+    }
 }
 
 #[test]

@@ -1,0 +1,5 @@
+//! Checks of event logs.
+
+use super::Table;
+
+pub(super) const TABLE: Table = Table { rows: &[], remedies: &[] };

@@ -1,0 +1,68 @@
+//! Checks of every platform, and of the programs around the appraisal.
+
+use super::Stage::{Freshness, Invariant, Outside};
+use super::Table;
+
+pub(super) const TABLE: Table = Table {
+    rows: &[
+        ("policy.current", Freshness, "the policy has not ended"),
+        ("roots.accepted", Freshness, "the vendor's roots, or simulated ones that the policy names"),
+        ("challenge.bound", Freshness, "the hardware signed this nonce, purpose and key"),
+        ("challenge.unused", Freshness, "the challenge was not answered before"),
+        ("challenge.current", Freshness, "the answer came before the challenge expired"),
+        ("policy.grant", Freshness, "a grant of the policy covers the purpose and the workload"),
+        ("policy.platform", Invariant, "the policy has a section for this platform"),
+        ("policy.rego", Invariant, "the policy's own module has no objection"),
+        ("binding.nonce", Outside, "the hardware signed the nonce that the caller expects"),
+        ("binding.report_data", Outside, "the hardware signed the bytes that the caller expects"),
+        ("bundle.signature", Outside, "a pinned verifier signed the bundle"),
+        ("bundle.replay", Outside, "judging again gives the recorded appraisal, byte for byte"),
+    ],
+    remedies: &[
+        (
+            "policy.current",
+            "Review the policy, set a later end under `expires`, raise its version and store it. Nothing is admitted \
+             under a policy that has ended.",
+        ),
+        (
+            "roots.accepted",
+            "Evidence of simulated hardware proves nothing. In production use real hardware; in a test write \
+             `insecure-accept-simulated-roots = true` into a policy of its own.",
+        ),
+        (
+            "challenge",
+            "Draw a new challenge and have the hardware sign it together with the key that is offered. If it fails \
+             again, somebody between the machine and the verifier replays or changes the answer.",
+        ),
+        (
+            "policy.grant",
+            "Add the purpose to a `[[grant]]` of the policy, or ask for one that is granted. A grant with selectors \
+             (`namespace`, `service_account`, `image_digest`, `spiffe_id`) needs a verified workload identity.",
+        ),
+        (
+            "policy.platform",
+            "Name a policy that has a section for this platform, or add the section: `cloudtaser policy explain` \
+             lists the checks that it has to answer.",
+        ),
+        (
+            "policy.rego",
+            "The message is the policy author's own: meet what it asks, or change the module under `[rego]`. `no \
+             answer` means that the module failed or took too long: run `cloudtaser policy test` on it.",
+        ),
+        (
+            "binding",
+            "The evidence is genuine, and answers another question: have the hardware sign the bytes that were \
+             asked for. An old answer is a replay.",
+        ),
+        (
+            "bundle.signature",
+            "Ask the verifier's operator for its public key by a way that you trust, and pass it with \
+             `--verifier-key`. If that is what you did, the bundle was changed or comes from somebody else.",
+        ),
+        (
+            "bundle.replay",
+            "The recorded decision does not follow from what is recorded with it: keep the bundle, and ask the \
+             verifier's operator which version and build made it. The differences are listed below the checks.",
+        ),
+    ],
+};
