@@ -48,7 +48,8 @@ enum PcrRules {
     Listed(
         #[serde(deserialize_with = "not_empty")]
         #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
-        Vec<PcrRule>),
+        Vec<PcrRule>,
+    ),
 }
 
 /// `{ index = 0, any_of = ["release-41", "release-42"] }`.

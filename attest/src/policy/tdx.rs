@@ -22,6 +22,7 @@ pub struct TdxPolicy {
     tcb_status: Option<AnyOf<TcbStatus>>,
     advisories: Option<Except<String>>,
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<RawGrace>"))]
     grace: Vec<Grace>,
     tcb_evaluation_data_number: Option<Min<u32>>,
     platforms: Option<Except<Digest<16>>>,
@@ -67,7 +68,6 @@ struct NoneOf<T> {
 
 /// A status or an advisory that is accepted for a while.
 #[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "RawGrace")]
 struct Grace {
     of: GraceOf,
@@ -99,7 +99,8 @@ enum Modules {
     Listed(
         #[serde(deserialize_with = "not_empty")]
         #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
-        Vec<ModuleRule>),
+        Vec<ModuleRule>,
+    ),
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

@@ -54,7 +54,8 @@ enum PcrRules {
     Listed(
         #[serde(deserialize_with = "not_empty")]
         #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
-        Vec<PcrRule>),
+        Vec<PcrRule>,
+    ),
 }
 
 /// `{ bank = "sha256", index = 7, any_of = ["secure-boot-on"] }`.

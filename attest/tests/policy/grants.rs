@@ -75,7 +75,7 @@ fn l05_an_unknown_selector_or_an_odd_path_does_not_parse() {
         r#"{ paths = ["a"] }"#,
         r#"{ paths = { any_of = ["a/**/b"] } }"#,
         r#"{ namespace = { any_of = ["x"] } }"#,
-        r#"{}"#,
+        "{}",
     ] {
         let text = under(&format!("[{grant}]")).policy.text();
         assert!(matches!(Policy::parse(&AwsLcRs, &text), Err(BadPolicy::Document(_))), "{grant}");
