@@ -34,6 +34,14 @@ impl Document {
         TPM.iter().fold(document, |document, (key, value)| document.with(key, value))
     }
 
+    /// A full policy that admits every TD as [`crate::td`] makes them.
+    pub(crate) fn admitting_tds() -> Self {
+        let document = FULL.iter().filter(|(key, _)| !key.starts_with("snp."));
+        let document =
+            document.fold(Self(BTreeMap::new()), |document, (key, value)| document.with(key, value));
+        document.with("tdx", "{}")
+    }
+
     /// Sets a key.
     pub(crate) fn with(mut self, key: &str, value: &str) -> Self {
         self.0.insert(key.to_owned(), value.to_owned());

@@ -1,8 +1,9 @@
 //! What every platform's evidence must obey, and what went wrong elsewhere.
 //!
-//! [`laws`] are generic over a [`case::Case`] and run over simulated chips, real captures and TPM quotes;
-//! [`lessons`] are attacks that others met; the `snp_` modules ask about every field, bit, certificate and
-//! list of SNP evidence. A refusal is asserted by the ids of the checks that failed: those, and no others.
+//! [`laws`] are generic over a [`case::Case`] and run over simulated chips and TDs, real captures and TPM
+//! quotes; [`lessons`] are attacks that others met; the `snp_` and `tdx_` modules ask about every field, bit,
+//! certificate, list and document of one platform's evidence. A refusal is asserted by the ids
+//! of the checks that failed: those, and no others.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -24,7 +25,11 @@ mod opinion;
 mod silicon;
 mod snp_audit;
 mod snp_chain;
+mod snp_collateral;
 mod snp_crl;
 mod snp_policy;
 mod snp_report;
 mod software_tpm;
+mod td;
+mod tdx_chain;
+mod tdx_collateral;

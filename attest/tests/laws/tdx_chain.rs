@@ -1,0 +1,462 @@
+//! The certificates and lists of a TD: names, signatures, extensions, dates, and every way to have the wrong
+//! one. Lesson L9 for Intel: lists stale for ever, by the wrong issuer, without nextUpdate, unsigned.
+
+use attest::crypto::AwsLcRs;
+use attest::tdx::TcbStatus;
+use attest::{Evidence, Revocation, TrustAnchors, UnixTime};
+use simulator::ecdsa::{Curve, Key};
+use simulator::tdx::{Ca, EPOCH, Platform, Role, SgxExtensions, Vendor, intel_name};
+use simulator::x509::{BasicConstraints, CertBuilder, CrlBuilder, Issuer, oid};
+
+use crate::case::Case;
+use crate::td::{anchors, td_case};
+
+#[test]
+fn a_platform_is_certified_by_the_authority_that_it_names() {
+    let single = machine().with_ca(Ca::Processor);
+    for machine in [machine(), single.clone()] {
+        plain(&machine).has_status(TcbStatus::UpToDate);
+    }
+    let crossed = single.pck().issuer(intel_name("Intel SGX PCK Platform CA")).der();
+    with_chain(&[crossed, machine().ca().der()]).refused_by(&["tdx.chain.pck_signature"]);
+    let foreign = machine().pck().issued_by(&issuer("Somebody CA", b"somebody")).der();
+    let mut case = with_chain(&[foreign, machine().ca().der()]);
+    let error = case.not_judged("endorsement.missing").to_string();
+    assert!(error.contains("a revocation list of Somebody CA"), "{error}");
+    let list = CrlBuilder::new(&issuer("Somebody CA", b"somebody"), EPOCH - 1, EPOCH + 1).der();
+    case.endorsements.revocation_lists.push(list);
+    case.refused_by(&["tdx.chain.authority_name", "tdx.chain.pck_signature"]);
+}
+
+#[test]
+fn a_platform_certified_by_a_namesake_is_refused() {
+    let other = machine().with_vendor(Vendor::Other);
+    let pck = machine().pck().signed_by(other.authority(Role::PlatformCa).key()).der();
+    with_chain(&[pck, machine().ca().der()]).refused_by(&["tdx.chain.pck_signature"]);
+    let ca = machine().ca().signed_by(other.authority(Role::Root).key()).der();
+    with_chain(&[machine().pck().der(), ca]).refused_by(&["tdx.chain.authority_signature"]);
+}
+
+#[test]
+fn an_authority_that_may_not_issue_is_refused() {
+    for ca in [
+        machine().ca().basic_constraints(BasicConstraints::EndEntity),
+        machine().ca().without(oid::BASIC_CONSTRAINTS),
+        machine().ca().key_usage([6, 0xc0]),
+    ] {
+        with_chain(&[machine().pck().der(), ca.der()]).refused_by(&["tdx.chain.pck_signature"]);
+    }
+}
+
+/// A platform's owner holds its PCK key: what it signs as an authority must count for nothing.
+#[test]
+fn a_platforms_key_certifies_no_other_platform() {
+    let own = Issuer { name: intel_name("Intel SGX PCK Platform CA"), key: machine().pck_key() };
+    let stolen = machine().pck().subject(own.name.clone()).der();
+    let leaf = Platform::new(5).pck().issued_by(&own).der();
+    let chain = [leaf, stolen, machine().ca().der()];
+    let quote = |machine: &Platform| td_case(machine, |quote| quote.chain(&chain));
+    quote(&Platform::new(5)).refused_by(&["tdx.chain.pck_signature"]);
+    let authority = machine().pck().basic_constraints(BasicConstraints::Unlimited).key_usage([1, 6]).der();
+    with_chain(&[authority, machine().ca().der()]).refused_by(&["tdx.chain.pck_signature"]);
+}
+
+#[test]
+fn a_critical_extension_that_nobody_knows_is_refused() {
+    let odd: simulator::snp::Oid = &[1, 2, 3, 4];
+    let pck = machine().pck().extension(odd, &[5, 0]);
+    with_chain(&[pck.der(), machine().ca().der()]).has_status(TcbStatus::UpToDate);
+    let ids = ["tdx.chain.critical_extensions"];
+    with_chain(&[pck.critical(odd).der(), machine().ca().der()]).refused_by(&ids);
+    let ca = machine().ca().extension(odd, &[5, 0]).critical(odd).der();
+    with_chain(&[machine().pck().der(), ca]).refused_by(&ids);
+    let signer = machine().tcb_signing().extension(odd, &[5, 0]).critical(odd).der();
+    plain(&machine()).signer(signer).refused_by(&["tdx.signer.critical_extensions"]);
+}
+
+#[test]
+fn each_certificate_is_good_from_its_first_to_its_last_second() {
+    let (from, until) = (EPOCH - 100, EPOCH + 100);
+    let narrow = |certificate: CertBuilder| certificate.not_before(from).not_after(until).der();
+    let pck = with_chain(&[narrow(machine().pck()), machine().ca().der()]);
+    let ca = with_chain(&[machine().pck().der(), narrow(machine().ca())]);
+    let root = TrustAnchors::insecure_simulated(&[narrow(machine().root())]).unwrap();
+    let signer = plain(&machine()).signer(narrow(machine().tcb_signing()));
+    for (case, id) in [
+        (pck, "tdx.chain.dates"),
+        (ca, "tdx.chain.dates"),
+        (plain(&machine()).anchors(root), "tdx.chain.dates"),
+        (signer, "tdx.signer.dates"),
+    ] {
+        for inside in [from, EPOCH, until] {
+            case.clone().at(UnixTime(inside)).has_status(TcbStatus::UpToDate);
+        }
+        for outside in [from - 1, until + 1] {
+            case.clone().asked_at_instant(outside).refused_by(&[id]);
+        }
+    }
+}
+
+#[test]
+fn only_the_tcb_signer_under_the_root_signs_documents() {
+    let machine = machine();
+    let signer = || machine.tcb_signing();
+    let other = machine.clone().with_vendor(Vendor::Other);
+    let platform_ca = machine.authority(Role::PlatformCa).issuer();
+    for wrong in [
+        signer().signed_by(other.authority(Role::Root).key()),
+        signer().issued_by(&platform_ca),
+        signer().issued_by(&issuer("Intel SGX Root CA", b"another root")),
+        signer().basic_constraints(BasicConstraints::Unlimited).key_usage([1, 6]),
+    ] {
+        plain(&machine).signer(wrong.der()).refused_by(&[
+            "tdx.signer.signature",
+            "tdx.tcb_info.signature",
+            "tdx.qe_identity.signature",
+        ]);
+    }
+    let renamed = signer().subject(intel_name("Intel SGX PCK Certificate")).der();
+    let unknown = signer().subject(intel_name("Intel SGX Something")).der();
+    for certificate in [renamed, unknown] {
+        let error = plain(&machine).signer(certificate).not_judged("endorsement.missing").to_string();
+        assert!(error.contains("Intel SGX TCB Signing"), "{error}");
+    }
+}
+
+#[test]
+fn a_missing_endorsement_is_named() {
+    let machine = machine();
+    let mut case = plain(&machine);
+    case.endorsements = attest::Endorsements::default();
+    let error = case.not_judged("endorsement.missing").to_string();
+    for name in [
+        "TCB info of TDX for FMSPC b0c06f000000",
+        "QE identity",
+        "Intel SGX TCB Signing",
+        "a revocation list of Intel SGX Root CA",
+        "a revocation list of Intel SGX PCK Platform CA",
+    ] {
+        assert!(error.contains(name), "{name} is not in {error}");
+    }
+    let alone = with_chain(&[machine.pck().der()]).not_judged("endorsement.missing").to_string();
+    assert!(alone.contains("the certificate of Intel SGX PCK Platform CA"), "{alone}");
+    let mut brought = with_chain(&[machine.pck().der()]);
+    brought.endorsements.certificates.push(machine.ca().der());
+    brought.has_status(TcbStatus::UpToDate);
+    let nothing = td_case(&machine, |quote| quote.certification_data(&[0; 404]).chain_type(3));
+    let error = nothing.not_judged("endorsement.missing").to_string();
+    assert!(error.contains("certification data of type 3"), "{error}");
+}
+
+#[test]
+fn a_quote_of_another_enclave_or_tcb_is_not_judged_by_what_was_prepared() {
+    let case = plain(&machine());
+    let evidence = Evidence::parse(case.platform, &case.evidence).unwrap();
+    let prepared = case.prepare(&AwsLcRs, &evidence).unwrap();
+    let other_key = Key::derive(Curve::P256, b"another attestation key");
+    for other in [
+        td_case(&machine(), |quote| quote.attestation_key(other_key)),
+        td_case(&machine(), |quote| quote.qe_isv_svn(7)),
+        td_case(&machine(), |quote| quote.tee_tcb_svn([7, 1, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
+        plain(&Platform::new(4)),
+    ] {
+        other.has_status(TcbStatus::UpToDate);
+        let evidence = Evidence::parse(other.platform, &other.evidence).unwrap();
+        let refusal = evidence.verify(&AwsLcRs, &prepared, case.now).unwrap_err().to_string();
+        assert!(refusal.contains("tdx.endorsement.qe"), "{refusal}");
+    }
+}
+
+#[test]
+fn every_field_of_the_platforms_certificate_must_be_there_once() {
+    for arc in 1..=5 {
+        extended(|all| all.without(arc)).not_judged("endorsement.malformed");
+    }
+    for arc in [6, 7] {
+        extended(|all| all.without(arc)).has_status(TcbStatus::UpToDate);
+    }
+    for arc in 1..=18 {
+        extended(|all| all.without_tcb(arc)).not_judged("endorsement.malformed");
+        extended(|all| all.duplicate_tcb(arc, 99)).not_judged("endorsement.malformed");
+    }
+    for arc in 1..=7 {
+        extended(|all| all.duplicate(arc, &[5, 0])).not_judged("endorsement.malformed");
+    }
+    let bare = machine().pck().without(simulator::tdx::SGX_EXTENSIONS).der();
+    with_chain(&[bare, machine().ca().der()]).not_judged("endorsement.malformed");
+    extended(|all| all.member(8, &[5, 0])).has_status(TcbStatus::UpToDate);
+    extended(SgxExtensions::reversed).has_status(TcbStatus::UpToDate);
+}
+
+#[test]
+fn every_field_of_the_platforms_certificate_has_its_length_and_type() {
+    for change in [
+        |all: SgxExtensions| all.ppid(&[0; 15]),
+        |all: SgxExtensions| all.fmspc(&[0xb0, 0xc0, 0x6f, 0, 0]),
+        |all: SgxExtensions| all.fmspc(&[0xb0, 0xc0, 0x6f, 0, 0, 0, 0]),
+        |all: SgxExtensions| all.pce_id(&[0]),
+        |all: SgxExtensions| all.platform_instance_id(&[0; 17]),
+        |all: SgxExtensions| all.component(1, 256),
+        |all: SgxExtensions| all.pce_svn(65_536),
+        |all: SgxExtensions| all.tcb_member(16, &[2, 1, 0x80]),
+        |all: SgxExtensions| all.tcb_member(3, &[4, 1, 2]),
+        |all: SgxExtensions| all.tcb_member(18, &[4, 1, 0]),
+        |all: SgxExtensions| all.tcb_member(19, &[2, 1, 0]).tcb_member(1, &[]),
+        |all: SgxExtensions| all.member(1, &[5, 0]),
+        |all: SgxExtensions| all.member(2, &[5, 0]),
+        |all: SgxExtensions| all.member(5, &[2, 1, 0]),
+        |all: SgxExtensions| all.member(7, &[5, 0]),
+    ] {
+        extended(change).not_judged("endorsement.malformed");
+    }
+}
+
+/// Every field changed and certified anew: what Intel would have said of another platform.
+#[test]
+fn every_field_of_the_platforms_certificate_is_used() {
+    extended(|all| all.fmspc(&[0xb0, 0xc0, 0x6f, 0, 0, 1])).refused_by(&["tdx.tcb_info.fmspc"]);
+    extended(|all| all.pce_id(&[0, 1])).refused_by(&["tdx.tcb_info.pceid"]);
+    extended(|all| all.pce_svn(12)).has_status(TcbStatus::OutOfDateConfigurationNeeded);
+    extended(|all| all.pce_svn(4)).refused_by(&["tdx.tcb.launch"]);
+    let claims = |change: fn(SgxExtensions) -> SgxExtensions| {
+        extended(change).td_claims().unwrap().platform.pck.clone()
+    };
+    assert_eq!(claims(|all| all.ppid(&[9; 16])).ppid.0, [9; 16]);
+    assert_eq!(claims(|all| all.platform_instance_id(&[8; 16])).platform_instance_id.unwrap().0, [8; 16]);
+    assert_eq!(claims(|all| all.sgx_type(2)).sgx_type, 2);
+    let configured = claims(|all| all.configuration([false, true, false])).configuration.unwrap();
+    assert_eq!(
+        (configured.dynamic_platform, configured.cached_keys, configured.smt_enabled),
+        (Some(false), Some(true), Some(false))
+    );
+}
+
+/// Lessons L6 and L7: sixteen components and the PCE, each by itself; a higher one makes up for no lower one.
+#[test]
+fn l07_each_component_of_the_platform_is_compared_by_itself() {
+    let [best, ..] = simulator::tdx::levels();
+    for (number, svn) in (1..=16).zip(best.sgx) {
+        extended(|all| all.component(number, 255)).has_status(TcbStatus::UpToDate);
+        if svn == 0 {
+            continue;
+        }
+        let raised = |all: SgxExtensions| {
+            (1..=16).filter(|other| *other != number).fold(all, |all, other| all.component(other, 255))
+        };
+        let lowered = extended(|all| raised(all).pce_svn(65_535).component(number, 0));
+        lowered.refused_by(&["tdx.tcb.launch"]);
+    }
+}
+
+#[test]
+fn a_revoked_certificate_is_refused() {
+    let machine = machine();
+    let by_root = |list: CrlBuilder| plain(&machine).root_list(list.der());
+    let serial = |role| machine.authority(role).serial();
+    by_root(machine.root_crl().revoke(&serial(Role::PlatformCa))).refused_by(&["tdx.revoked.authority"]);
+    by_root(machine.root_crl().revoke(&serial(Role::TcbSigning)))
+        .refused_by(&["tdx.revoked.signer", "tdx.revoked.signer"]);
+    by_root(machine.root_crl().revoke(&serial(Role::Root))).refused_by(&["tdx.revoked.root"]);
+    by_root(machine.root_crl().revoke(&serial(Role::ProcessorCa))).has_status(TcbStatus::UpToDate);
+    by_root(machine.root_crl().revoke(&machine.pck_serial())).has_status(TcbStatus::UpToDate);
+    let by_ca = |list: CrlBuilder| plain(&machine).pck_list(list.der());
+    let serial = machine.pck_serial();
+    by_ca(machine.pck_crl().revoke(&serial)).refused_by(&["tdx.revoked.pck"]);
+    by_ca(machine.pck_crl().revoke(&[1]).revoke(&serial).revoke(&[2])).refused_by(&["tdx.revoked.pck"]);
+    by_ca(machine.pck_crl().revoke(&Platform::new(2).pck_serial())).has_status(TcbStatus::UpToDate);
+    let of_root = intel_name("Intel SGX Root CA");
+    by_ca(machine.pck_crl().revoke_of(&of_root, &serial)).has_status(TcbStatus::UpToDate);
+    let named = machine.authority(Role::PlatformCa).issuer().name;
+    by_ca(machine.pck_crl().revoke_of(&named, &serial)).refused_by(&["tdx.revoked.pck"]);
+}
+
+/// What stands for the two lists: which one, how it is made, how another is put in its place.
+type List = (&'static str, fn() -> CrlBuilder, fn(Case, Vec<u8>) -> Case);
+const LISTS: [List; 2] =
+    [("root", || machine().root_crl(), Case::root_list), ("pck", || machine().pck_crl(), Case::pck_list)];
+
+#[test]
+fn l09_a_list_is_good_from_this_update_until_next_update() {
+    for (name, list, put) in LISTS {
+        let case = put(plain(&machine()), list().this_update(EPOCH - 10).next_update(EPOCH + 10).der());
+        let id = format!("tdx.crl.{name}.current");
+        for (at, current) in [(EPOCH - 11, false), (EPOCH - 10, true), (EPOCH + 9, true), (EPOCH + 10, false)]
+        {
+            if current {
+                case.clone().at(UnixTime(at)).has_status(TcbStatus::UpToDate);
+            } else {
+                case.clone().asked_at_instant(at).refused_by(&[&id]);
+            }
+        }
+        put(plain(&machine()), list().without_next_update().der()).refused_by(&[&id]);
+    }
+}
+
+#[test]
+fn l09_a_missing_list_is_not_judged() {
+    for at in [0, 1] {
+        let mut case = plain(&machine());
+        case.endorsements.revocation_lists.remove(at);
+        case.not_judged("endorsement.missing");
+    }
+    let of_the_other = machine().with_ca(Ca::Processor).pck_crl().der();
+    plain(&machine()).pck_list(of_the_other).not_judged("endorsement.missing");
+    let of_the_signer = machine().root_crl().issued_by(&machine().authority(Role::TcbSigning).issuer()).der();
+    plain(&machine()).root_list(of_the_signer).not_judged("endorsement.missing");
+}
+
+/// Nothing of a list that nobody signed is looked at: neither what it revokes nor when it ends.
+#[test]
+fn l09_a_list_by_a_namesake_is_refused_and_says_nothing() {
+    for (name, list, put) in LISTS {
+        let id = format!("tdx.crl.{name}.signature");
+        for key in [machine().pck_key(), machine().authority(Role::TcbSigning).key()] {
+            put(plain(&machine()), list().signed_by(key).der()).refused_by(&[&id]);
+        }
+        let forged =
+            list().revoke(&machine().pck_serial()).without_next_update().signed_by(machine().pck_key());
+        let mut both = plain(&machine());
+        both.endorsements.revocation_lists.insert(0, forged.der());
+        both.has_status(TcbStatus::UpToDate);
+    }
+}
+
+#[test]
+fn the_newest_list_counts_wherever_it_stands() {
+    let older = machine().pck_crl().this_update(EPOCH - 1_000).der();
+    let newer = machine().pck_crl().this_update(EPOCH - 10).revoke(&machine().pck_serial()).der();
+    for lists in [[older.clone(), newer.clone()], [newer, older]] {
+        let mut case = plain(&machine());
+        case.endorsements.revocation_lists.splice(1.., lists);
+        case.refused_by(&["tdx.revoked.pck"]);
+    }
+}
+
+#[test]
+fn a_delta_or_indirect_list_is_not_a_list() {
+    for (name, list, put) in LISTS {
+        let id = format!("tdx.crl.{name}.critical_extensions");
+        let delta = list().critical_extension(oid::DELTA_CRL_INDICATOR, &[2, 1, 1]).der();
+        put(plain(&machine()), delta).refused_by(&[&id]);
+        put(plain(&machine()), list().indirect().der()).refused_by(&[&id]);
+    }
+}
+
+#[test]
+fn a_cut_list_or_certificate_is_not_judged() {
+    let case = plain(&machine());
+    for (_, list, put) in LISTS {
+        let list = list().der();
+        put(case.clone(), list[..list.len() - 1].to_vec()).not_judged("endorsement.malformed");
+        put(case.clone(), [list.as_slice(), &[0]].concat()).not_judged("endorsement.malformed");
+    }
+    let signer = machine().tcb_signing().der();
+    for length in 0..signer.len() {
+        case.clone().signer(signer[..length].to_vec()).not_judged("endorsement.malformed");
+    }
+    case.signer([signer.as_slice(), &[0]].concat()).not_judged("endorsement.malformed");
+}
+
+#[test]
+fn evidence_verified_without_lists_says_so() {
+    let mut case = plain(&machine());
+    case.endorsements.revocation_lists.clear();
+    case.revocation = Revocation::InsecureWaived;
+    let claims = case.td_claims().unwrap();
+    assert_eq!(claims.platform.issued.revocation_lists, None);
+}
+
+/// Lesson L26: a root is known by its key; where it stands among the certificates says nothing.
+#[test]
+fn l26_the_order_of_the_certificates_does_not_matter() {
+    let machine = machine();
+    let good = machine.chain();
+    let other = machine.clone().with_vendor(Vendor::Other).root().der();
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let ordered = order.map(|at: usize| good[at].clone());
+        with_chain(&ordered).has_status(TcbStatus::UpToDate);
+        for at in 0..=3 {
+            let mut with_another = ordered.to_vec();
+            with_another.insert(at, other.clone());
+            td_case(&machine, |quote| quote.chain(&with_another))
+                .refused_by(&["tdx.chain.root", "tdx.chain.root_signature"]);
+        }
+    }
+    let mut reversed = plain(&machine);
+    reversed.endorsements.certificates.extend(good);
+    reversed.endorsements.certificates.reverse();
+    reversed.endorsements.revocation_lists.reverse();
+    reversed.endorsements.documents.reverse();
+    reversed.has_status(TcbStatus::UpToDate);
+}
+
+/// Lesson L27: a root that came with the evidence is never believed, complete as its chain may be.
+#[test]
+fn l27_a_root_that_the_caller_brings_is_not_believed() {
+    let foreign = machine().with_vendor(Vendor::Other);
+    let mut case = plain(&foreign);
+    case.endorsements.certificates.push(foreign.root().der());
+    case.refused_by(&["tdx.chain.root", "tdx.chain.root_signature", "tdx.chain.authority_signature"]);
+    case.anchors(anchors(Vendor::Other)).has_status(TcbStatus::UpToDate);
+}
+
+/// Lesson L18: neither production anchors nor a production policy can be talked into simulated roots.
+#[test]
+fn l18_nothing_in_a_quote_reaches_the_simulated_root() {
+    for case in crate::td::td_cases() {
+        let production = case.clone().anchors(TrustAnchors::vendor());
+        production.refused_by(&[
+            "tdx.chain.root",
+            "tdx.chain.root_signature",
+            "tdx.chain.authority_signature",
+        ]);
+        let record = case.policy(|policy| policy.without("insecure-accept-simulated-roots")).refused();
+        assert!(record.failing().any(|check| check.id == "roots.accepted"));
+    }
+}
+
+/// Lesson L24: a signature by the right key over other bytes, and a key that another enclave made.
+#[test]
+fn l24_a_signature_over_something_else_is_none() {
+    let machine = machine();
+    let other = Key::derive(Curve::P256, b"another attestation key");
+    let by_other = td_case(&machine, |quote| quote.signed_by(other.clone()));
+    by_other.refused_by(&["tdx.quote.signature"]);
+    td_case(&machine, |quote| quote.qe_signed_by(other)).refused_by(&["tdx.qe.signature"]);
+    td_case(&machine, |quote| quote.qe_report_data([0; 64])).refused_by(&["tdx.qe.key"]);
+    let donor = td_case(&machine, |quote| quote.mrtd([1; 48])).evidence;
+    let signature = plain(&machine).signed.end + 4;
+    plain(&machine)
+        .evidence(|bytes| bytes[signature..signature + 64].copy_from_slice(&donor[signature..signature + 64]))
+        .refused_by(&["tdx.quote.signature"]);
+    let elsewhere = td_case(&machine, |quote| quote.qe_signed_by(Platform::new(2).pck_key()));
+    elsewhere.refused_by(&["tdx.qe.signature"]);
+}
+
+impl Case {
+    /// Judged at `unix`, with a challenge of that time.
+    pub(crate) fn asked_at_instant(mut self, unix: u64) -> Self {
+        self.asked.expires = UnixTime(unix + 120);
+        self.at(UnixTime(unix))
+    }
+}
+
+fn extended(change: impl FnOnce(SgxExtensions) -> SgxExtensions) -> Case {
+    with_chain(&[machine().pck_with(change).der(), machine().ca().der()])
+}
+
+fn with_chain(chain: &[Vec<u8>]) -> Case {
+    td_case(&machine(), |quote| quote.chain(chain))
+}
+
+fn issuer(name: &str, label: &[u8]) -> Issuer {
+    Issuer { name: intel_name(name), key: Key::derive(Curve::P256, label) }
+}
+
+fn plain(machine: &Platform) -> Case {
+    td_case(machine, |quote| quote)
+}
+
+fn machine() -> Platform {
+    Platform::new(1)
+}
