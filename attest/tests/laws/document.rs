@@ -39,7 +39,16 @@ impl Document {
         let document = FULL.iter().filter(|(key, _)| !key.starts_with("snp."));
         let document =
             document.fold(Self(BTreeMap::new()), |document, (key, value)| document.with(key, value));
-        document.with("tdx", "{}")
+        let references = [("td", 0x7d), ("rtmr0", 0x10), ("rtmr1", 0x11), ("rtmr2", 0x12), ("rtmr3", 0x13)];
+        let references: Vec<String> = references
+            .iter()
+            .map(|(id, byte)| {
+                let value = format!("{byte:02x}").repeat(48);
+                format!(r#"{{ id = "{id}", value = "{value}", provenance = "the simulator's default" }}"#)
+            })
+            .collect();
+        let document = document.with("reference", &format!("[{}]", references.join(", ")));
+        TDX.iter().fold(document, |document, (key, value)| document.with(key, value))
     }
 
     /// Sets a key.
@@ -136,6 +145,42 @@ const TPM: [(&str, &str); 8] = [
     ("tpm.pcrs", r#""any""#),
     ("tpm.clock_safe", r#""set""#),
     ("tpm.firmware_version", r#""any""#),
+];
+
+const TDX: [(&str, &str); 33] = [
+    ("tdx.tcb_status", r#"{ any_of = ["UpToDate"] }"#),
+    ("tdx.advisories", r#"{ none_of = ["INTEL-SA-00001"] }"#),
+    ("tdx.tcb_evaluation_data_number", "{ min = 20 }"),
+    ("tdx.platforms", r#""any""#),
+    ("tdx.fmspc", r#"{ any_of = ["b0c06f000000"] }"#),
+    ("tdx.modules", "[{ version = 0, min_svn = 5 }, { version = 1, min_svn = 6 }]"),
+    ("tdx.pce_svn", "{ min = 13 }"),
+    ("tdx.qe_svn", "{ min = 6 }"),
+    ("tdx.mrseam", r#""any""#),
+    ("tdx.report", r#"{ any_of = ["1.0", "1.5", "1.5-ex"] }"#),
+    ("tdx.mrtd", r#"{ any_of = ["td"] }"#),
+    ("tdx.rtmr0", r#"{ any_of = ["rtmr0"] }"#),
+    ("tdx.rtmr1", r#"{ any_of = ["rtmr1"] }"#),
+    ("tdx.rtmr2", r#"{ any_of = ["rtmr2"] }"#),
+    ("tdx.rtmr3", r#"{ any_of = ["rtmr3"] }"#),
+    ("tdx.mrconfigid", ZERO_48),
+    ("tdx.mrowner", ZERO_48),
+    ("tdx.mrownerconfig", ZERO_48),
+    ("tdx.mrservicetd", ZERO_48),
+    ("tdx.td_attributes.debug", r#""clear""#),
+    ("tdx.td_attributes.profiling", r#""clear""#),
+    ("tdx.td_attributes.icssd", r#""clear""#),
+    ("tdx.td_attributes.servtd_ext", r#""clear""#),
+    ("tdx.td_attributes.lass", r#""clear""#),
+    ("tdx.td_attributes.sept_ve_disable", r#""set""#),
+    ("tdx.td_attributes.migratable", r#""clear""#),
+    ("tdx.td_attributes.pks", r#""clear""#),
+    ("tdx.td_attributes.kl", r#""clear""#),
+    ("tdx.td_attributes.tpa", r#""clear""#),
+    ("tdx.td_attributes.perfmon", r#""clear""#),
+    ("tdx.td_attributes.unnamed", "0"),
+    ("tdx.xfam", "{ mask = 0xffffffff, value = 0x602e7 }"),
+    ("tdx.grace", "[]"),
 ];
 
 const ZERO_16: &str = r#"{ any_of = ["00000000000000000000000000000000"] }"#;

@@ -7,11 +7,13 @@ use attest::{
     Bundle, Context, Crypto, Evidence, Platform, Policy, Prepared, Question, Roots, UnixTime, Window, decide,
 };
 use simulator::snp::{Chip, Product, ReportBuilder};
+use simulator::tdx::{Body, Platform as Machine};
 
 use crate::captures;
 use crate::case::{Case, Outcome, failing};
 use crate::silicon::{vcek_case, vlek_case};
 use crate::software_tpm;
+use crate::td::{td_case, td_cases};
 
 #[test]
 fn genuine_evidence_is_genuine_under_both_providers() {
@@ -171,6 +173,12 @@ fn no_shipped_policy_admits_a_debug_guest_or_simulated_roots() {
             };
             assert!(ids.iter().any(|id| id == reason), "{name}: {ids:?}");
         }
+        for case in Body::ALL.map(|body| td_case(&Machine::new(1), |quote| quote.body(body).debug())) {
+            let ids = refusals(&case, &policy);
+            assert!(ids.iter().any(|id| id == "roots.accepted"), "{name}: {ids:?}");
+            let reasons = ["policy.platform", "tdx.attributes.debug"];
+            assert!(ids.iter().any(|id| reasons.contains(&id.as_str())), "{name}: {ids:?}");
+        }
         for case in captures::debug_guests() {
             let ids = refusals(&case, &policy);
             assert!(
@@ -295,7 +303,7 @@ fn a_bundle_that_was_changed_does_not_replay() {
 #[test]
 fn a_verdict_says_whose_roots_stand_behind_it() {
     for case in answering_cases() {
-        let simulated = case.platform == Platform::SevSnp;
+        let simulated = case.platform != Platform::Tpm2;
         let expected = if simulated { Roots::Simulated } else { Roots::Vendor };
         assert_eq!(case.admitted().roots, expected);
     }
@@ -322,6 +330,7 @@ fn answering_cases() -> Vec<Case> {
     for version in [2, 3, 4] {
         cases.push(vcek_case(&Chip::new(3, Product::Genoa), |report| report.version(version)));
     }
+    cases.extend(td_cases());
     cases.push(software_tpm::case());
     cases
 }

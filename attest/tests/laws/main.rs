@@ -33,3 +33,4 @@ mod software_tpm;
 mod td;
 mod tdx_chain;
 mod tdx_collateral;
+mod tdx_policy;
