@@ -34,3 +34,4 @@ mod td;
 mod tdx_chain;
 mod tdx_collateral;
 mod tdx_policy;
+mod tdx_quote;

@@ -120,7 +120,7 @@ fn every_value_that_decides_is_in_a_table() {
 }
 
 /// How a document is put in the place of the genuine one.
-type Put = fn(Case, Vec<u8>) -> Case;
+pub(crate) type Put = fn(Case, Vec<u8>) -> Case;
 
 #[test]
 fn what_is_left_out_or_of_another_type_is_not_read() {
