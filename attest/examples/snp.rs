@@ -11,16 +11,18 @@ use attest::crypto::AwsLcRs;
 use attest::{Claims, Platform, Revocation, snp};
 
 mod brought;
+
 use brought::Brought;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    println!("{}", judge(Brought::read(&words)?)?);
+    println!("{}", judge(&words)?);
     Ok(())
 }
 
 /// From bytes to words. Whatever is not genuine ends in an error that names the checks that failed.
-pub(crate) fn judge(mut brought: Brought) -> Result<String, Box<dyn Error>> {
+pub(crate) fn judge(words: &[String]) -> Result<String, Box<dyn Error>> {
+    let mut brought = Brought::read(words)?;
     let evidence = attest::parse(Platform::SevSnp, &brought.evidence)?;
     if brought.endorsements.certificates.len() < 2 {
         brought.endorsements.certificates.extend(snp::vendor_intermediates());

@@ -11,29 +11,35 @@ use attest::crypto::AwsLcRs;
 use attest::{Claims, Platform, Revocation};
 
 mod brought;
+
 use brought::Brought;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    println!("{}", judge(&Brought::read(&words)?)?);
+    println!("{}", judge(&words)?);
     Ok(())
 }
 
 /// From bytes to words. Whatever is not genuine ends in an error that names the checks that failed.
-pub(crate) fn judge(brought: &Brought) -> Result<String, Box<dyn Error>> {
+pub(crate) fn judge(words: &[String]) -> Result<String, Box<dyn Error>> {
+    let brought = Brought::read(words)?;
     let evidence = attest::parse(Platform::Tpm2, &brought.evidence)?;
     let (at, anchors) = (brought.at, &brought.anchors);
     let prepared = brought.endorsements.prepare(&AwsLcRs, &evidence, anchors, Revocation::Required, at)?;
     let verified = evidence.verify(&AwsLcRs, &prepared, at)?;
     let Claims::Tpm(claims) = verified.claims() else { return Err("another platform spoke".into()) };
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let mut words = vec![
         format!("genuine: signed by the enrolled key {}", claims.ak_name),
         format!("boot     {} resets, {} restarts", claims.clock.reset_count, claims.clock.restart_count),
-        format!("nonce    {}", hex(&claims.extra_data)),
+        format!("nonce    {}", hex::encode(&claims.extra_data)),
     ];
     // Only values that hash to the signed digest are here: what a PCR says cannot be swapped on the way.
-    words.extend(claims.pcrs.iter().map(|pcr| format!("PCR {:<4} {} {}", pcr.index, pcr.bank, hex(&pcr.value))));
+    words.extend(
+        claims
+            .pcrs
+            .iter()
+            .map(|pcr| format!("PCR {:<4} {} {}", pcr.index, pcr.bank, hex::encode(&pcr.value))),
+    );
     if let Some(policy) = &brought.policy {
         let appraisal = policy.inspect(&verified, at);
         words.extend(appraisal.failing().map(|check| format!("refused  {}: {}", check.id, check.found)));
