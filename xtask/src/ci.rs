@@ -9,12 +9,12 @@ use anyhow::{Result, bail};
 use crate::bench::{self, Length};
 use crate::child;
 use crate::house::House;
-use crate::{demo, layers, measure, suite, tools};
+use crate::{demo, layers, measure, package, suite, tools, wasm};
 
 type Stage = (&'static str, fn(&House) -> Result<()>);
 
-const STAGES: [Stage; 11] = [
-    // The network is needed in these two alone.
+const STAGES: [Stage; 13] = [
+    // The network is needed in these two, and in `wasm` where our compiler has no library for it.
     ("fetch", fetch),
     ("tools", |house| tools::ensure(house).map(drop)),
     ("fmt", |house| child::run(child::cargo(&house.root).args(["fmt", "--all", "--check"]))),
@@ -24,6 +24,8 @@ const STAGES: [Stage; 11] = [
     ("doc", doc),
     ("deny", deny),
     ("test", suite::run),
+    ("package", package::run),
+    ("wasm", wasm::run),
     ("demo", demo::run),
     ("bench", |house| bench::run(house, Length::Smoke)),
 ];

@@ -16,11 +16,13 @@ mod demo;
 mod house;
 mod layers;
 mod measure;
+mod package;
 mod rust;
 mod suite;
 mod tally;
 mod tools;
 mod vectors;
+mod wasm;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -44,9 +46,11 @@ fn dispatch(house: &House, words: &[&str]) -> anyhow::Result<()> {
         ["vectors", dir] => vectors::run(house, dir.as_ref()),
         ["bench"] => bench::run(house, bench::Length::Full),
         ["bench", "--smoke"] => bench::run(house, bench::Length::Smoke),
+        ["package"] => package::run(house),
+        ["wasm"] => wasm::run(house),
         ["tools"] => tools::ensure(house).map(drop),
         _ => anyhow::bail!("expected one of {USAGE}; found {:?}", words.join(" ")),
     }
 }
 
-const USAGE: &str = "demo, test, ci, layers, measure, vectors DIR, bench [--smoke], tools";
+const USAGE: &str = "demo, test, ci, layers, measure, package, wasm, vectors DIR, bench [--smoke], tools";

@@ -73,18 +73,22 @@ pub(crate) fn cargo_deny(house: &House) -> Result<PathBuf> {
     Ok(program)
 }
 
+/// Has apt look at its package sources anew.
+pub(crate) fn refresh() -> Result<()> {
+    child::twice(|| child::read(apt()?.args(["update", "--quiet=2"]))).map(drop)
+}
+
 fn debian(packages: &[&str]) -> Result<()> {
     let missing: Vec<&str> = packages.iter().copied().filter(|package| !is_installed(package)).collect();
     if missing.is_empty() {
         return Ok(());
     }
     eprintln!("xtask: installing {}", missing.join(" "));
-    let update = || child::read(apt()?.args(["update", "--quiet=2"]));
     let install = || {
         child::read(apt()?.args(["install", "--quiet=2", "--yes", "--no-install-recommends"]).args(&missing))
     };
-    child::twice(update)
-        .and_then(|_| child::twice(install))
+    refresh()
+        .and_then(|()| child::twice(install))
         .with_context(|| format!("these Debian packages are needed: {}", missing.join(" ")))
         .map(drop)
 }
