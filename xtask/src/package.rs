@@ -12,8 +12,8 @@ use crate::house::House;
 const LIBRARIES: [&str; 2] = ["cloudtaser-attest", "cloudtaser-protocol"];
 /// Packed, not built again: it has no features, and a server's worth of dependencies.
 const PLUGIN: &str = "cloudtaser-openbao-plugin";
-/// The choices of cryptographic providers, besides both.
-const FEATURES: [&str; 3] = ["", "aws-lc-rs", "rustcrypto"];
+/// The choices of features, besides both cryptographic providers.
+const FEATURES: [&str; 4] = ["", "aws-lc-rs", "rustcrypto", "rustcrypto,rego,schema"];
 
 pub(crate) fn run(house: &House) -> Result<()> {
     for features in FEATURES {
