@@ -30,6 +30,7 @@ mod digest;
 mod endorsement;
 mod envelope;
 mod error;
+pub mod eventlog;
 mod evidence;
 pub mod nitro;
 pub mod parcel;

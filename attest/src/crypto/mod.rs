@@ -73,6 +73,27 @@ pub enum Hash {
     Sha512,
 }
 
+impl Hash {
+    /// How many bytes a digest has.
+    #[must_use]
+    pub fn length(self) -> usize {
+        match self {
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+            Self::Sha384 => 48,
+            Self::Sha512 => 64,
+        }
+    }
+
+    /// The function with this TCG algorithm identifier (TPM 2.0 Part 2, clause 6.3).
+    pub(crate) fn of_id(id: u16) -> Option<Self> {
+        [(0x0004, Self::Sha1), (0x000b, Self::Sha256), (0x000c, Self::Sha384), (0x000d, Self::Sha512)]
+            .into_iter()
+            .find(|(known, _)| *known == id)
+            .map(|(_, hash)| hash)
+    }
+}
+
 impl std::fmt::Display for Hash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

@@ -16,12 +16,9 @@ pub(super) const ECDSA: u16 = 0x0018;
 pub(super) const ECDAA: u16 = 0x001a;
 pub(super) const ECC: u16 = 0x0023;
 
-const HASHES: [(u16, Hash); 4] =
-    [(0x0004, Hash::Sha1), (0x000b, Hash::Sha256), (0x000c, Hash::Sha384), (0x000d, Hash::Sha512)];
-
 /// The hash with this identifier.
 pub(super) fn hash(id: u16) -> Option<Hash> {
-    HASHES.iter().find(|(known, _)| *known == id).map(|(_, hash)| *hash)
+    Hash::of_id(id)
 }
 
 /// The hash with this identifier, or an error that names the field.
@@ -41,12 +38,7 @@ pub(super) fn hash_id(hash: Hash) -> u16 {
 
 /// How many bytes the hash gives.
 pub(super) fn hash_len(hash: Hash) -> usize {
-    match hash {
-        Hash::Sha1 => 20,
-        Hash::Sha256 => 32,
-        Hash::Sha384 => 48,
-        Hash::Sha512 => 64,
-    }
+    hash.length()
 }
 
 /// The digest of the parts, one after the other.
