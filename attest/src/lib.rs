@@ -32,6 +32,7 @@ mod envelope;
 mod error;
 pub mod eventlog;
 mod evidence;
+pub mod ima;
 pub mod nitro;
 pub mod parcel;
 pub mod policy;
