@@ -27,7 +27,8 @@ impl<'a> UefiVariable<'a> {
     /// The name of a variable that decides about Secure Boot, under its own vendor only.
     pub(super) fn secure_boot_name(&self) -> Option<&'static str> {
         let known = |(vendor, name): &&([u8; 16], &str)| {
-            *vendor == self.vendor && name.encode_utf16().flat_map(u16::to_le_bytes).eq(self.name.iter().copied())
+            *vendor == self.vendor
+                && name.encode_utf16().flat_map(u16::to_le_bytes).eq(self.name.iter().copied())
         };
         SECURE_BOOT.iter().find(known).map(|(_, name)| *name)
     }

@@ -94,9 +94,11 @@ impl<'a> EventLog<'a> {
     pub fn events(&self) -> impl Iterator<Item = Event<'a>> + '_ {
         let mut reader = Reader::new(self.events);
         // `parse` walked the same bytes: no event fails.
-        std::iter::from_fn(move || {
-            if reader.rest().is_empty() { None } else { self.format.event(&mut reader).ok() }
-        })
+        std::iter::from_fn(
+            move || {
+                if reader.rest().is_empty() { None } else { self.format.event(&mut reader).ok() }
+            },
+        )
     }
 
     /// How many events there are.
@@ -223,7 +225,8 @@ mod tests {
     }
 
     fn agile(algorithms: &[(u16, u16)]) -> Vec<u8> {
-        let mut data = [SPEC_ID_03, &[0; 8], &u32::try_from(algorithms.len()).unwrap().to_le_bytes()].concat();
+        let mut data =
+            [SPEC_ID_03, &[0; 8], &u32::try_from(algorithms.len()).unwrap().to_le_bytes()].concat();
         for (id, size) in algorithms {
             data.extend([id.to_le_bytes(), size.to_le_bytes()].concat());
         }

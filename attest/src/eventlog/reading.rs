@@ -5,8 +5,8 @@
 
 use super::boot::{Boot, CommandLine, Loader, Opaque, Section, SecureBoot, Variable};
 use super::content::{self, UefiVariable};
-use super::known::{Known, Word};
 use super::kind::S_CRTM_VERSION;
+use super::known::{Known, Word};
 use super::{Event, Layout, Measurement, Register};
 use crate::crypto::{Crypto, Hash};
 
@@ -177,7 +177,8 @@ impl<'c> Reading<'c> {
     /// A text that was measured, and by whom.
     fn text(&self, data: &[u8], digest: &[u8]) -> Option<(Loader, String)> {
         if let Some(text) = content::grub_text(data) {
-            let text = std::str::from_utf8(text).ok().filter(|text| self.hashes_to(&[text.as_bytes()], digest));
+            let text =
+                std::str::from_utf8(text).ok().filter(|text| self.hashes_to(&[text.as_bytes()], digest));
             return text.map(|text| (Loader::Grub, text.to_owned()));
         }
         // systemd-boot before version 251 logged one byte less than it measured.

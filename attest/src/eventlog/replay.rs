@@ -157,7 +157,10 @@ impl Replay {
     /// Compares with quoted values (index, value), each once.
     #[must_use]
     pub fn compare(&self, crypto: &dyn Crypto, quoted: &[(u32, &[u8])]) -> Vec<Register> {
-        let state = |(index, value): &(u32, &[u8])| Register { index: *index, state: self.state(crypto, *index, value) };
+        let state = |(index, value): &(u32, &[u8])| Register {
+            index: *index,
+            state: self.state(crypto, *index, value),
+        };
         quoted.iter().map(state).collect()
     }
 

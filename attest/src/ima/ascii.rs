@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::entry::{Entry, Template, algorithm, odd, of_length};
+use super::entry::{Entry, Template, algorithm, odd, of_length, old_name};
 use crate::bytes::Malformed;
 use crate::crypto::Hash;
 use crate::eventlog::Measurement;
@@ -36,7 +36,10 @@ fn of_line(line: &str) -> Result<Entry<'_>, Malformed> {
         }
         _ => return Err(wrong(line)),
     };
-    let path = word()?;
+    let path = if template == Template::Ima { old_name(word()?)? } else { word()? };
+    if path.contains('\0') {
+        return Err(wrong(line));
+    }
     let extra = words.next().unwrap_or_default();
     if words.next().is_some() || (template != Template::ImaSig && !extra.is_empty()) {
         return Err(wrong(line));

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::entry::{Entry, Template, algorithm, odd, of_length};
+use super::entry::{Entry, Template, algorithm, odd, of_length, old_name};
 use crate::bytes::{Malformed, Reader};
 use crate::crypto::Hash;
 use crate::eventlog::Measurement;
@@ -20,7 +20,7 @@ pub(super) fn entry(bytes: &[u8]) -> Result<(Entry<'_>, &[u8]), Malformed> {
     let template = Template::named(text(field(&mut reader)?)?)?;
     if template == Template::Ima {
         let digest = of_length(Hash::Sha1, reader.take(20)?)?;
-        let path = text(field(&mut reader)?)?;
+        let path = old_name(text(field(&mut reader)?)?)?;
         let (prefix, algorithm, extra) = ("sha1:", Hash::Sha1, Cow::Borrowed(&[][..]));
         let entry = Entry { recorded, template, prefix, algorithm, digest, path, extra };
         return Ok((entry, reader.rest()));

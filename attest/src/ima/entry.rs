@@ -94,7 +94,19 @@ pub(super) fn of_length(algorithm: Hash, digest: &[u8]) -> Result<Measurement, M
     if digest.len() == algorithm.length() {
         return Ok(Measurement::from(digest));
     }
-    Err(Malformed::Length { what: "digest of an IMA entry", expected: algorithm.length(), found: digest.len() })
+    Err(Malformed::Length {
+        what: "digest of an IMA entry",
+        expected: algorithm.length(),
+        found: digest.len(),
+    })
+}
+
+/// A name that the old template can hold: it is hashed with zeros behind, so it has none itself.
+pub(super) fn old_name(name: &str) -> Result<&str, Malformed> {
+    if name.len() < OLD_NAME.len() && !name.contains('\0') {
+        return Ok(name);
+    }
+    Err(odd("path of an IMA entry", "at most 255 bytes, without NUL", name))
 }
 
 pub(super) fn odd(what: &'static str, expected: &'static str, found: &str) -> Malformed {

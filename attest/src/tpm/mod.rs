@@ -13,6 +13,7 @@ mod attested;
 mod authority;
 mod enrol;
 mod gce;
+mod logs;
 mod name;
 mod path;
 mod public;
@@ -33,6 +34,8 @@ pub use quote::{Pcr, Quote, assemble};
 pub(crate) use verify::verify;
 
 use crate::crypto::Hash;
+use crate::eventlog::Boot;
+use crate::ima::Files;
 
 /// What a genuine quote says, and which key said it.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -53,10 +56,14 @@ pub struct Claims {
     pub signature_scheme: SigningScheme,
     /// With which hash.
     pub signature_hash: Hash,
+    /// What the event log proves. `None`: no log came with the quote.
+    pub boot: Option<Box<Boot>>,
+    /// What the IMA list proves. `None`: no list came with the quote.
+    pub files: Option<Files>,
 }
 
 impl Claims {
-    fn of(fields: Fields, quote: &Quote<'_>, ak: &Ak) -> Self {
+    fn of(fields: Fields, quote: &Quote<'_>, ak: &Ak, told: logs::Told) -> Self {
         Self {
             quote: fields,
             pcrs: quote.values.clone(),
@@ -65,6 +72,8 @@ impl Claims {
             ak_certificate: ak.certificate.clone(),
             signature_scheme: quote.signature.scheme,
             signature_hash: quote.signature.hash,
+            boot: told.boot.map(Box::new),
+            files: told.files,
         }
     }
 

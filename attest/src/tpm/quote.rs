@@ -4,15 +4,19 @@
 //! count × (u16 bank, u32 index, TPM2B_DIGEST)`. Nothing may follow. The values may be left out (count 0): then
 //! only the digest is a claim, and no PCR is.
 //!
+//! Logs may come with it: then the evidence is a [`Parcel`] of a quote and its logs.
+//!
 //! Untrusted: everything. The values stand outside the signature and are believed only after
 //! [`super::verify`] found them in the quoted digest.
 
 use super::algorithm;
 use super::attested::{Attested, Fields};
+use super::logs::Logs;
 use super::public::Public;
 use super::signature::Signature;
 use crate::bytes::{Malformed, Reader};
 use crate::crypto::Hash;
+use crate::parcel::{Parcel, Part};
 
 /// A parsed quote.
 #[derive(Clone, Debug)]
@@ -24,6 +28,7 @@ pub struct Quote<'a> {
     pub(super) area: &'a [u8],
     pub(super) public: Public,
     pub(super) values: Vec<Pcr>,
+    pub(super) logs: Logs<'a>,
 }
 
 /// A PCR and its value.
@@ -44,6 +49,27 @@ impl<'a> Quote<'a> {
 
     /// Checks the shape. The signed bytes need not be a quote: that is asked later, by name.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        if !Parcel::looks_like(bytes) {
+            return Self::alone(bytes);
+        }
+        let parcel = Parcel::parse(bytes)?;
+        parcel.only(&[Part::TpmQuote, Part::EventLog, Part::ImaLog])?;
+        let quote = parcel.part(Part::TpmQuote).unwrap_or_default();
+        let quote = Self::alone(quote)?.with_logs(parcel.part(Part::EventLog), parcel.part(Part::ImaLog))?;
+        Ok(Self { bytes, ..quote })
+    }
+
+    /// The same quote with the event log and the IMA list that came with it.
+    pub(crate) fn with_logs(
+        self,
+        event_log: Option<&'a [u8]>,
+        ima_log: Option<&'a [u8]>,
+    ) -> Result<Self, Malformed> {
+        Ok(Self { logs: Logs::parse(event_log, ima_log)?, ..self })
+    }
+
+    /// A quote that is not in a parcel.
+    pub(crate) fn alone(bytes: &'a [u8]) -> Result<Self, Malformed> {
         if bytes.len() > Self::MAX_BYTES {
             let (what, expected) = ("length of a TPM quote", "at most 65536 bytes");
             return Err(Malformed::Value { what, expected, found: bytes.len().to_string() });
@@ -56,7 +82,8 @@ impl<'a> Quote<'a> {
         let public = Public::parse(area)?;
         let values = values(&mut reader)?;
         reader.finish()?;
-        Ok(Self { bytes, signed, attested, signature, area, public, values })
+        let logs = Logs::default();
+        Ok(Self { bytes, signed, attested, signature, area, public, values, logs })
     }
 
     /// The evidence as it was received.

@@ -28,7 +28,8 @@ pub(crate) fn verify(
     signer(fields, &mut checks);
     selection(fields, &quote.values, &mut checks);
     digest(fields, quote, crypto, &mut checks);
-    let claims = fields.map(|fields| Claims::of(fields.clone(), quote, ak));
+    let told = quote.logs.replay(crypto, &quote.values, &mut checks);
+    let claims = fields.map(|fields| Claims::of(fields.clone(), quote, ak, told));
     match claims {
         Some(claims) if checks.hold() => {
             Ok(Verified::assertion(AnyClaims::Tpm(Box::new(claims)), checks.into_vec(), ak.roots))
