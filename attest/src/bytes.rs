@@ -85,11 +85,6 @@ impl<'a> Reader<'a> {
         self.total.saturating_sub(self.rest.len())
     }
 
-    /// What is left.
-    pub(crate) fn rest(&self) -> &'a [u8] {
-        self.rest
-    }
-
     /// Ends the reading: whatever is left is an error.
     pub(crate) fn finish(self) -> Result<(), Malformed> {
         if self.rest.is_empty() { Ok(()) } else { Err(Malformed::Trailing { extra: self.rest.len() }) }

@@ -76,7 +76,9 @@ impl Files {
             } else {
                 return Err(Unlisted::Digest(at));
             }
-            chains.iter_mut().for_each(|chain| chain.extend(crypto, &entry));
+            for chain in &mut chains {
+                chain.extend(crypto, &entry);
+            }
             if chains.iter().any(|chain| chain.value.as_bytes() == wanted) {
                 let later = list.count().saturating_sub(at).saturating_sub(1);
                 let boot_aggregate = aggregate(crypto, files.first(), quoted);

@@ -29,7 +29,9 @@ fn walk(key: &str, value: &Value) -> Result<(), BadPolicy> {
 fn allowed(key: &str, items: &[Value]) -> bool {
     match key {
         "any_of" | "none_of" | "required" => !items.iter().any(|item| item.is_array() || item.is_table()),
-        "grant" | "reference" | "waive" | "pcrs" | "grace" | "modules" => items.iter().all(Value::is_table),
+        "grant" | "reference" | "waive" | "pcrs" | "grace" | "modules" | "uki" => {
+            items.iter().all(Value::is_table)
+        }
         // An ABI version: major, minor.
         "min" => items.len() == 2 && items.iter().all(Value::is_integer),
         _ => false,

@@ -8,6 +8,7 @@
 //! Untrusted: nothing is read here that was not verified before.
 
 mod azure;
+mod boot;
 mod grant;
 #[cfg(feature = "rego")]
 mod hook;
@@ -28,6 +29,7 @@ use crate::{Admitted, Appraisal, AttestedKey, Claims, Crypto, Digest, Platform, 
 use crate::{Stale, UnixTime, Verified, catalogue};
 
 pub use azure::AzurePolicy;
+pub use boot::BootPolicy;
 pub use nitro::{NitroPolicy, NitroTpmPolicy};
 pub use operators::{Among, AnyOf, AnyWord, Bit, MaskEq, Min};
 #[cfg(feature = "schema")]
@@ -131,6 +133,9 @@ impl Policy {
             toml::from_str(text).map_err(|error| BadPolicy::Document(error.to_string().trim().to_owned()))?;
         lists::check(text)?;
         document.problems()?;
+        if let Some(tpm) = &mut document.tpm {
+            tpm.hash(crypto);
+        }
         document.nitro.iter_mut().try_for_each(|section| section.resolve(crypto))?;
         document.nitro_tpm.iter().try_for_each(NitroTpmPolicy::resolve)?;
         Ok(Self {

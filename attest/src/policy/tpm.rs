@@ -7,9 +7,10 @@ use serde::Deserialize;
 
 use crate::Digest;
 use crate::check::Checks;
-use crate::crypto::Hash;
+use crate::crypto::{Crypto, Hash};
 use crate::tpm::{AkOrigin, Claims, Name, Pcr};
 
+use super::boot::{BootPolicy, Booted};
 use super::operators::{Among, AnyOf, AnyWord, Bit, list, not_empty};
 use super::snp::{UNSET, among, ask, ask_bit, show};
 use super::{Reference, resolve};
@@ -33,6 +34,8 @@ pub struct TpmPolicy {
     pcrs: Option<PcrRules>,
     clock_safe: Option<Bit>,
     firmware_version: Option<Among<Digest<8>>>,
+    /// What the event log must prove. Without this section only the PCRs' values count.
+    boot: Option<BootPolicy>,
 }
 
 /// PCRs that must be quoted, and measured: not as they are after a reset.
@@ -72,7 +75,15 @@ struct PcrRule {
 
 impl TpmPolicy {
     pub(crate) fn reference_ids(&self) -> impl Iterator<Item = &str> {
-        self.rules().iter().flat_map(|rule| rule.any_of.iter().map(String::as_str))
+        let values = self.rules().iter().flat_map(|rule| rule.any_of.iter().map(String::as_str));
+        values.chain(self.boot.iter().flat_map(BootPolicy::reference_ids))
+    }
+
+    /// Hashes the texts that stand in the section.
+    pub(crate) fn hash(&mut self, crypto: &dyn Crypto) {
+        if let Some(boot) = &mut self.boot {
+            boot.hash(crypto);
+        }
     }
 
     /// Asks everything, in a fixed order.
@@ -98,6 +109,29 @@ impl TpmPolicy {
         self.bank(claims, checks);
         self.measured_boot(claims, checks);
         self.values(claims, references, checks);
+        if let Some(boot) = &self.boot {
+            self.log_banks(claims, checks);
+            let cluster = self.usable(claims).filter(|pcr| pcr.index == CLUSTER_PCR);
+            let cluster = cluster.map(|pcr| pcr.value.as_slice()).collect();
+            let files = claims.files.as_ref();
+            let booted = Booted { platform: "tpm", boot: claims.boot.as_deref(), files, cluster };
+            boot.appraise(&booted, references, checks);
+        }
+    }
+
+    /// The logs are read in an allowed bank.
+    fn log_banks(&self, claims: &Claims, checks: &mut Checks) {
+        let boot = claims.boot.iter().map(|boot| boot.bank);
+        let banks: Vec<Hash> = boot.chain(claims.files.iter().map(|files| files.bank)).collect();
+        let allowed = |set: &&AnyOf<Hash>| banks.iter().all(|bank| set.allows(bank));
+        let found = if banks.is_empty() { "no logs".to_owned() } else { list(&banks) };
+        ask(checks, "tpm.boot.bank", self.banks.as_ref(), allowed, show, found);
+    }
+
+    /// The values of allowed banks.
+    fn usable<'c>(&self, claims: &'c Claims) -> impl Iterator<Item = &'c Pcr> {
+        let allowed = |pcr: &&Pcr| self.banks.as_ref().is_some_and(|set| set.allows(&pcr.bank));
+        claims.pcrs.iter().filter(allowed).collect::<Vec<_>>().into_iter()
     }
 
     /// What is asked of a certified key only.
@@ -129,8 +163,7 @@ impl TpmPolicy {
     }
 
     fn measured_boot(&self, claims: &Claims, checks: &mut Checks) {
-        let allowed = |pcr: &&Pcr| self.banks.as_ref().is_some_and(|set| set.allows(&pcr.bank));
-        let usable: Vec<&Pcr> = claims.pcrs.iter().filter(allowed).collect();
+        let usable: Vec<&Pcr> = self.usable(claims).collect();
         let indices = self.required.as_ref().map_or(&[][..], |required| &required.0);
         let faults: Vec<String> = indices.iter().filter_map(|index| fault(*index, &usable)).collect();
         let found = if faults.is_empty() { "measured".to_owned() } else { faults.join(", ") };
@@ -189,4 +222,6 @@ fn fault(index: u32, usable: &[&Pcr]) -> Option<String> {
     Some(format!("PCR {index} of {} as after a reset", untouched.bank))
 }
 
+/// Where a node measures the cluster that it joins.
+const CLUSTER_PCR: u32 = 15;
 const NOT_QUOTED: &str = "not quoted with its value";

@@ -58,12 +58,16 @@ impl<'a> Logs<'a> {
 fn boot(log: &EventLog<'_>, crypto: &dyn Crypto, values: &[Pcr]) -> Result<Boot, String> {
     let mut strongest = None;
     for bank in banks(values).into_iter().filter(|bank| log.banks().contains(bank)) {
-        let quoted: Vec<(u32, &[u8])> =
-            values.iter().filter(|pcr| pcr.bank == bank).map(|pcr| (pcr.index, pcr.value.as_slice())).collect();
+        let quoted: Vec<(u32, &[u8])> = values
+            .iter()
+            .filter(|pcr| pcr.bank == bank)
+            .map(|pcr| (pcr.index, pcr.value.as_slice()))
+            .collect();
         let boot = Boot::proved(crypto, log, Layout::Tpm, bank, &quoted);
         strongest = Some(boot.map_err(|problem| format!("{bank}: {}", words(&problem)))?);
     }
-    strongest.ok_or_else(|| format!("digests of {}, values of {}", listed(&log.banks()), listed(&banks(values))))
+    strongest
+        .ok_or_else(|| format!("digests of {}, values of {}", listed(&log.banks()), listed(&banks(values))))
 }
 
 /// The quoted banks, weakest first.
