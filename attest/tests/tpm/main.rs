@@ -5,6 +5,8 @@
 mod forge;
 mod judge;
 mod lessons;
+mod log;
+mod log_lessons;
 mod policy;
 mod swtpm;
 mod vectors;
