@@ -17,7 +17,7 @@ use crate::{collateral, describe, input};
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// An SNP report, a TD quote, TPM evidence, a Nitro document, a certificate, a revocation list, a
-    /// certificate table or a signed document of Intel; - reads standard input
+    /// certificate table, a signed document of Intel, an event log or an IMA list; - reads standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// What kind of evidence it is (sev-snp, tpm2); guessed unless given
@@ -56,10 +56,13 @@ struct Unreadable {
 }
 
 fn look(args: &Args) -> Result<Seen, NotJudged> {
-    let bytes = input::read(&args.file, input::LIMIT)?;
+    let bytes = input::read(&args.file, input::EVIDENCE_LIMIT)?;
     let platform = match input::platform(args.platform, &bytes) {
         Ok(platform) => platform,
         Err(unrecognised) => {
+            if let Some(sections) = describe::logs(&bytes) {
+                return Ok(seen(None, sections));
+            }
             let mut endorsements = Endorsements::default();
             return match collateral::sort(&bytes, &mut endorsements) {
                 Ok(()) => Ok(seen(None, describe::certificates(&endorsements))),
@@ -96,4 +99,5 @@ const EXAMPLES: &str = "\
 Examples:
   cloudtaser attest inspect report.bin
   cloudtaser attest inspect -o json vcek.der
+  cloudtaser attest inspect /sys/kernel/security/tpm0/binary_bios_measurements
   cat /sys/kernel/config/tsm/report/r0/outblob | cloudtaser attest inspect -";

@@ -77,7 +77,7 @@ pub(crate) fn run(args: &Args, now: UnixTime) -> Answer {
 }
 
 fn judge(args: &Args, at: UnixTime) -> Result<Judgement, NotJudged> {
-    let bytes = input::read(&args.evidence, input::LIMIT)?;
+    let bytes = input::read(&args.evidence, input::EVIDENCE_LIMIT)?;
     let platform = input::platform(args.platform, &bytes)?;
     let (bytes, cut) = input::evidence(platform, &bytes);
     let evidence = attest::parse(platform, bytes)?;

@@ -11,8 +11,10 @@ use attest::{Platform, Policy, tdx};
 
 use crate::answer::NotJudged;
 
-/// The longest evidence, certificate or key file that is read, in bytes. The largest real one, a TPM quote
-/// with every PCR of four banks, has less than a hundredth of it.
+/// The longest evidence that is read, in bytes: a parcel with its logs.
+pub(crate) const EVIDENCE_LIMIT: usize = attest::Parcel::MAX_BYTES;
+
+/// The longest certificate or key file that is read, in bytes.
 pub(crate) const LIMIT: usize = 1024 * 1024;
 
 /// Reads a file, or standard input for `-`.

@@ -6,6 +6,7 @@
 //!
 //! Untrusted: everything.
 
+use super::Layout;
 use super::kind::NO_ACTION;
 use crate::bytes::{Malformed, Reader};
 use crate::crypto::Hash;
@@ -15,6 +16,7 @@ use crate::crypto::Hash;
 pub struct EventLog<'a> {
     events: &'a [u8],
     count: usize,
+    first_register: u32,
     format: Format,
 }
 
@@ -66,7 +68,8 @@ impl<'a> EventLog<'a> {
             count = count.saturating_add(1);
         }
         let length = events.len().saturating_sub(reader.rest().len());
-        Ok(Self { events: events.get(..length).unwrap_or(events), count, format })
+        let events = events.get(..length).unwrap_or(events);
+        Ok(Self { events, count, first_register: first.register, format })
     }
 
     /// Takes apart a blob of one log, or of several with a length (u32, little-endian) in front of each, as
@@ -99,6 +102,14 @@ impl<'a> EventLog<'a> {
                 if reader.rest().is_empty() { None } else { self.format.event(&mut reader).ok() }
             },
         )
+    }
+
+    /// Whose registers the log seems to speak of. A guess for people at a terminal: a verifier is told.
+    #[must_use]
+    pub fn recognise(&self) -> Layout {
+        // The record that names the form belongs to the first register that can be extended.
+        let agile = matches!(self.format, Format::Agile(_));
+        if agile && self.first_register == 1 { Layout::Cc } else { Layout::Tpm }
     }
 
     /// How many events there are.

@@ -89,6 +89,18 @@ impl Files {
     }
 }
 
+impl ImaLog<'_> {
+    /// The value of PCR 10 after the whole list, on a kernel since Linux 5.8.
+    #[must_use]
+    pub fn replay(&self, crypto: &dyn Crypto, bank: Hash) -> Measurement {
+        let mut chain = Chain::new(Form::Rehashed, bank);
+        for entry in self.entries() {
+            chain.extend(crypto, &entry);
+        }
+        chain.value
+    }
+}
+
 impl File {
     fn of(entry: &Entry<'_>) -> Self {
         Self { path: entry.path.to_owned(), algorithm: entry.algorithm, digest: entry.digest }

@@ -16,8 +16,8 @@ use crate::ima::{Aggregate, Files, ImaLog, Unlisted};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Logs<'a> {
     /// Several where firmware kept one for each resume.
-    events: Vec<EventLog<'a>>,
-    files: Option<ImaLog<'a>>,
+    pub(super) events: Vec<EventLog<'a>>,
+    pub(super) files: Option<ImaLog<'a>>,
 }
 
 /// What the logs prove.

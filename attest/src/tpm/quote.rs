@@ -16,12 +16,15 @@ use super::public::Public;
 use super::signature::Signature;
 use crate::bytes::{Malformed, Reader};
 use crate::crypto::Hash;
+use crate::eventlog::EventLog;
+use crate::ima::ImaLog;
 use crate::parcel::{Parcel, Part};
 
 /// A parsed quote.
 #[derive(Clone, Debug)]
 pub struct Quote<'a> {
     bytes: &'a [u8],
+    own: &'a [u8],
     pub(super) signed: &'a [u8],
     pub(super) attested: Attested,
     pub(super) signature: Signature<'a>,
@@ -83,13 +86,19 @@ impl<'a> Quote<'a> {
         let values = values(&mut reader)?;
         reader.finish()?;
         let logs = Logs::default();
-        Ok(Self { bytes, signed, attested, signature, area, public, values, logs })
+        Ok(Self { bytes, own: bytes, signed, attested, signature, area, public, values, logs })
     }
 
     /// The evidence as it was received.
     #[must_use]
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
+    }
+
+    /// The quote alone, without the parcel that it may have come in.
+    #[must_use]
+    pub fn own_bytes(&self) -> &'a [u8] {
+        self.own
     }
 
     /// The attestation key's public area (`TPMT_PUBLIC`), as it was received.
@@ -102,6 +111,18 @@ impl<'a> Quote<'a> {
     #[must_use]
     pub fn fields(&self) -> Option<&Fields> {
         self.attested.quote.as_ref()
+    }
+
+    /// The event logs that came with it, unverified.
+    #[must_use]
+    pub fn event_logs(&self) -> &[EventLog<'a>] {
+        &self.logs.events
+    }
+
+    /// The IMA list that came with it, unverified.
+    #[must_use]
+    pub fn ima_log(&self) -> Option<&ImaLog<'a>> {
+        self.logs.files.as_ref()
     }
 
     /// The PCR values beside the quote, unverified.

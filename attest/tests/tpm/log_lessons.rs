@@ -132,9 +132,9 @@ fn an_event_left_out_added_or_moved_is_refused() {
         } else {
             assert_eq!(refused(&short.encode(), &log.pcrs()), ["tpm.log.replay"], "{at}");
         }
-        let mut long = log.clone();
-        long.0.insert(at, removed.clone());
-        assert_eq!(refused(&long.encode(), &log.pcrs()), ["tpm.log.replay"], "{at}");
+        let mut doubled = log.clone();
+        doubled.0.insert(at, removed.clone());
+        assert_eq!(refused(&doubled.encode(), &log.pcrs()), ["tpm.log.replay"], "{at}");
     }
 }
 

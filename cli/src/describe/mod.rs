@@ -4,6 +4,7 @@
 
 mod bundle;
 mod certificate;
+mod eventlog;
 mod nitro;
 mod snp;
 mod tdx;
@@ -17,6 +18,11 @@ use crate::layout::Section;
 pub(crate) use bundle::decision;
 pub(crate) use certificate::describe as certificates;
 pub(crate) use snp::tcb;
+
+/// The event logs or the IMA list in a file that has nothing else.
+pub(crate) fn logs(bytes: &[u8]) -> Option<Vec<Section>> {
+    eventlog::recognise(bytes)
+}
 
 /// Every field of the evidence.
 pub(crate) fn evidence(evidence: &Evidence<'_>) -> Result<Vec<Section>, NotJudged> {

@@ -14,7 +14,10 @@ pub(super) fn describe(quote: &Quote<'_>) -> Vec<Section> {
         Some(fields) => attested(fields),
         None => foreign(quote),
     };
-    vec![head, values(quote), key(quote), signature(quote)]
+    let mut sections = vec![head, values(quote), key(quote), signature(quote)];
+    sections.extend(quote.event_logs().iter().flat_map(super::eventlog::describe));
+    sections.extend(quote.ima_log().into_iter().flat_map(super::eventlog::ima));
+    sections
 }
 
 fn attested(fields: &Fields) -> Section {
@@ -38,7 +41,7 @@ fn attested(fields: &Fields) -> Section {
 /// Something else that the key signed.
 fn foreign(quote: &Quote<'_>) -> Section {
     let mut section = Section::new("signed by a TPM key, but no quote");
-    section.row("begins", hex::encode(quote.bytes().get(2..8).unwrap_or_default()));
+    section.row("begins", hex::encode(quote.own_bytes().get(2..8).unwrap_or_default()));
     section.row("expected", "ff5443478018 (TPM_GENERATED_VALUE, TPM_ST_ATTEST_QUOTE)");
     section
 }
@@ -74,7 +77,7 @@ fn key(quote: &Quote<'_>) -> Section {
 /// `TPMT_SIGNATURE`, which stands between the signed bytes and the key.
 fn signature(quote: &Quote<'_>) -> Section {
     let mut section = Section::new("signature");
-    let bytes = quote.bytes();
+    let bytes = quote.own_bytes();
     let values: usize = quote.values().iter().map(|pcr| pcr.value.len().saturating_add(8)).sum();
     let behind = values.saturating_add(4).saturating_add(quote.ak_public().len()).saturating_add(2);
     let attested = bytes.first_chunk::<2>().map_or(0, |length| usize::from(u16::from_be_bytes(*length)));

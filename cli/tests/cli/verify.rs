@@ -209,7 +209,7 @@ fn an_absent_or_oversized_file_is_no_verdict() {
     };
     assert_eq!(code(&machine.path("absent")), "input.unreadable");
     assert_eq!(code(machine.dir().to_str().unwrap()), "input.unreadable");
-    assert_eq!(code(&machine.write("long", &vec![0; 1024 * 1024 + 1])), "input.too_long");
+    assert_eq!(code(&machine.write("long", &vec![0; 16 * 1024 * 1024 + 1])), "input.too_long");
     assert_eq!(code("/dev/zero"), "input.too_long");
 }
 

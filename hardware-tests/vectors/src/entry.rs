@@ -77,6 +77,11 @@ impl Entry {
         self.0.get(key)?.as_str()
     }
 
+    /// A table of values.
+    pub(crate) fn table(&self, key: &str) -> Option<&toml::Table> {
+        self.0.get(key)?.as_table()
+    }
+
     /// The file with this role.
     pub(crate) fn role(&self, role: &str) -> Option<String> {
         self.roles().find(|(name, _)| *name == role).map(|(_, path)| path.to_owned())

@@ -6,7 +6,9 @@
 
 mod ak;
 mod entry;
+mod eventlog;
 mod files;
+mod notary;
 mod nitro;
 mod pcrs;
 mod policy;

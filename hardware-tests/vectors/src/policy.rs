@@ -46,6 +46,12 @@ pub(crate) fn tdx(report: &attest::tdx::TdReport) -> Result<Policy, BadPolicy> {
     Policy::parse(&AwsLcRs, &TDX.replace("@MRTD@", &report.mrtd.to_string()))
 }
 
+/// The policy for what event logs tell.
+pub(crate) fn boot() -> Result<Policy, BadPolicy> {
+    Policy::parse(&AwsLcRs, BOOT)
+}
+
+const BOOT: &str = include_str!("boot.policy.toml");
 const SNP: &str = include_str!("snp.policy.toml");
 const TPM: &str = include_str!("tpm.policy.toml");
 const TDX: &str = include_str!("tdx.policy.toml");

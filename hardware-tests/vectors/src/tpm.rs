@@ -7,26 +7,37 @@ use anyhow::Result;
 use attest::crypto::{AwsLcRs, Hash};
 use attest::tpm::{Fields, Quote, assemble};
 use attest::{
-    AttestedKey, Claims, Endorsements, Evidence, Platform, Revocation, Stale, TrustAnchors, Verified,
+    AttestedKey, Claims, Endorsements, Evidence, Part, Platform, Revocation, Stale, TrustAnchors, Verified,
 };
+use attest::{eventlog::EventLog, parcel};
 
 use crate::ak::{self, Ak};
 use crate::entry::{Entry, Set};
 use crate::verdict::{Answer, Expected};
-use crate::{pcrs, policy};
+use crate::{eventlog, pcrs, policy};
 
 /// Puts a TPM entry to the verifier.
 pub(crate) fn ask(set: &Set, entry: &Entry) -> Result<Answer> {
+    if matches!(entry.kind(), "tcg-event-log" | "ccel") {
+        return eventlog::ask(set, entry);
+    }
+    if entry.kind().starts_with("ima-log") {
+        return eventlog::ask_ima(set, entry);
+    }
     if entry.kind() != "tpm-quote" {
         return Ok(Answer::Unsupported(format!("kind {}", entry.kind())));
     }
-    if entry.role("event_log").is_some() && entry.role("tpm_quote").is_none() {
-        return Ok(Answer::Unsupported("about an event log".to_owned()));
-    }
     let parts = Parts { set, entry };
+    let logs = parts.logs()?;
     let attest = parts.file("tpm_quote", &[".sha256.msg", ".msg"])?;
     let signature = parts.file("tpm_signature", &[".sha256.sig", ".sig"])?;
     let (Some(attest), Some(signature)) = (attest, signature) else {
+        // A log that is none needs no quote to be refused.
+        for (_, log) in logs.iter().filter(|(part, _)| *part == Part::EventLog) {
+            if let Err(problem) = EventLog::parse_all(log) {
+                return Ok(Answer::Malformed { problem: problem.to_string() });
+            }
+        }
         return Ok(Answer::Unsupported("no quote or no signature".to_owned()));
     };
     let stated = ak::Stated { scheme: entry.text("signature_scheme"), hash: entry.text("signature_hash") };
@@ -45,7 +56,13 @@ pub(crate) fn ask(set: &Set, entry: &Entry) -> Result<Answer> {
         Ok(values) => values,
         Err(problem) => return Ok(Answer::Malformed { problem: format!("PCR values: {problem:#}") }),
     };
-    judge(&parts, &assemble(&attest, &signature, &ak.area, &values), &ak)
+    let quote = assemble(&attest, &signature, &ak.area, &values);
+    if logs.is_empty() {
+        return judge(&parts, &quote, &ak);
+    }
+    let logs = logs.iter().map(|(part, bytes)| (*part, bytes.as_slice()));
+    let pieces: Vec<(Part, &[u8])> = std::iter::once((Part::TpmQuote, quote.as_slice())).chain(logs).collect();
+    judge(&parts, &parcel::assemble(&pieces), &ak)
 }
 
 fn judge(parts: &Parts<'_>, evidence: &[u8], ak: &Ak) -> Result<Answer> {
@@ -124,6 +141,13 @@ impl Parts<'_> {
             paths.extend(self.entry.role("others").map(|folder| format!("{folder}/")));
         }
         pcrs::json(self.set, &paths, selected)
+    }
+
+    /// The logs that came with the quote, in the order of a parcel.
+    fn logs(&self) -> Result<Vec<(Part, Vec<u8>)>> {
+        let wanted = [(Part::EventLog, "event_log"), (Part::ImaLog, "ima_log")];
+        let found = wanted.into_iter().filter_map(|(part, role)| Some((part, self.entry.role(role)?)));
+        found.map(|(part, path)| Ok((part, self.set.read(&path)?))).collect()
     }
 
     /// What the quote has to carry. An entry that must be rejected and says no nonce is asked with one.
