@@ -27,7 +27,8 @@ pub(crate) fn ask(set: &Set, entry: &Entry) -> Result<Answer> {
         return Ok(Answer::Malformed { problem: "it cannot be replayed".to_owned() });
     };
     if layout == Layout::Cc {
-        let quoted: Vec<(u32, &[u8])> = values.iter().map(|(index, value)| (*index, value.as_slice())).collect();
+        let quoted: Vec<(u32, &[u8])> =
+            values.iter().map(|(index, value)| (*index, value.as_slice())).collect();
         return Ok(match Boot::proved(&AwsLcRs, &log, layout, bank, &quoted) {
             Ok(_) => Answer::Verified { note: "" },
             Err(_) => Answer::Refused { ids: vec!["tdx.log.replay".to_owned()] },

@@ -26,8 +26,7 @@ pub(crate) fn judged(
     let bytes = parcel::assemble(&[&[(Part::TpmQuote, quote.as_slice())], logs].concat());
     let evidence = Evidence::parse(Platform::Tpm2, &bytes)?;
     let anchors = TrustAnchors::vendor().with_attestation_keys([Name::of_public(&AwsLcRs, &area)?]);
-    let prepared =
-        Endorsements::default().prepare(&AwsLcRs, &evidence, &anchors, Revocation::Required, now);
+    let prepared = Endorsements::default().prepare(&AwsLcRs, &evidence, &anchors, Revocation::Required, now);
     Ok(prepared.and_then(|prepared| evidence.verify(&AwsLcRs, &prepared, now)))
 }
 
@@ -39,7 +38,8 @@ fn quote(bank: Hash, values: &Values) -> Result<(Vec<u8>, Vec<u8>)> {
     // ECC, SHA-256; restricted, sign, fixedTPM, fixedParent, sensitiveDataOrigin, userWithAuth; no policy; no
     // symmetric algorithm; ECDSA with SHA-256; P-256; no key derivation.
     let head = [0x00, 0x23, 0x00, 0x0b, 0x00, 0x05, 0x00, 0x72, 0x00, 0x00, 0x00, 0x10];
-    let area = [&head[..], &[0x00, 0x18, 0x00, 0x0b, 0x00, 0x03, 0x00, 0x10], &sized(x)?, &sized(y)?].concat();
+    let area =
+        [&head[..], &[0x00, 0x18, 0x00, 0x0b, 0x00, 0x03, 0x00, 0x10], &sized(x)?, &sized(y)?].concat();
     let attest = attest(bank, values)?;
     let signature = pair.sign(&SystemRandom::new(), &attest).ok().context("a signature")?;
     let (r, s) = signature.as_ref().split_at_checked(32).context("a short signature")?;
@@ -54,7 +54,7 @@ fn attest(bank: Hash, values: &Values) -> Result<Vec<u8>> {
         Hash::Sha1 => 0x0004,
         Hash::Sha256 => 0x000b,
         Hash::Sha384 => 0x000c,
-        other => anyhow::bail!("no {other} bank"),
+        Hash::Sha512 | _ => anyhow::bail!("no {bank} bank"),
     };
     let mut bitmap = 0_u32;
     for (index, _) in values {

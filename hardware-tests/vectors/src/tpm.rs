@@ -61,7 +61,8 @@ pub(crate) fn ask(set: &Set, entry: &Entry) -> Result<Answer> {
         return judge(&parts, &quote, &ak);
     }
     let logs = logs.iter().map(|(part, bytes)| (*part, bytes.as_slice()));
-    let pieces: Vec<(Part, &[u8])> = std::iter::once((Part::TpmQuote, quote.as_slice())).chain(logs).collect();
+    let pieces: Vec<(Part, &[u8])> =
+        std::iter::once((Part::TpmQuote, quote.as_slice())).chain(logs).collect();
     judge(&parts, &parcel::assemble(&pieces), &ak)
 }
 
