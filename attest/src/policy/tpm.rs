@@ -10,7 +10,7 @@ use crate::check::Checks;
 use crate::crypto::{Crypto, Hash};
 use crate::tpm::{AkOrigin, Claims, Name, Pcr};
 
-use super::boot::{BootPolicy, Booted};
+use super::boot::{BootPolicy, Booted, Section};
 use super::operators::{Among, AnyOf, AnyWord, Bit, list, not_empty};
 use super::snp::{UNSET, among, ask, ask_bit, show};
 use super::{Reference, resolve};
@@ -114,7 +114,7 @@ impl TpmPolicy {
             let cluster = self.usable(claims).filter(|pcr| pcr.index == CLUSTER_PCR);
             let cluster = cluster.map(|pcr| pcr.value.as_slice()).collect();
             let files = claims.files.as_ref();
-            let booted = Booted { platform: "tpm", boot: claims.boot.as_deref(), files, cluster };
+            let booted = Booted { section: Section::Tpm, boot: claims.boot.as_deref(), files, cluster };
             boot.appraise(&booted, references, checks);
         }
     }

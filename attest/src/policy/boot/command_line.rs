@@ -15,10 +15,11 @@ use crate::eventlog::{Boot, CommandLine, Layout, Loader, Measurement};
 
 /// `"any"`, or what each command line may be.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub(super) enum CommandLineRule {
     Any(AnyWord),
-    Lines(Lines),
+    Lines(#[cfg_attr(feature = "schema", schemars(with = "Written"))] Lines),
 }
 
 /// What each command line may be.
@@ -33,6 +34,7 @@ pub(super) struct Lines {
 
 /// The rule as it is written.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Written {
     by: Measurer,
@@ -42,6 +44,7 @@ struct Written {
 
 /// Who measures the command line of these machines.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 enum Measurer {
     /// GRUB (PCR 8).
@@ -95,7 +98,7 @@ pub(super) fn appraise(
     let texts: Vec<String> =
         asking.booted.boot.iter().flat_map(|boot| &boot.command_lines).map(shown).collect();
     let found = if texts.is_empty() { "none".to_owned() } else { texts.join("; ") };
-    let id = format!("{}.boot.kernel_cmdline", asking.booted.platform);
+    let id = asking.booted.section.id("kernel_cmdline");
     ask(asking.checks, &id, rule, |_| problem.is_none(), |rule| rule.words(), with(&found, problem.as_ref()));
 }
 

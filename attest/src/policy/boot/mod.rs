@@ -24,6 +24,7 @@ use crate::ima::Files;
 
 /// The section `[tpm.boot]` or `[tdx.boot]`. A list names reference values.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BootPolicy {
     secure_boot: Option<Bit>,
@@ -50,14 +51,33 @@ pub struct BootPolicy {
 /// What is asked, and by which name.
 #[derive(Clone, Debug)]
 pub(crate) struct Booted<'c> {
-    /// How the checks' ids begin: `tpm` or `tdx`.
-    pub(crate) platform: &'static str,
+    /// Whose section it is.
+    pub(crate) section: Section,
     /// What the event log proves.
     pub(crate) boot: Option<&'c Boot>,
     /// What the IMA list proves.
     pub(crate) files: Option<&'c Files>,
     /// The values of the register into which a node measures the cluster it joins: PCR 15, RTMR 3.
     pub(crate) cluster: Vec<&'c [u8]>,
+}
+
+/// A section of a policy that has rules about boots.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Section {
+    /// `[tpm.boot]`.
+    Tpm,
+    /// `[tdx.boot]`.
+    Tdx,
+}
+
+impl Section {
+    /// The name of a check.
+    fn id(self, name: &str) -> String {
+        match self {
+            Self::Tpm => format!("tpm.boot.{name}"),
+            Self::Tdx => format!("tdx.boot.{name}"),
+        }
+    }
 }
 
 /// The checks of one boot, and what they are asked with.
@@ -90,7 +110,7 @@ impl BootPolicy {
     /// Asks everything, in a fixed order.
     pub(crate) fn appraise(&self, booted: &Booted<'_>, references: &[Reference], checks: &mut Checks) {
         let found = booted.boot.map_or(NO_LOG.to_owned(), |boot| format!("{} events", boot.events));
-        let id = format!("{}.boot.log", booted.platform);
+        let id = booted.section.id("log");
         checks.ask(&id, booted.boot.is_some(), "an event log", found);
         let mut asking = Asking { booted, references, checks };
         self.firmware(&mut asking);
@@ -143,7 +163,7 @@ impl BootPolicy {
     }
 
     fn system(&self, asking: &mut Asking<'_>) {
-        let id = format!("{}.ima", asking.booted.platform);
+        let id = asking.booted.section.id("ima");
         let known = |rule: &&Among<String>| match (rule, asking.booted.files) {
             (Among::Any(AnyWord::Any), _) => Ok("any".to_owned()),
             (Among::Listed(_), None) => Err("no IMA list".to_owned()),
@@ -165,7 +185,7 @@ impl BootPolicy {
     }
 
     fn cluster(&self, asking: &mut Asking<'_>) {
-        let id = format!("{}.cluster", asking.booted.platform);
+        let id = asking.booted.section.id("cluster");
         let values = &asking.booted.cluster;
         let joined = |value: &&[u8]| self.cluster_values.iter().any(|known| known.as_bytes() == *value);
         let allows = |rule: &&Among<String>| match rule {
@@ -201,14 +221,14 @@ impl Asking<'_> {
         allows: impl Fn(&Bit) -> bool,
         found: &str,
     ) {
-        let id = format!("{}.boot.{name}", self.booted.platform);
+        let id = self.booted.section.id(name);
         let untold = self.untold(pcrs);
         let allows = |bit: &Bit| *bit == Bit::Any || (untold.is_none() && allows(bit));
         ask(self.checks, &id, rule, allows, show, with(found, untold.as_ref()));
     }
 
     fn text(&mut self, name: &str, rule: Option<&Among<String>>, pcr: u32, found: Option<&String>) {
-        let id = format!("{}.boot.{name}", self.booted.platform);
+        let id = self.booted.section.id(name);
         let untold = self.untold(&[pcr]);
         let allows = |rule: &&Among<String>| match rule {
             Among::Any(AnyWord::Any) => true,
@@ -227,7 +247,7 @@ impl Asking<'_> {
         found: &[Measurement],
         least: Least,
     ) {
-        let id = format!("{}.boot.{name}", self.booted.platform);
+        let id = self.booted.section.id(name);
         let untold = self.untold(pcrs);
         let enough = least == Least::None || !found.is_empty();
         let unknown = rule.map(|rule| self.unknown(rule, found)).unwrap_or_default();

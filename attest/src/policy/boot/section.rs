@@ -9,6 +9,7 @@ use crate::eventlog::{Boot, Section};
 
 /// `"any"`, or a rule for each section that is measured.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub(super) enum SectionRules {
     Any(AnyWord),
@@ -17,9 +18,11 @@ pub(super) enum SectionRules {
 
 /// `{ section = ".linux", any_of = ["kernel-6.12"] }`.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct SectionRule {
     section: String,
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     #[serde(deserialize_with = "not_empty")]
     any_of: Vec<String>,
 }
@@ -58,7 +61,7 @@ pub(super) fn appraise(rules: Option<&SectionRules>, asking: &mut Asking<'_>) {
     let sections = asking.booted.boot.iter().flat_map(|boot| &boot.sections);
     let names: Vec<&str> = sections.map(|section| section.name.as_str()).collect();
     let found = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-    let id = format!("{}.boot.uki", asking.booted.platform);
+    let id = asking.booted.section.id("uki");
     ask(
         asking.checks,
         &id,
