@@ -35,7 +35,7 @@ impl TrustAnchors {
             amd: snp::Root::vendor(),
             intel: tdx::vendor_roots(),
             aws: nitro::vendor_roots(),
-            tpm_authorities: tpm::vendor_authorities(),
+            tpm_authorities: tpm::pinned_authorities(),
             attestation_keys: BTreeSet::new(),
             roots: Roots::Vendor,
         }

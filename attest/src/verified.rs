@@ -180,6 +180,11 @@ impl Rejected {
         Self { platform, checks: checks.into_vec(), roots }
     }
 
+    /// A part's rejection, as that of the whole.
+    pub(crate) fn again(platform: Platform, part: &Self) -> Self {
+        Self { platform, checks: part.checks.clone(), roots: part.roots }
+    }
+
     /// Which hardware was said to speak.
     #[must_use]
     pub fn platform(&self) -> Platform {

@@ -278,22 +278,37 @@ impl Policy {
     fn section(&self, claims: &Verified<Claims>, now: UnixTime, checks: &mut Checks) -> Option<()> {
         let (document, references) = (&self.document, &self.document.references);
         match claims.claims() {
-            Claims::Snp(claims) => {
-                document.snp.as_ref()?.appraise(claims, references, checks);
-                snp::collateral_age(claims, document.freshness.collateral_days, now, checks);
-            }
+            hardware @ (Claims::Snp(_) | Claims::Tdx(_)) => self.hardware(hardware, now, checks)?,
             Claims::Tpm(claims) => document.tpm.as_ref()?.appraise(claims, references, checks),
-            Claims::Tdx(claims) => {
-                document.tdx.as_ref()?.appraise(claims, references, now, checks);
-                tdx::collateral_age(claims, document.freshness.collateral_days, now, checks);
-            }
             Claims::Nitro(claims) if claims.platform() == Platform::NitroTpm => {
                 document.nitro_tpm.as_ref()?.appraise(claims, references, now, checks);
             }
             Claims::Nitro(claims) => {
                 document.nitro.as_ref()?.appraise(claims, references, now, checks);
             }
-            Claims::Azure(claims) => document.azure.as_ref()?.appraise(claims, references, checks),
+            Claims::Azure(claims) => {
+                document.azure.as_ref()?.appraise(claims, checks);
+                self.hardware(&claims.hardware, now, checks)?;
+                document.tpm.as_ref()?.appraise(&claims.tpm, references, checks);
+            }
+        }
+        Some(())
+    }
+
+    /// Asks about the processor: of a machine that speaks for itself, or under a paravisor.
+    fn hardware(&self, claims: &Claims, now: UnixTime, checks: &mut Checks) -> Option<()> {
+        let (document, references) = (&self.document, &self.document.references);
+        let days = document.freshness.collateral_days;
+        match claims {
+            Claims::Snp(claims) => {
+                document.snp.as_ref()?.appraise(claims, references, checks);
+                snp::collateral_age(claims, days, now, checks);
+            }
+            Claims::Tdx(claims) => {
+                document.tdx.as_ref()?.appraise(claims, references, now, checks);
+                tdx::collateral_age(claims, days, now, checks);
+            }
+            Claims::Tpm(_) | Claims::Nitro(_) | Claims::Azure(_) => return None,
         }
         Some(())
     }
@@ -375,7 +390,6 @@ impl Document {
         let used = used.chain(self.tdx.iter().flat_map(TdxPolicy::reference_ids));
         let used = used.chain(self.nitro.iter().flat_map(NitroPolicy::reference_ids));
         let used = used.chain(self.nitro_tpm.iter().flat_map(NitroTpmPolicy::reference_ids));
-        let used = used.chain(self.azure.iter().flat_map(AzurePolicy::reference_ids));
         for id in used {
             if !self.references.iter().any(|reference| reference.id == id) {
                 return Err(BadPolicy::Dangling(id.to_owned()));

@@ -49,9 +49,7 @@ impl Ak {
     /// what it asked in front of `checks`.
     pub(crate) fn vouched(quote: &Quote<'_>, crypto: &dyn Crypto, roots: Roots) -> Self {
         let public = &quote.public;
-        let mut checks = Checks::default();
-        attributes(public, &mut checks);
-        scheme(public, &mut checks);
+        let checks = suitable(public);
         Self {
             name: Name::of(crypto, public.name_algorithm, quote.area),
             area: quote.area.to_vec(),
@@ -80,8 +78,7 @@ pub(crate) fn prepare(
     let mut checks = Checks::default();
     let seek = Seek { public, endorsements, crypto, anchors };
     let (origin, certificate) = seek.origin(&name, (revocation, now), &mut checks)?;
-    attributes(public, &mut checks);
-    scheme(public, &mut checks);
+    checks.extend(&suitable(public).into_vec());
     if !checks.hold() {
         return Err(Unverified::Rejected(Rejected::new(Platform::Tpm2, checks, roots)));
     }
@@ -121,6 +118,14 @@ impl Seek<'_> {
         }
         Ok((AkOrigin::Other, None))
     }
+}
+
+/// Whether a key is made to attest: it signs nothing but what its TPM made, and in a way that can be checked.
+pub(super) fn suitable(public: &Public) -> Checks {
+    let mut checks = Checks::default();
+    attributes(public, &mut checks);
+    scheme(public, &mut checks);
+    checks
 }
 
 fn attributes(public: &Public, checks: &mut Checks) {

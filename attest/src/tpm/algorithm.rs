@@ -8,6 +8,7 @@ use crate::crypto::{Crypto, Hash};
 
 /// Part 2, table 9.
 pub(super) const RSA: u16 = 0x0001;
+pub(super) const AES: u16 = 0x0006;
 pub(super) const NULL: u16 = 0x0010;
 pub(super) const RSASSA: u16 = 0x0014;
 pub(super) const RSAES: u16 = 0x0015;
@@ -15,6 +16,7 @@ pub(super) const RSAPSS: u16 = 0x0016;
 pub(super) const ECDSA: u16 = 0x0018;
 pub(super) const ECDAA: u16 = 0x001a;
 pub(super) const ECC: u16 = 0x0023;
+pub(super) const CFB: u16 = 0x0043;
 
 /// The hash with this identifier.
 pub(super) fn hash(id: u16) -> Option<Hash> {

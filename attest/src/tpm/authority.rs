@@ -64,9 +64,15 @@ pub struct AkCertificate {
     pub instance: Option<Instance>,
 }
 
-/// The pinned roots of providers that certify attestation keys, DER.
-pub(crate) fn vendor_authorities() -> Vec<Der> {
+/// The pinned roots of providers that certify attestation keys.
+pub(crate) fn pinned() -> Vec<Der> {
     PINNED.iter().map(|(der, _)| Der::Borrowed(*der)).collect()
+}
+
+/// The pinned roots of providers that certify attestation keys, DER: those of [`TrustAnchors::vendor`].
+#[must_use]
+pub fn vendor_authorities() -> Vec<Vec<u8>> {
+    PINNED.iter().map(|(der, _)| der.to_vec()).collect()
 }
 
 /// The certificates of providers' intermediate authorities that their machines do not hand out and that are
@@ -126,11 +132,12 @@ pub(super) fn certified(
 
 /// The certificate is one of a key that signs, and of no authority: an endorsement key's would vouch for a key
 /// that only decrypts.
-fn purpose(leaf: &Certificate<'_>, checks: &mut Checks) {
+pub(super) fn purpose(leaf: &Certificate<'_>, checks: &mut Checks) {
     let usages = leaf.extended_usages();
     let named = usages.as_ref().is_none_or(|ids| {
-        // tcg-kp-AIKCertificate (TCG OID Registry). Google's certificates have no extended usage.
-        ids.iter().any(|id| id == "2.23.133.8.3")
+        // tcg-kp-AIKCertificate (TCG OID Registry). Google wrote tcg-kp-EKCertificate into those of signing keys
+        // until 2022, and nothing since; that the key signs data is asked beside it.
+        ids.iter().any(|id| ["2.23.133.8.3", "2.23.133.8.1"].contains(&id.as_str()))
     });
     let good = leaf.signs_data() && !leaf.receives_secrets() && !leaf.is_authority() && named;
     let signs = if leaf.signs_data() { "signs data" } else { "does not sign data" };
@@ -144,7 +151,7 @@ fn purpose(leaf: &Certificate<'_>, checks: &mut Checks) {
 /// A key's certificate is renewed once a year; nobody brings many.
 const MAX_LEAVES: usize = 4;
 
-const IDS: Ids = Ids {
+pub(super) const IDS: Ids = Ids {
     dates: "tpm.ak.dates",
     critical: "tpm.ak.critical_extensions",
     list_signature: "tpm.ak.crl.signature",
@@ -184,8 +191,7 @@ mod tests {
 
     #[test]
     fn every_vendor_intermediate_is_signed_by_a_pinned_root() {
-        let anchors: Vec<Anchor> =
-            vendor_authorities().iter().map(|der| Anchor::open(der).unwrap()).collect();
+        let anchors: Vec<Anchor> = pinned().iter().map(|der| Anchor::open(der).unwrap()).collect();
         let certificates = vendor_intermediates();
         let endorsements = Endorsements { certificates, ..Endorsements::default() };
         let bag = Bag::open(&endorsements).unwrap();

@@ -10,27 +10,43 @@
 mod ak;
 mod algorithm;
 mod attested;
+mod audit;
 mod authority;
+#[cfg(feature = "rustcrypto")]
+mod credential;
+mod ek;
 mod enrol;
+#[cfg(feature = "rustcrypto")]
+mod enrolment;
 mod gce;
+#[cfg(feature = "rustcrypto")]
+mod kdf;
 mod logs;
 mod name;
 mod path;
 mod public;
 mod quote;
 mod signature;
+mod template;
 mod verify;
 
 pub use ak::Ak;
 pub(crate) use ak::prepare;
 pub use algorithm::SigningScheme;
 pub use attested::{ClockInfo, Fields, Selection};
-pub(crate) use authority::vendor_authorities;
-pub use authority::{AkCertificate, AkOrigin, vendor_intermediates};
+pub use audit::{verify_ak_certificate, verify_authorities};
+pub(crate) use authority::pinned as pinned_authorities;
+pub use authority::{AkCertificate, AkOrigin, vendor_authorities, vendor_intermediates};
+#[cfg(feature = "rustcrypto")]
+pub use credential::{Credential, Draw, NoCredential, make_credential};
+pub use ek::{Ek, EkCertificate, EkPublic, EkRoots, verify_ek_certificate};
 pub use enrol::usual_public_area;
+#[cfg(feature = "rustcrypto")]
+pub use enrolment::{Enrolled, Enrolment, NotEnrolled, NotOffered, Offer};
 pub use gce::Instance;
 pub use name::Name;
 pub use quote::{Pcr, Quote, assemble};
+pub use template::ek_template;
 pub(crate) use verify::verify;
 
 use crate::crypto::Hash;

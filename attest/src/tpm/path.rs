@@ -52,6 +52,19 @@ impl<'e> Bag<'e> {
         })
     }
 
+    /// The one certificate that is of no authority.
+    pub(super) fn only_leaf(&self) -> Result<&Certificate<'e>, CannotJudge> {
+        let mut leaves = self.certificates.iter().filter(|found| !found.is_authority());
+        match (leaves.next(), leaves.count()) {
+            (Some(only), 0) => Ok(only),
+            (None, _) => Err(CannotJudge::MissingEndorsement("a certificate of a key".to_owned())),
+            (Some(_), more) => {
+                let (what, found) = ("certificates of keys", more.saturating_add(1));
+                Err(CannotJudge::TooMuch { what, limit: 1, found })
+            }
+        }
+    }
+
     /// Leaves the lists aside: for the inspection of old evidence.
     pub(super) fn waive_revocation(&mut self) {
         self.lists.clear();

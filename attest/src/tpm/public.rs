@@ -17,7 +17,26 @@ pub(super) struct Public {
     pub(super) attributes: Attributes,
     /// How the key signs; `None` if it is not bound to a signing scheme.
     pub(super) scheme: Option<(SigningScheme, Hash)>,
+    /// How the key wraps others; `None` if it does not, or in a way that is not known.
+    pub(super) symmetric: Option<Symmetric>,
     pub(super) key: PublicKey,
+}
+
+/// The symmetric algorithm of a key that wraps others.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Symmetric {
+    Aes128Cfb,
+    Aes256Cfb,
+}
+
+impl Symmetric {
+    #[cfg(feature = "rustcrypto")]
+    pub(super) fn bits(self) -> u32 {
+        match self {
+            Self::Aes128Cfb => 128,
+            Self::Aes256Cfb => 256,
+        }
+    }
 }
 
 /// `TPMA_OBJECT` (Part 2, clause 8.3).
@@ -32,11 +51,24 @@ impl Attributes {
         (1 << 4, "fixedParent"),
         (1 << 5, "sensitiveDataOrigin"),
         (1 << 16, "restricted"),
-        (1 << 18, "sign"),
+        (Self::SIGN, "sign"),
     ];
+    const SIGN: u32 = 1 << 18;
     const DECRYPT: u32 = 1 << 17;
     /// As `tpm2_createak` makes it: the required ones and userWithAuth (bit 6).
     pub(super) const USUAL: u32 = 0x0005_0072;
+
+    /// What is wrong with the attributes of an endorsement key: it never leaves its TPM and only decrypts.
+    pub(super) fn storage_faults(self) -> Vec<String> {
+        let required = Self::REQUIRED.iter().filter(|(bit, _)| *bit != Self::SIGN).copied();
+        let required = required.chain([(Self::DECRYPT, "decrypt")]);
+        let mut faults: Vec<String> =
+            required.filter(|(bit, _)| self.0 & bit == 0).map(|(_, name)| format!("no {name}")).collect();
+        if self.0 & Self::SIGN != 0 {
+            faults.push("sign".to_owned());
+        }
+        faults
+    }
 
     /// What is wrong with the attributes of an attestation key.
     pub(super) fn faults(self) -> Vec<String> {
@@ -57,20 +89,19 @@ impl Public {
         let attributes = Attributes(reader.u32_be()?);
         // The authPolicy is part of the name; nothing here depends on it.
         reader.tpm2b()?;
-        let (scheme, key) = match kind {
+        let (symmetric, scheme, key) = match kind {
             algorithm::RSA => rsa(&mut reader)?,
             algorithm::ECC => ecc(&mut reader)?,
             other => return Err(algorithm::unknown("public key type", "RSA or ECC", other)),
         };
         reader.finish()?;
-        Ok(Self { name_algorithm, attributes, scheme, key })
+        Ok(Self { name_algorithm, attributes, scheme, symmetric, key })
     }
 }
 
 /// `TPMS_RSA_PARMS` and the modulus (Part 2, clauses 12.2.3.5 and 11.2.4.5).
 fn rsa(reader: &mut Reader<'_>) -> Result<Read, Malformed> {
-    symmetric(reader)?;
-    let scheme = scheme(reader)?;
+    let (symmetric, scheme) = (symmetric(reader)?, scheme(reader)?);
     let (bits, exponent) = (reader.u16_be()?, reader.u32_be()?);
     let modulus = reader.tpm2b()?;
     if modulus.len() != usize::from(bits / 8) {
@@ -80,13 +111,12 @@ fn rsa(reader: &mut Reader<'_>) -> Result<Read, Malformed> {
     // Zero stands for the default, 2^16 + 1.
     let exponent = if exponent == 0 { 65_537 } else { exponent };
     let (n, e) = (significant(modulus).to_vec(), significant(&exponent.to_be_bytes()).to_vec());
-    Ok((scheme, PublicKey::Rsa { n, e }))
+    Ok((symmetric, scheme, PublicKey::Rsa { n, e }))
 }
 
 /// `TPMS_ECC_PARMS` and the point (Part 2, clauses 12.2.3.6 and 11.2.5.2).
 fn ecc(reader: &mut Reader<'_>) -> Result<Read, Malformed> {
-    symmetric(reader)?;
-    let scheme = scheme(reader)?;
+    let (symmetric, scheme) = (symmetric(reader)?, scheme(reader)?);
     let curve = reader.u16_be()?;
     if reader.u16_be()? != algorithm::NULL {
         algorithm::known_hash("hash of the key derivation", reader.u16_be()?)?;
@@ -99,17 +129,22 @@ fn ecc(reader: &mut Reader<'_>) -> Result<Read, Malformed> {
     };
     let (what, expected) = ("coordinates", "at most as long as the curve's field");
     let long = || Malformed::Value { what, expected, found: format!("{} and {} bytes", x.len(), y.len()) };
-    Ok((scheme, key.ok_or_else(long)?))
+    Ok((symmetric, scheme, key.ok_or_else(long)?))
 }
 
-type Read = (Option<(SigningScheme, Hash)>, PublicKey);
+type Read = (Option<Symmetric>, Option<(SigningScheme, Hash)>, PublicKey);
 
 /// `TPMT_SYM_DEF_OBJECT` (Part 2, clause 11.1.7): algorithm, and unless that is NULL key bits and mode.
-fn symmetric(reader: &mut Reader<'_>) -> Result<(), Malformed> {
-    if reader.u16_be()? != algorithm::NULL {
-        reader.take(4)?;
+fn symmetric(reader: &mut Reader<'_>) -> Result<Option<Symmetric>, Malformed> {
+    let id = reader.u16_be()?;
+    if id == algorithm::NULL {
+        return Ok(None);
     }
-    Ok(())
+    Ok(match (id, reader.u16_be()?, reader.u16_be()?) {
+        (algorithm::AES, 128, algorithm::CFB) => Some(Symmetric::Aes128Cfb),
+        (algorithm::AES, 256, algorithm::CFB) => Some(Symmetric::Aes256Cfb),
+        _ => None,
+    })
 }
 
 /// `TPMT_RSA_SCHEME` or `TPMT_ECC_SCHEME` (Part 2, clauses 11.2.4.2 and 11.2.5.6).

@@ -15,7 +15,7 @@ use super::logs::Logs;
 use super::public::Public;
 use super::signature::Signature;
 use crate::bytes::{Malformed, Reader};
-use crate::crypto::Hash;
+use crate::crypto::{Hash, PublicKey};
 use crate::eventlog::EventLog;
 use crate::ima::ImaLog;
 use crate::parcel::{Parcel, Part};
@@ -105,6 +105,11 @@ impl<'a> Quote<'a> {
     #[must_use]
     pub fn ak_public(&self) -> &'a [u8] {
         self.area
+    }
+
+    /// The key in it.
+    pub(crate) fn public_key(&self) -> &PublicKey {
+        &self.public.key
     }
 
     /// What the quote claims, unverified; `None` if the signed bytes are no quote.

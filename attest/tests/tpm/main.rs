@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails there")]
 #![expect(clippy::print_stdout, reason = "a skip is printed with its reason")]
 
+mod activation;
 mod forge;
 mod judge;
 mod lessons;

@@ -83,7 +83,7 @@ fn values(json: &[u8], bank: &str) -> Vec<(Hash, u32, Vec<u8>)> {
     values
 }
 
-fn pem(text: &str) -> Vec<u8> {
+pub(crate) fn pem(text: &str) -> Vec<u8> {
     let body: String = text.lines().filter(|line| !line.starts_with("-----")).collect();
     BASE64_STANDARD.decode(body).unwrap()
 }

@@ -40,11 +40,15 @@ impl Ak {
         Ok(Self { area: usual_public_area(&spki, scheme, hash)?, known: true })
     }
 
+    /// From the modulus of an RSA key of 2048 bits with the usual exponent, for RSASSA with SHA-256.
+    pub(crate) fn from_modulus(modulus: &[u8]) -> Self {
+        let area = [&RSASSA_HEAD[..], &[0x08, 0x00, 0, 0, 0, 0], &sized(modulus)].concat();
+        Self { area, known: true }
+    }
+
     /// A key that nobody enrolled, where the set has none: what is missing is then named by the verifier.
     pub(crate) fn placeholder() -> Self {
-        let head = [0x00, 0x01, 0x00, 0x0b, 0x00, 0x05, 0x00, 0x72, 0, 0, 0x00, 0x10, 0x00, 0x14, 0x00, 0x0b];
-        let modulus = [&[0x08, 0x00, 0, 0, 0, 0, 0x01, 0x00][..], &[0xff; 256]].concat();
-        Self { area: [&head[..], &modulus].concat(), known: false }
+        Self { known: false, ..Self::from_modulus(&[0xff; 256]) }
     }
 
     /// The name to enrol, if the manifest vouches for the key.
@@ -116,6 +120,9 @@ fn sized(bytes: &[u8]) -> Vec<u8> {
     [&u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes(), bytes].concat()
 }
 
+/// RSA, SHA-256, the usual attributes, no policy, no symmetric algorithm, RSASSA with SHA-256.
+const RSASSA_HEAD: [u8; 16] =
+    [0x00, 0x01, 0x00, 0x0b, 0x00, 0x05, 0x00, 0x72, 0, 0, 0x00, 0x10, 0x00, 0x14, 0x00, 0x0b];
 /// Shorter signatures are those of curves.
 const SHORTEST_RSA: usize = 128;
 

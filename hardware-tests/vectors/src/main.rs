@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 mod ak;
+mod azure;
+mod certificates;
 mod entry;
 mod eventlog;
 mod files;

@@ -13,14 +13,31 @@ pub(crate) fn snp(measurement: &str) -> Result<Policy, BadPolicy> {
 
 /// The policy for TPM quotes whose PCR values are `pcrs`: bank, index, value in hex.
 pub(crate) fn tpm(pcrs: &[(String, u32, String)]) -> Result<Policy, BadPolicy> {
-    let references = pcrs.iter().map(|(bank, index, value)| {
-        format!("[[reference]]\nid = \"{bank}-{index}\"\nvalue = \"{value}\"\nprovenance = \"the evidence itself\"\n")
-    });
-    let rules = pcrs.iter().map(|(bank, index, _)| {
+    Policy::parse(&AwsLcRs, &TPM.replace("@REFERENCES@", &references(pcrs)).replace("@PCRS@", &rules(pcrs)))
+}
+
+/// The policy for Azure machines with this launch measurement of the paravisor and these PCR values.
+pub(crate) fn azure(measurement: &str, pcrs: &[(String, u32, String)]) -> Result<Policy, BadPolicy> {
+    let (_, tpm) = TPM.split_once("[tpm]").unwrap_or_default();
+    let text = SNP.replace("@MEASUREMENT@", measurement) + AZURE + tpm;
+    let text = text.replace("[snp]\n", &format!("{}[snp]\n", references(pcrs)));
+    Policy::parse(&AwsLcRs, &text.replace("@PCRS@", &rules(pcrs)))
+}
+
+fn references(pcrs: &[(String, u32, String)]) -> String {
+    let reference = |(bank, index, value): &(String, u32, String)| {
+        format!(
+            "[[reference]]\nid = \"{bank}-{index}\"\nvalue = \"{value}\"\nprovenance = \"the evidence itself\"\n"
+        )
+    };
+    pcrs.iter().map(reference).collect()
+}
+
+fn rules(pcrs: &[(String, u32, String)]) -> String {
+    let rule = |(bank, index, _): &(String, u32, String)| {
         format!("[[tpm.pcrs]]\nbank = \"{bank}\"\nindex = {index}\nany_of = [\"{bank}-{index}\"]\n")
-    });
-    let (references, rules): (String, String) = (references.collect(), rules.collect());
-    Policy::parse(&AwsLcRs, &TPM.replace("@REFERENCES@", &references).replace("@PCRS@", &rules))
+    };
+    pcrs.iter().map(rule).collect()
 }
 
 /// The policy for Nitro documents whose registers are `pcrs`: index, value in hex.
@@ -55,4 +72,6 @@ const BOOT: &str = include_str!("boot.policy.toml");
 const SNP: &str = include_str!("snp.policy.toml");
 const TPM: &str = include_str!("tpm.policy.toml");
 const TDX: &str = include_str!("tdx.policy.toml");
+/// What the paravisor says, and the head of the TPM's section.
+const AZURE: &str = include_str!("azure.policy.toml");
 const NITRO: &str = include_str!("nitro.policy.toml");

@@ -86,7 +86,7 @@ fn appraised(claims: &Verified<Claims>, now: UnixTime, note: &'static str) -> Re
 }
 
 /// Verifies with the set's revocation lists; where none of them is current, without.
-fn with_lists<T>(
+pub(crate) fn with_lists<T>(
     set: &Set,
     brought: &Endorsements,
     verify: impl Fn(&Endorsements, Revocation) -> Result<T, Unverified>,

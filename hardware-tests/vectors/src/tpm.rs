@@ -104,14 +104,14 @@ fn appraised(claims: &Verified<Claims>, now: attest::UnixTime) -> Result<Answer>
 
 /// The files of an entry.
 #[derive(Debug)]
-struct Parts<'s> {
-    set: &'s Set,
-    entry: &'s Entry,
+pub(crate) struct Parts<'s> {
+    pub(crate) set: &'s Set,
+    pub(crate) entry: &'s Entry,
 }
 
 impl Parts<'_> {
     /// The file of a role, or, from the folder of the others, the first whose name ends so.
-    fn file(&self, role: &str, endings: &[&str]) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn file(&self, role: &str, endings: &[&str]) -> Result<Option<Vec<u8>>> {
         let own = self.entry.role(role);
         let path = own.or_else(|| endings.iter().find_map(|ending| self.other(ending)));
         path.map(|path| self.set.read(&path)).transpose()
@@ -132,7 +132,7 @@ impl Parts<'_> {
     }
 
     /// The values of the selected PCRs, as far as the entry has them; none if it has none.
-    fn values(&self, selected: &[(Hash, u32)]) -> Result<Vec<(Hash, u32, Vec<u8>)>> {
+    pub(crate) fn values(&self, selected: &[(Hash, u32)]) -> Result<Vec<(Hash, u32, Vec<u8>)>> {
         let named = self.entry.roles().filter(|(role, _)| role.starts_with("pcrs"));
         let mut paths: Vec<String> = named.map(|(_, path)| path.to_owned()).collect();
         if let Some(blob) = paths.iter().find(|path| !pcrs::is_json(path)) {
@@ -152,7 +152,7 @@ impl Parts<'_> {
     }
 
     /// What the quote has to carry. An entry that must be rejected and says no nonce is asked with one.
-    fn nonce(&self) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn nonce(&self) -> Result<Option<Vec<u8>>> {
         if let Some(path) = self.entry.role("expected_nonce_ascii") {
             return Ok(Some(self.set.read(&path)?.trim_ascii().to_vec()));
         }

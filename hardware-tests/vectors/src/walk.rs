@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 
 use crate::entry::{Entry, Set};
 use crate::verdict::{Agreement, Answer};
-use crate::{nitro, snp, tdx, tpm};
+use crate::{azure, certificates, nitro, snp, tdx, tpm};
 
 /// How many entries came out how.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -42,8 +42,10 @@ pub(crate) fn walk(dir: &Path, out: &mut impl Write) -> Result<Tally> {
 fn answer(set: &Set, entry: &Entry) -> Answer {
     let ask = AssertUnwindSafe(|| match entry.tee() {
         "sev-snp" => snp::ask(set, entry),
+        "tpm2" if certificates::are_in(entry) => certificates::ask(set, entry),
         "tpm2" => tpm::ask(set, entry),
         "tdx" => tdx::ask(set, entry),
+        "sev-snp+vtpm" | "tdx+vtpm" => azure::ask(set, entry),
         "nitro" | "nitro-tpm" => nitro::ask(set, entry),
         other => Ok(Answer::Unsupported(format!("tee {other}"))),
     });
