@@ -1,6 +1,6 @@
 //! Checks of TPM 2.0 quotes.
 
-use super::Stage::{Genuineness, Policy};
+use super::Stage::{Genuineness, Outside, Policy};
 use super::Table;
 
 pub(super) const TABLE: Table = Table {
@@ -30,6 +30,20 @@ pub(super) const TABLE: Table = Table {
         ("tpm.ak.strength", Genuineness, "the key is long enough"),
         ("tpm.pcr.selection", Genuineness, "the PCR values are those that the quote selects"),
         ("tpm.pcr.digest", Genuineness, "the quote's digest is that of the PCR values"),
+        ("tpm.ek.attributes", Outside, "the endorsement key only decrypts, and never leaves its TPM"),
+        ("tpm.ek.purpose", Outside, "the certificate is for an endorsement key, and nothing else"),
+        (
+            "tpm.ek.chain",
+            Outside,
+            "a root that the caller believes stands above the endorsement key's certificate",
+        ),
+        ("tpm.ek.dates", Outside, "every certificate is valid at this instant"),
+        ("tpm.ek.critical_extensions", Outside, "no certificate has a critical extension that is unknown"),
+        ("tpm.ek.crl.signature", Outside, "the authority signed the revocation list"),
+        ("tpm.ek.crl.critical_extensions", Outside, "the list has no critical extension that is unknown"),
+        ("tpm.ek.crl.current", Outside, "the list is current at this instant"),
+        ("tpm.ek.crl.revoked", Outside, "the list does not revoke a certificate of the path"),
+        ("tpm.authority.constraints", Outside, "the certificate is one of an authority"),
         ("tpm.ak.origin", Policy, "the policy allows who vouches for the key"),
         (
             "tpm.ak.crl.present",
@@ -49,6 +63,13 @@ pub(super) const TABLE: Table = Table {
         ("tpm.pcr.{bank}.{index}", Policy, "the PCR has a known good value"),
     ],
     remedies: &[
+        (
+            "tpm.ek",
+            "Bring the endorsement key's certificate from the TPM's index 0x01c00002 (RSA) or 0x01c0000a (ECC) with \
+             its manufacturer's intermediates, and the manufacturer's root among the roots for enrolment. A TPM whose \
+             certificate does not lead there is not enrolled by proof; an operator can still compare and enrol its key.",
+        ),
+        ("tpm.authority", "Bring certificates of authorities only."),
         (
             "tpm.quote",
             "Take a new quote with the attestation key that the machine sent along. If it fails again, something \

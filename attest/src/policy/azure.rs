@@ -14,6 +14,7 @@ use super::snp::{among, ask};
 
 /// The section `[azure]`.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AzurePolicy {
     secure_boot: Option<Bit>,

@@ -72,13 +72,3 @@ impl JsonSchema for UnixTime {
 fn hex(digits: usize) -> Schema {
     json_schema!({ "type": "string", "pattern": format!("^[0-9a-fA-F]{{{digits}}}$") })
 }
-
-impl JsonSchema for super::AzurePolicy {
-    fn schema_name() -> Cow<'static, str> {
-        "AzurePolicy".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "object" })
-    }
-}
