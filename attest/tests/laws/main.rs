@@ -33,5 +33,6 @@ mod software_tpm;
 mod td;
 mod tdx_chain;
 mod tdx_collateral;
+mod tdx_documents;
 mod tdx_policy;
 mod tdx_quote;

@@ -4,6 +4,7 @@
 
 use aws_lc_rs::signature::{RSA_PSS_2048_8192_SHA384, UnparsedPublicKey};
 use simulator::snp::{Authority, Chip, EPOCH, Product, Role, Vendor, oid};
+use simulator::tdx::Platform;
 use x509_parser::prelude::*;
 
 #[test]
@@ -28,6 +29,41 @@ fn names_serials_and_usages_are_amds() {
             assert!(certificate.validity().is_valid_at(now));
         }
     }
+}
+
+#[test]
+fn names_serials_and_usages_are_intels() {
+    let platform = Platform::new(1);
+    let rest = "O=Intel Corporation, L=Santa Clara, ST=CA, C=US";
+    for (der, name, issuer, authority) in [
+        (platform.root().der(), "Intel SGX Root CA", "Intel SGX Root CA", true),
+        (platform.ca().der(), "Intel SGX PCK Platform CA", "Intel SGX Root CA", true),
+        (platform.tcb_signing().der(), "Intel SGX TCB Signing", "Intel SGX Root CA", false),
+        (platform.pck().der(), "Intel SGX PCK Certificate", "Intel SGX PCK Platform CA", false),
+    ] {
+        let certificate = parse(&der);
+        assert_eq!(certificate.subject().to_string(), format!("CN={name}, {rest}"));
+        assert_eq!(certificate.issuer().to_string(), format!("CN={issuer}, {rest}"));
+        assert_eq!((certificate.is_ca(), certificate.raw_serial().len() >= 20), (authority, true));
+        let usage = certificate.key_usage().unwrap().unwrap().value;
+        assert_eq!((usage.key_cert_sign(), usage.digital_signature()), (authority, !authority));
+        let now = ASN1Time::from_timestamp(EPOCH.try_into().unwrap()).unwrap();
+        assert!(certificate.validity().is_valid_at(now));
+    }
+}
+
+#[test]
+fn intels_lists_say_what_they_revoke() {
+    let platform = Platform::new(1);
+    let der = platform.pck_crl().revoke(&platform.pck_serial()).number(3).der();
+    let crl = list(&der);
+    assert_eq!(common_name(crl.issuer()), "Intel SGX PCK Platform CA");
+    assert_eq!(crl.crl_number().unwrap().to_string(), "3");
+    let revoked: Vec<_> = crl.iter_revoked_certificates().collect();
+    assert_eq!((revoked.len(), revoked[0].raw_serial()), (1, &platform.pck_serial()[..]));
+    assert_eq!(revoked[0].reason_code().unwrap().1, ReasonCode::KeyCompromise);
+    let empty = platform.root_crl().without_next_update().der();
+    assert_eq!((list(&empty).iter_revoked_certificates().count(), list(&empty).next_update()), (0, None));
 }
 
 #[test]
