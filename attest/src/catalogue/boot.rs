@@ -6,6 +6,7 @@ use super::Table;
 pub(super) const TABLE: Table = Table {
     rows: &[
         ("tpm.log.replay", Genuineness, "the event log that came with the quote gives the quoted PCRs"),
+        ("tdx.log.replay", Genuineness, "the event log that came with the quote gives the quoted RTMRs"),
         ("tpm.ima.replay", Genuineness, "the IMA list that came with the quote gives the quoted PCR 10"),
         ("tpm.ima.boot_aggregate", Genuineness, "the IMA list is of the same boot as the other PCRs"),
         ("tpm.boot.bank", Policy, "the logs were read in a bank that the policy allows"),
@@ -72,6 +73,7 @@ pub(super) const TABLE: Table = Table {
     ],
     remedies: &[
         ("tpm.log", REPLAY),
+        ("tdx.log", REPLAY),
         ("tpm.ima", REPLAY),
         ("tpm.boot", BOOT),
         ("tpm.boot.log", LOG),

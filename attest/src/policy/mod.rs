@@ -136,6 +136,9 @@ impl Policy {
         if let Some(tpm) = &mut document.tpm {
             tpm.hash(crypto);
         }
+        if let Some(tdx) = &mut document.tdx {
+            tdx.hash(crypto);
+        }
         document.nitro.iter_mut().try_for_each(|section| section.resolve(crypto))?;
         document.nitro_tpm.iter().try_for_each(NitroTpmPolicy::resolve)?;
         Ok(Self {

@@ -8,8 +8,9 @@ use serde::Deserialize;
 
 use crate::check::{Check, Checks};
 use crate::tdx::{Claims, Kind, PlatformClaims, QuoteChain, TcbStatus, TdReport};
-use crate::{Digest, UnixTime};
+use crate::{Crypto, Digest, UnixTime};
 
+use super::boot::{BootPolicy, Booted, Section};
 use super::operators::{Among, AnyOf, AnyWord, Bit, MaskEq, Min, list, not_empty};
 use super::snp::{UNSET, among, ask, ask_bit, show};
 use super::{Policy, Reference, resolve};
@@ -44,6 +45,8 @@ pub struct TdxPolicy {
     mrservicetd: Option<AnyOf<Digest<48>>>,
     td_attributes: Option<AttributeRules>,
     xfam: Option<MaskEq>,
+    /// What the event log must prove. Without this section only the registers' values count.
+    boot: Option<BootPolicy>,
 }
 
 /// `"any"`, an allow list or a deny list.
@@ -137,7 +140,15 @@ impl TdxPolicy {
             Among::Listed(set) => Some(set),
             Among::Any(AnyWord::Any) => None,
         });
-        self.mrtd.iter().chain(rtmrs).flat_map(|set| set.any_of.iter().map(String::as_str))
+        let values = self.mrtd.iter().chain(rtmrs).flat_map(|set| set.any_of.iter().map(String::as_str));
+        values.chain(self.boot.iter().flat_map(BootPolicy::reference_ids))
+    }
+
+    /// Hashes the texts that stand in the section.
+    pub(crate) fn hash(&mut self, crypto: &dyn Crypto) {
+        if let Some(boot) = &mut self.boot {
+            boot.hash(crypto);
+        }
     }
 
     /// Asks everything, from the platform to the TD.
@@ -152,6 +163,12 @@ impl TdxPolicy {
         self.platform(&claims.platform, checks);
         self.module(&claims.report, checks);
         self.td(&claims.report, references, checks);
+        if let Some(boot) = &self.boot {
+            let [.., rtmr3] = &claims.report.rtmrs;
+            let cluster = vec![rtmr3.0.as_slice()];
+            let booted = Booted { section: Section::Tdx, boot: claims.boot.as_deref(), files: None, cluster };
+            boot.appraise(&booted, references, checks);
+        }
     }
 
     /// When the earliest grace ends that these claims need.

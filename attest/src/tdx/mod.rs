@@ -12,6 +12,7 @@ mod bag;
 mod chain;
 mod collateral;
 mod documents;
+mod log;
 mod pck;
 mod prepare;
 mod qe_identity;
@@ -42,6 +43,7 @@ pub use tcb_info::Judgement;
 pub(crate) use verify::verify;
 
 use crate::Window;
+use crate::eventlog::Boot;
 
 /// What a genuine quote says, and what is known of its platform.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -53,6 +55,8 @@ pub struct Claims {
     /// The platform and its quoting enclave: shared by all claims of its quotes.
     #[serde(serialize_with = "shared")]
     pub platform: Arc<PlatformClaims>,
+    /// What the event log (CCEL) proves. `None`: no log came with the quote.
+    pub boot: Option<Box<Boot>>,
 }
 
 fn shared<S: serde::Serializer>(platform: &Arc<PlatformClaims>, serializer: S) -> Result<S::Ok, S::Error> {

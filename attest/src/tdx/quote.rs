@@ -8,6 +8,7 @@
 //! Untrusted: everything here, until [`super::verify`] has checked the signatures.
 
 use crate::bytes::{Malformed, Reader};
+use crate::eventlog::EventLog;
 use crate::parcel::{Parcel, Part};
 use crate::{CannotJudge, Digest};
 
@@ -27,6 +28,7 @@ pub struct Quote<'a> {
     pub(super) signature: [u8; 64],
     /// The attestation key with all that vouches for it.
     pub(super) qe: QeEvidence<'a>,
+    pub(super) log: Option<EventLog<'a>>,
 }
 
 /// The header of a quote.
@@ -64,20 +66,21 @@ impl<'a> Quote<'a> {
     /// Longer quotes are not read: a quote takes 5 KiB, and none of its certificates is long.
     pub const MAX_BYTES: usize = 64 * 1024;
 
-    /// Takes evidence apart: a quote, or a parcel with one.
+    /// Takes evidence apart: a quote, or a parcel of a quote and its event log.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
         if !Parcel::looks_like(bytes) {
             return Self::alone(bytes);
         }
         let parcel = Parcel::parse(bytes)?;
-        parcel.only(&[Part::TdQuote])?;
+        parcel.only(&[Part::TdQuote, Part::Ccel])?;
         let missing = || Malformed::Value {
             what: "parcel of a TD",
             expected: "part 2 (a TD quote)",
             found: "none".to_owned(),
         };
         let quote = Self::alone(parcel.part(Part::TdQuote).ok_or_else(missing)?)?;
-        Ok(Self { bytes, ..quote })
+        let log = parcel.part(Part::Ccel).map(EventLog::parse).transpose()?;
+        Ok(Self { bytes, log, ..quote })
     }
 
     /// Takes a quote apart that stands alone.
@@ -92,7 +95,7 @@ impl<'a> Quote<'a> {
         let signature = data.array()?;
         let qe = QeEvidence::parse(data.rest())?;
         let signed = Reader::new(bytes).take(signed_len)?;
-        Ok(Self { bytes, header, report, signed, signature, qe })
+        Ok(Self { bytes, header, report, signed, signature, qe, log: None })
     }
 
     /// How long the quote is that these bytes begin with, by its own length fields. Hosts hand out buffers
@@ -134,6 +137,12 @@ impl<'a> Quote<'a> {
     #[must_use]
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
+    }
+
+    /// The event log that came with it, unverified.
+    #[must_use]
+    pub fn event_log(&self) -> Option<&EventLog<'a>> {
+        self.log.as_ref()
     }
 
     /// The header.

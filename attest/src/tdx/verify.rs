@@ -7,7 +7,7 @@ use crate::crypto::{Crypto, PublicKey, Scheme};
 use crate::verified::Rejected;
 use crate::{Claims as AnyClaims, Digest, Platform, UnixTime, Unverified, Verified};
 
-use super::{Claims, Qe, Quote};
+use super::{Claims, Qe, Quote, log};
 
 /// Checks `quote` under `qe`. All checks run; one that fails refuses.
 pub(crate) fn verify(
@@ -24,11 +24,16 @@ pub(crate) fn verify(
     let found = if same { "the same" } else { "another" };
     checks.ask("tdx.endorsement.qe", same, "the quoting enclave and TCB that were verified", found);
     signature(quote, &qe.key, crypto, &mut checks);
+    let boot = log::replay(quote, crypto, &mut checks);
     if !checks.hold() {
         return Err(Unverified::Rejected(Rejected::new(Platform::Tdx, checks, qe.roots)));
     }
-    let claims =
-        Claims { quote: *quote.header(), report: quote.report().clone(), platform: Arc::clone(&qe.claims) };
+    let claims = Claims {
+        quote: *quote.header(),
+        report: quote.report().clone(),
+        platform: Arc::clone(&qe.claims),
+        boot: boot.map(Box::new),
+    };
     Ok(Verified::assertion(AnyClaims::Tdx(Box::new(claims)), checks.into_vec(), qe.roots))
 }
 

@@ -34,5 +34,6 @@ mod td;
 mod tdx_chain;
 mod tdx_collateral;
 mod tdx_documents;
+mod tdx_log;
 mod tdx_policy;
 mod tdx_quote;

@@ -262,7 +262,7 @@ fn every_field_is_read_back_as_it_was_set() {
             .body_field(829, &[24; 48])
             .body_field(877, &[25; 8])
     });
-    let tdx::Claims { quote, report, platform } = case.td_claims().unwrap();
+    let tdx::Claims { quote, report, platform, boot: _ } = case.td_claims().unwrap();
     assert_eq!((quote.version, quote.user_data.0), (5, [1; 20]));
     assert_eq!((report.tee_tcb_svn.0, report.mrseam.0), (svn(6), [2; 48]));
     assert_eq!((report.td_attributes.0, report.xfam.0), (3, 4));

@@ -19,6 +19,7 @@ pub(super) fn describe(quote: &Quote<'_>) -> Vec<Section> {
     sections.extend(
         certificates.iter().filter_map(|der| PckClaims::unverified(der).ok()).map(|pck| platform(&pck)),
     );
+    sections.extend(quote.event_log().into_iter().flat_map(super::eventlog::describe));
     sections.extend(self::certificates(&Endorsements { certificates, ..Endorsements::default() }));
     sections
 }

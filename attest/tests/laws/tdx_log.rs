@@ -1,0 +1,116 @@
+//! The event log of a TD: what it proves, and what a policy asks of that.
+
+use attest::eventlog::{Loader, SecureBoot};
+use attest::{Part, parcel};
+use simulator::tdx::{EventLog, Platform};
+
+use crate::case::Case;
+use crate::td::td_case;
+
+const LINE: &str = "/vmlinuz root=/dev/vda ro";
+
+fn machine() -> Platform {
+    Platform::new(1)
+}
+
+fn log() -> EventLog {
+    EventLog::production(LINE)
+}
+
+/// A TD with the RTMRs of one log that sends another.
+fn telling(measured: &EventLog, sent: &EventLog) -> Case {
+    let mut case = td_case(&machine(), |quote| quote.rtmrs(measured.rtmrs()));
+    case.evidence = parcel::assemble(&[(Part::TdQuote, &case.evidence), (Part::Ccel, &sent.encode())]);
+    case.policy(|document| {
+        ["tdx.rtmr0", "tdx.rtmr1", "tdx.rtmr2", "tdx.rtmr3"]
+            .into_iter()
+            .fold(document, |document, key| document.with(key, r#""any""#))
+    })
+}
+
+const RULES: [(&str, &str); 17] = [
+    ("secure_boot", r#""any""#),
+    ("exit_boot_services", r#""set""#),
+    ("firmware_version", r#""any""#),
+    ("pk", r#""any""#),
+    ("kek", r#""any""#),
+    ("db", r#""any""#),
+    ("dbx", r#""any""#),
+    ("authorities", r#""any""#),
+    ("drivers", r#""any""#),
+    ("images", r#""any""#),
+    ("owner_keys", r#""any""#),
+    ("kernel_cmdline", r#"{ by = "grub", none_of = ["init=", "debug"] }"#),
+    ("uki", r#""any""#),
+    ("files", r#""any""#),
+    ("phases", r#""any""#),
+    ("ima", r#""any""#),
+    ("cluster", r#""any""#),
+];
+
+/// The section with one rule changed, or left out.
+fn boot(change: &str, rule: Option<&str>) -> String {
+    let rules = RULES.iter().filter_map(|(name, usual)| {
+        let value = if *name == change { rule } else { Some(*usual) };
+        value.map(|value| format!("{name} = {value}"))
+    });
+    format!("{{ {} }}", rules.collect::<Vec<_>>().join(", "))
+}
+
+fn asking(case: Case, change: &str, rule: Option<&str>) -> Case {
+    let section = boot(change, rule);
+    case.policy(|document| document.with("tdx.boot", &section))
+}
+
+#[test]
+fn a_log_that_replays_is_read() {
+    let case = telling(&log(), &log().padded(0xff, 4096));
+    let boot = case.td_claims().unwrap().boot.unwrap();
+    assert_eq!((boot.secure_boot, boot.handed_over), (SecureBoot::NotMeasured, true));
+    let line = boot.command_lines.first().unwrap();
+    assert_eq!((line.by, line.text.as_deref()), (Loader::Grub, Some(LINE)));
+    asking(case, "", None).admitted();
+}
+
+#[test]
+fn a_log_of_another_boot_is_refused() {
+    let other = EventLog::production("/vmlinuz init=/evil");
+    telling(&other, &log()).refused_by(&["tdx.log.replay"]);
+    telling(&log(), &EventLog::default()).refused_by(&["tdx.log.replay"]);
+}
+
+#[test]
+fn a_section_about_the_boot_wants_a_log() {
+    let mut case = asking(telling(&log(), &log()), "", None);
+    case.evidence = td_case(&machine(), |quote| quote.rtmrs(log().rtmrs())).evidence;
+    case.refused_by(&["tdx.boot.log", "tdx.boot.exit_boot_services", "tdx.boot.kernel_cmdline"]);
+}
+
+#[test]
+fn each_rule_about_the_boot_that_is_not_set_refuses_by_name() {
+    for (name, _) in RULES {
+        asking(telling(&log(), &log()), name, None).refused_by(&[&format!("tdx.boot.{name}")]);
+    }
+}
+
+#[test]
+fn a_word_that_the_policy_forbids_is_found_in_the_command_line() {
+    let evil = EventLog::production("/vmlinuz root=/dev/vda init=/evil");
+    asking(telling(&evil, &evil), "", None).refused_by(&["tdx.boot.kernel_cmdline"]);
+}
+
+/// In a TD, files and command lines share a register: a line could be called a file.
+#[test]
+fn what_is_unknown_beside_a_command_line_refuses() {
+    let hidden = log().event_over(3, 13, b"/vmlinuz init=/evil", b"/a/file\0");
+    asking(telling(&hidden, &hidden), "", None).refused_by(&["tdx.boot.kernel_cmdline"]);
+}
+
+#[test]
+fn a_td_joins_one_cluster() {
+    let joined = |name: &str| log().event_over(4, 13, name.as_bytes(), b"");
+    let rule = Some(r#"{ any_of = ["prod-1"] }"#);
+    asking(telling(&joined("prod-1"), &log()), "cluster", rule).admitted();
+    asking(telling(&joined("prod-2"), &log()), "cluster", rule).refused_by(&["tdx.boot.cluster"]);
+    asking(telling(&log(), &log()), "cluster", rule).refused_by(&["tdx.boot.cluster"]);
+}
