@@ -13,7 +13,10 @@
 //! | [`Admitted`] or [`Refused`] | [`Policy::appraise`] | seal to the key; read every check |
 //!
 //! The crate has no I/O, no clock, no random source and no `unsafe`. Cryptography is an argument
-//! ([`Crypto`]) with two providers. Platforms: AMD SEV-SNP ([`snp`]) and TPM 2.0 quotes ([`tpm`]).
+//! ([`Crypto`]) with two providers. Platforms: AMD SEV-SNP ([`snp`]), Intel TDX ([`tdx`]), AWS Nitro
+//! ([`nitro`]), TPM 2.0 quotes ([`tpm`]) and Azure's composites ([`azure`]).
+//!
+//! How to use it, what an answer is worth, and how verifiers were fooled before: the [`manual`].
 #![forbid(unsafe_code)]
 
 mod anchors;
@@ -33,6 +36,7 @@ mod error;
 pub mod eventlog;
 mod evidence;
 pub mod ima;
+pub mod manual;
 pub mod nitro;
 pub mod parcel;
 pub mod policy;
