@@ -20,6 +20,9 @@ pub(super) struct Bag<'a> {
     pub(super) brought_roots: Vec<Certificate<'a>>,
     pub(super) lists: Vec<RevocationList<'a>>,
     pub(super) documents: Vec<Document<'a>>,
+    /// How many of the first PCKs and authorities came with the quote, and how many of its certificates are
+    /// neither these nor roots.
+    pub(super) of_quote: Counts,
     pub(super) roots: Vec<Root<'a>>,
     pub(super) anchored: Roots,
 }
@@ -40,10 +43,17 @@ impl<'a> Bag<'a> {
             brought_roots: Vec::new(),
             lists: lists.collect::<Result<_, _>>()?,
             documents: Document::all(endorsements)?,
+            of_quote: Counts::default(),
             roots,
             anchored: anchors.roots(),
         };
-        for der in of_quote.iter().chain(&endorsements.certificates) {
+        for der in of_quote {
+            bag.add(Certificate::parse(der)?);
+        }
+        let (pcks, authorities) = (bag.pcks.len(), bag.authorities.len());
+        let known = pcks.saturating_add(authorities).saturating_add(bag.brought_roots.len());
+        bag.of_quote = Counts { pcks, authorities, strangers: of_quote.len().saturating_sub(known) };
+        for der in &endorsements.certificates {
             bag.add(Certificate::parse(der)?);
         }
         Ok(bag)
@@ -68,6 +78,14 @@ impl<'a> Bag<'a> {
     pub(super) fn lists_of<'n>(&'n self, issuer: &'n [u8]) -> impl Iterator<Item = &'n RevocationList<'a>> {
         self.lists.iter().filter(move |list| list.issuer() == issuer)
     }
+}
+
+/// See [`Bag::of_quote`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) pcks: usize,
+    pub(super) authorities: usize,
+    pub(super) strangers: usize,
 }
 
 /// The certificates that a quote brings, DER.

@@ -78,10 +78,26 @@ impl<'s, 'a> Stage<'s, 'a> {
         let Some(root) = self.root(authority, checks) else { return Ok(None) };
         critical_extensions("tdx.chain.critical_extensions", &[pck, authority], checks);
         let path = Path { pck, authority, root };
+        self.of_quote(&path, checks)?;
         let dates = path.dates();
         let at = "the instant of the judgement inside";
         checks.ask("tdx.chain.dates", dates.contains(self.now), at, dates.to_string());
         Ok(Some(path))
+    }
+
+    /// Every certificate that the quote brings, used or not, is what it says: there is nothing in a quote that
+    /// nobody looks at.
+    fn of_quote(&self, path: &Path<'_, '_>, checks: &mut Checks) -> Result<(), CannotJudge> {
+        let (bag, key) = (self.bag, path.authority.key()?);
+        let counts = bag.of_quote;
+        let signed = |found: &Certificate<'_>, key: &PublicKey| found.signed_by(self.crypto, key).is_ok();
+        let pcks = bag.pcks.iter().take(counts.pcks).filter(|found| !signed(found, &key));
+        let authorities = bag.authorities.iter().take(counts.authorities);
+        let authorities = authorities.filter(|found| !signed(found, &path.root.key));
+        let odd = pcks.chain(authorities).count().saturating_add(counts.strangers);
+        let expected = "a PCK, its authority and the root in the quote, and no other certificate";
+        checks.ask("tdx.chain.of_quote", odd == 0, expected, format!("{odd} others"));
+        Ok(())
     }
 
     /// The caller's root that an authority names, and the authority's signature by it. Roots in the bag must
