@@ -10,6 +10,7 @@ pub(super) const TABLE: Table = Table {
         ("tdx.chain.authority_signature", Genuineness, "the pinned root signed the authority"),
         ("tdx.chain.root", Genuineness, "Intel's pinned root stands above the platform's certificate"),
         ("tdx.chain.root_signature", Genuineness, "the root among the endorsements signed itself"),
+        ("tdx.chain.of_quote", Genuineness, "the quote brings certificates of its own chain and no others"),
         (
             "tdx.chain.critical_extensions",
             Genuineness,

@@ -6,7 +6,7 @@
 
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
-use super::{Certificate, der, instant, verify};
+use super::{Certificate, der, envelope, instant, verify};
 use crate::crypto::{BadSignature, Crypto, PublicKey};
 use crate::{CannotJudge, Window};
 
@@ -31,11 +31,11 @@ impl<'a> RevocationList<'a> {
         let malformed = |problem: String| CannotJudge::Endorsement { what: "revocation list", problem };
         let (rest, parsed) =
             CertificateRevocationList::from_der(bytes).map_err(|error| malformed(error.to_string()))?;
-        if rest.is_empty() {
-            Ok(Self { parsed })
-        } else {
-            Err(malformed(format!("{} bytes follow the end", rest.len())))
+        if !rest.is_empty() {
+            return Err(malformed(format!("{} bytes follow the end", rest.len())));
         }
+        envelope::check(bytes).map_err(|problem| malformed(problem.to_string()))?;
+        Ok(Self { parsed })
     }
 
     /// The issuer's name, DER.

@@ -7,6 +7,7 @@
 mod crl;
 pub(crate) mod der;
 mod ecdsa;
+mod envelope;
 mod pkcs1;
 mod usage;
 
@@ -35,6 +36,7 @@ impl<'a> Certificate<'a> {
         if !rest.is_empty() {
             return Err(malformed(format!("{} bytes follow the end", rest.len())));
         }
+        envelope::check(der).map_err(|problem| malformed(problem.to_string()))?;
         // Duplicate extensions would let two readers see two values.
         parsed.extensions_map().map_err(|error| malformed(error.to_string()))?;
         Ok(Self { parsed })
