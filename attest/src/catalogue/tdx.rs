@@ -50,6 +50,7 @@ pub(super) const TABLE: Table = Table {
         ("tdx.qe_identity.current", Genuineness, "the QE identity is current at this instant"),
         ("tdx.qe_identity.id", Genuineness, "the QE identity is for TDX"),
         ("tdx.qe_identity.version", Genuineness, "the QE identity has a version that is understood"),
+        ("tdx.tcb_info.type", Genuineness, "the TCB is composed in the way that is understood"),
         ("tdx.tcb_info.fmspc", Genuineness, "the TCB info is for this kind of platform"),
         ("tdx.tcb_info.pceid", Genuineness, "the TCB info is for this provisioning enclave"),
         ("tdx.qe.signature", Genuineness, "the platform's key signed the quoting enclave's report"),

@@ -13,7 +13,7 @@ use crate::{CannotJudge, UnixTime, Window};
 
 use super::bag::SIGNER;
 use super::chain::{Stage, critical_extensions, verifies};
-use super::documents::DocumentKind;
+use super::documents::{Document, DocumentKind, Head};
 use super::pck::PckClaims;
 use super::qe_identity::QeIdentity;
 use super::root::Root;
@@ -30,12 +30,17 @@ pub(super) trait Dated: for<'de> Deserialize<'de> {
     const KIND: DocumentKind;
     /// The document's part in the ids of its checks.
     const NAME: &'static str;
+    /// What a document for TDX calls itself, and the structure that is understood.
+    const ID: &'static str;
+    const VERSION: u32;
     fn issued(&self) -> Window;
 }
 
 impl Dated for TcbInfo {
     const KIND: DocumentKind = DocumentKind::TcbInfo;
     const NAME: &'static str = "tcb_info";
+    const ID: &'static str = "TDX";
+    const VERSION: u32 = 3;
     fn issued(&self) -> Window {
         self.window()
     }
@@ -44,6 +49,8 @@ impl Dated for TcbInfo {
 impl Dated for QeIdentity {
     const KIND: DocumentKind = DocumentKind::QeIdentity;
     const NAME: &'static str = "qe_identity";
+    const ID: &'static str = "TD_QE";
+    const VERSION: u32 = 2;
     fn issued(&self) -> Window {
         self.window()
     }
@@ -81,12 +88,13 @@ impl<'s, 'a> Stage<'s, 'a> {
         for document in self.bag.documents(T::KIND) {
             let signer = signers.iter().find(|(_, key)| document.signed_by(self.crypto, key).is_ok());
             if let Some((signer, _)) = signer {
-                genuine.push(Signed { document: document.read::<T>()?, signer });
+                genuine.push(Signed { document, signer });
             }
         }
         let id = format!("tdx.{}.signature", T::NAME);
         let found = verifies(!genuine.is_empty());
         checks.ask(&id, !genuine.is_empty(), format!("a signature by the {SIGNER}"), found);
+        let genuine = understood::<T>(genuine, checks)?;
         let rank = |found: &Signed<'_, '_, T>| (fits(&found.document), found.document.issued().from);
         let newest = genuine.into_iter().max_by_key(rank);
         if let Some(found) = &newest {
@@ -111,18 +119,38 @@ impl<'s, 'a> Stage<'s, 'a> {
     }
 }
 
+/// Reads those documents that are for TDX, in a version that is understood. Intel signs others with the same key:
+/// a bag may hold what it says of SGX.
+fn understood<'s, 'a, T: Dated>(
+    genuine: Vec<Signed<'s, 'a, &Document<'a>>>,
+    checks: &mut Checks,
+) -> Result<Vec<Signed<'s, 'a, T>>, CannotJudge> {
+    let heads = genuine.iter().map(|found| found.document.head()).collect::<Result<Vec<Head>, _>>()?;
+    let named = heads.iter().any(|head| head.id == T::ID);
+    let known = |head: &Head| head.id == T::ID && head.version == T::VERSION;
+    if !heads.is_empty() {
+        let found: Vec<&str> = heads.iter().map(|head| head.id.as_str()).collect();
+        checks.ask(&format!("tdx.{}.id", T::NAME), named, T::ID, found.join(", "));
+        let found: Vec<String> = heads.iter().map(|head| head.version.to_string()).collect();
+        let id = format!("tdx.{}.version", T::NAME);
+        checks.ask(&id, !named || heads.iter().any(known), T::VERSION.to_string(), found.join(", "));
+    }
+    let wanted = genuine.into_iter().zip(&heads).filter(|(_, head)| known(head));
+    let read =
+        wanted.map(|(found, _)| Ok(Signed { document: found.document.read::<T>()?, signer: found.signer }));
+    read.collect()
+}
+
 impl TcbInfo {
-    /// Whether this is for TDs on platforms of this model.
+    /// Whether this is for platforms of this model.
     pub(super) fn fits(&self, pck: &PckClaims) -> bool {
-        self.id == "TDX" && self.fmspc == pck.fmspc && self.pce_id == pck.pce_id
+        self.fmspc == pck.fmspc && self.pce_id == pck.pce_id
     }
 
     /// What must be so whatever the levels say.
     pub(super) fn ask(&self, pck: &PckClaims, checks: &mut Checks) {
-        checks.ask("tdx.tcb_info.id", self.id == "TDX", "TDX", &self.id);
-        let known = self.version == 3 && self.tcb_type == 0;
-        let found = format!("version {}, type {}", self.version, self.tcb_type);
-        checks.ask("tdx.tcb_info.version", known, "version 3, type 0", found);
+        // How the components of the TCB are composed: 0 is the only way there is.
+        checks.ask("tdx.tcb_info.type", self.tcb_type == 0, "0", self.tcb_type.to_string());
         let (expected, found) = (pck.fmspc, self.fmspc);
         checks.ask("tdx.tcb_info.fmspc", expected == found, expected.to_string(), found.to_string());
         let (expected, found) = (pck.pce_id, self.pce_id);
@@ -130,16 +158,18 @@ impl TcbInfo {
     }
 }
 
-impl QeIdentity {
-    /// Whether this is for the quoting enclave of TDs.
-    pub(super) fn fits(&self) -> bool {
-        self.id == "TD_QE"
+/// Whether a document can be read, whoever signed it.
+pub(super) fn readable(document: &Document<'_>) -> Result<(), CannotJudge> {
+    match document.kind() {
+        DocumentKind::TcbInfo => readable_as::<TcbInfo>(document),
+        DocumentKind::QeIdentity => readable_as::<QeIdentity>(document),
     }
+}
 
-    pub(super) fn ask(&self, checks: &mut Checks) {
-        checks.ask("tdx.qe_identity.id", self.fits(), "TD_QE", &self.id);
-        checks.ask("tdx.qe_identity.version", self.version == 2, "2", self.version.to_string());
-    }
+fn readable_as<T: Dated>(document: &Document<'_>) -> Result<(), CannotJudge> {
+    let head = document.head()?;
+    let ours = head.id == T::ID && head.version == T::VERSION;
+    if ours { document.read::<T>().map(drop) } else { Ok(()) }
 }
 
 /// When the documents and lists behind a verdict were issued.

@@ -37,6 +37,13 @@ struct Envelope<'a> {
     signature: Digest<64>,
 }
 
+/// What every document of Intel begins to say of itself.
+#[derive(Debug, Deserialize)]
+pub(super) struct Head {
+    pub(super) id: String,
+    pub(super) version: u32,
+}
+
 impl<'a> Document<'a> {
     /// Opens the envelope. A key that stands twice is an error.
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, CannotJudge> {
@@ -63,6 +70,11 @@ impl<'a> Document<'a> {
     /// Checks that `signer` signed the received bytes.
     pub(super) fn signed_by(&self, crypto: &dyn Crypto, signer: &PublicKey) -> Result<(), BadSignature> {
         crypto.verify(Scheme::EcdsaP256Sha256, signer, self.text.as_bytes(), &self.signature.0)
+    }
+
+    /// What it says it is.
+    pub(super) fn head(&self) -> Result<Head, CannotJudge> {
+        self.read()
     }
 
     /// Reads what is signed.

@@ -17,8 +17,8 @@ use crate::{Unverified, Window};
 use super::Quote;
 use super::bag::{self, Bag, SIGNER};
 use super::chain::{Path, Stage};
-use super::collateral::{Issued, Signed};
-use super::documents::DocumentKind;
+use super::collateral::{self, Issued, Signed};
+use super::documents::{Document, DocumentKind};
 use super::pck::PckClaims;
 use super::qe_identity::{QeIdentity, QeReport};
 use super::quote::QeEvidence;
@@ -85,9 +85,9 @@ pub(crate) fn prepare(
     }
 }
 
-/// Whether the documents can be opened, whoever signed them.
+/// Whether the documents can be read, whoever signed them.
 pub(crate) fn readable(endorsements: &Endorsements) -> Result<(), CannotJudge> {
-    super::documents::Document::all(endorsements).map(drop)
+    Document::all(endorsements)?.iter().try_for_each(collateral::readable)
 }
 
 impl Qe {
@@ -128,14 +128,13 @@ impl<'s, 'a> Stage<'s, 'a> {
         let Some(path) = path else { return Ok(None) };
         let signers = self.signers(path.root, checks);
         let tcb_info = self.newest::<TcbInfo>(&signers, |info| info.fits(&pck), checks)?;
-        let identity = self.newest::<QeIdentity>(&signers, QeIdentity::fits, checks)?;
+        let identity = self.newest::<QeIdentity>(&signers, |_| true, checks)?;
         let (Some(tcb_info), Some(identity)) = (tcb_info, identity) else { return Ok(None) };
         let dates = path.dates().and(self.signer_dates(&[tcb_info.signer, identity.signer], checks));
         let lists = self.lists(&path, &[tcb_info.signer, identity.signer], revocation, checks)?;
         let Signed { document: tcb_info, .. } = tcb_info;
         let Signed { document: identity, .. } = identity;
         tcb_info.ask(&pck, checks);
-        identity.ask(checks);
         let (tcb_info, identity) = (tcb_info.ordered(), identity.ordered());
         let level = identity.judge(&qe, checks);
         let Some(tcb) = TcbClaims::judge(&tcb_info, &pck.tcb, level.as_ref(), quote.report(), checks) else {

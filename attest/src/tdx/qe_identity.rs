@@ -20,8 +20,6 @@ use super::tcb_info::{Judgement, SvnLevel};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct QeIdentity {
-    pub(super) id: String,
-    pub(super) version: u32,
     issue_date: UnixTime,
     next_update: UnixTime,
     pub(super) tcb_evaluation_data_number: u32,

@@ -20,8 +20,6 @@ use super::status::TcbStatus;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TcbInfo {
-    pub(super) id: String,
-    pub(super) version: u32,
     issue_date: UnixTime,
     next_update: UnixTime,
     pub(super) fmspc: Digest<6>,

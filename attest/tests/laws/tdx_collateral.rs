@@ -33,7 +33,7 @@ const TCB_INFO: [(&str, &str, Leads); 35] = [
     ("/fmspc", r#""B0C06F000001""#, To(&["tdx.tcb_info.fmspc"])),
     ("/fmspc", r#""b0c06f000000""#, Status(UpToDate)),
     ("/pceId", r#""0001""#, To(&["tdx.tcb_info.pceid"])),
-    ("/tcbType", "1", To(&["tdx.tcb_info.version"])),
+    ("/tcbType", "1", To(&["tdx.tcb_info.type"])),
     ("/tcbEvaluationDataNumber", "19", Status(UpToDate)),
     // A module of major version 1 is not held against what is said of version 0.
     ("/tdxModule/mrsigner", ONES_48, Status(UpToDate)),
@@ -377,7 +377,7 @@ fn l04_another_enclave_than_intels_for_tds_is_refused() {
         .text("/id", "QE")
         .number("/isvprodid", 1)
         .number("/tcbLevels/0/tcb/isvsvn", 8);
-    plain().qe_identity(sgx.json()).refused_by(&["tdx.qe_identity.id", "tdx.qe.isvprodid"]);
+    plain().qe_identity(sgx.json()).refused_by(&["tdx.qe_identity.id"]);
 }
 
 fn level(change: impl FnOnce(&mut Level)) -> Json {

@@ -98,9 +98,25 @@ fn a_document_changed_after_it_was_signed_is_refused() {
 #[test]
 fn a_document_under_the_others_name_is_refused() {
     let swapped = machine().tcb_info().named("enclaveIdentity").json();
-    plain().qe_identity(swapped).not_judged("endorsement.malformed");
+    plain().qe_identity(swapped).refused_by(&["tdx.qe_identity.id"]);
     let swapped = machine().qe_identity().named("tcbInfo").json();
-    plain().tcb_info(swapped).not_judged("endorsement.malformed");
+    plain().tcb_info(swapped).refused_by(&["tdx.tcb_info.id"]);
+}
+
+#[test]
+fn what_intel_says_of_sgx_may_be_in_the_bag_and_says_nothing_of_a_td() {
+    let sgx = machine()
+        .tcb_info()
+        .text("/id", "SGX")
+        .remove("/tdxModule")
+        .remove("/tcbLevels/0/tcb/tdxtcbcomponents");
+    let enclave = machine().qe_identity().text("/id", "QE").number("/isvprodid", 1);
+    let mut case = plain();
+    case.endorsements.documents.extend([sgx.json(), enclave.json()]);
+    case.has_status(UpToDate);
+    case.endorsements.documents.reverse();
+    case.has_status(UpToDate);
+    plain().tcb_info(sgx.json()).refused_by(&["tdx.tcb_info.id"]);
 }
 
 #[test]
