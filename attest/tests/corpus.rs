@@ -43,3 +43,18 @@ fn no_input_of_the_policy_corpus_breaks_a_promise() {
 fn no_input_of_the_bundle_corpus_breaks_a_promise() {
     replay("bundle", targets::bundle);
 }
+
+#[test]
+fn no_input_of_the_tdx_quote_corpus_breaks_a_promise() {
+    replay("tdx_quote", targets::tdx_quote);
+}
+
+#[test]
+fn no_input_of_the_tcb_info_corpus_breaks_a_promise() {
+    replay("tcb_info", targets::tcb_info);
+}
+
+#[test]
+fn no_input_of_the_qe_identity_corpus_breaks_a_promise() {
+    replay("qe_identity", targets::qe_identity);
+}

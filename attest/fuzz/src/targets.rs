@@ -4,7 +4,7 @@
 
 use attest::crypto::{AwsLcRs, RustCrypto};
 use attest::{
-    Bundle, Endorsements, Evidence, Platform, Policy, Revocation, TrustAnchors, UnixTime, snp, tpm,
+    Bundle, Endorsements, Evidence, Platform, Policy, Revocation, TrustAnchors, UnixTime, snp, tdx, tpm,
 };
 
 const NOW: UnixTime = UnixTime(1_795_000_000);
@@ -54,6 +54,48 @@ pub fn policy(bytes: &[u8]) {
     let Ok(policy) = Policy::parse(&AwsLcRs, text) else { return };
     assert!(!policy.name().is_empty() && policy.version() > 0);
     assert!(text.contains("snp") || text.contains("tpm"));
+}
+
+/// A TD quote: it has one length, and without Intel's collateral no verdict. What it brings by itself is judged
+/// alike by both libraries.
+pub fn tdx_quote(bytes: &[u8]) {
+    let Ok(quote) = tdx::Quote::parse(bytes) else { return };
+    assert_eq!(quote.bytes(), bytes);
+    if !attest::parcel::Parcel::looks_like(bytes) {
+        assert_eq!(tdx::Quote::length(bytes), Ok(bytes.len()));
+    }
+    let (bag, anchors) = (Endorsements::default(), TrustAnchors::vendor());
+    let providers: [&dyn attest::Crypto; 2] = [&AwsLcRs, &RustCrypto];
+    let [first, second] =
+        providers.map(|crypto| tdx::verify_quote_chain(&quote, &bag, crypto, &anchors, NOW).is_ok());
+    assert_eq!(first, second, "the providers disagree");
+    for der in quote.certificates().unwrap_or_default() {
+        drop(tdx::PckClaims::unverified(&der));
+    }
+    let evidence = Evidence::Tdx(quote);
+    let prepared = bag.prepare(&AwsLcRs, &evidence, &anchors, Revocation::Required, NOW);
+    assert!(prepared.is_err(), "no collateral was given");
+}
+
+/// A TCB info: what can be read is an object with one signed member, and nobody signed it.
+pub fn tcb_info(bytes: &[u8]) {
+    document(bytes, &["\"tcbInfo\"", "\"enclaveIdentity\""]);
+}
+
+/// A QE identity: likewise.
+pub fn qe_identity(bytes: &[u8]) {
+    document(bytes, &["\"enclaveIdentity\"", "\"tcbInfo\""]);
+}
+
+fn document(bytes: &[u8], names: &[&str]) {
+    let bag = Endorsements { documents: vec![bytes.to_vec()], ..Endorsements::default() };
+    if bag.readable().is_ok() {
+        // A key may be written with escapes.
+        let text = std::str::from_utf8(bytes).unwrap_or_default();
+        assert!(text.contains('\\') || names.iter().any(|name| text.contains(name)));
+    }
+    let verified = tdx::verify_collateral(&bag, &AwsLcRs, &TrustAnchors::vendor(), NOW);
+    assert!(verified.is_err(), "no signer was given");
 }
 
 /// An evidence bundle: its payload has one encoding, and replaying it never panics.
