@@ -357,6 +357,21 @@ fn a_cut_list_or_certificate_is_not_judged() {
     case.signer([signer.as_slice(), &[0]].concat()).not_judged("endorsement.malformed");
 }
 
+/// A default that is written out, and zeros behind a certificate, as some stores pad theirs.
+#[test]
+fn a_certificate_that_is_no_der_ends_in_its_own_error() {
+    let spelt = [machine().pck().explicit_defaults().der(), machine().ca().explicit_defaults().der()];
+    with_chain(&spelt).has_status(TcbStatus::UpToDate);
+    let no_authority = &[0x30, 3, 1, 1, 0];
+    let leaf = machine().pck().extension(oid::BASIC_CONSTRAINTS, no_authority).der();
+    with_chain(&[leaf, machine().ca().der()]).has_status(TcbStatus::UpToDate);
+    let padded = |der: Vec<u8>| [der, vec![0; 2048]].concat();
+    let padded_pck = [padded(machine().pck().der()), machine().ca().der()];
+    with_chain(&padded_pck).not_judged("endorsement.malformed");
+    plain(&machine()).signer(padded(machine().tcb_signing().der())).not_judged("endorsement.malformed");
+    plain(&machine()).pck_list(padded(machine().pck_crl().der())).not_judged("endorsement.malformed");
+}
+
 #[test]
 fn evidence_verified_without_lists_says_so() {
     let mut case = plain(&machine());

@@ -1,6 +1,6 @@
 //! A certificate about to be issued.
 
-use super::{Extension, Issuer, authority_key_id, oid, seal};
+use super::{Critical, Extension, Issuer, authority_key_id, oid, seal};
 use crate::der::{self, Oid};
 use crate::ecdsa::Key;
 
@@ -121,7 +121,7 @@ impl CertBuilder {
     pub fn extension(mut self, oid: Oid, value: &[u8]) -> Self {
         match self.extensions.iter_mut().find(|extension| extension.oid == oid) {
             Some(extension) => value.clone_into(&mut extension.value),
-            None => self.extensions.push(Extension { oid, critical: false, value: value.to_vec() }),
+            None => self.extensions.push(Extension { oid, critical: Critical::No, value: value.to_vec() }),
         }
         self
     }
@@ -136,7 +136,7 @@ impl CertBuilder {
     /// Adds a second extension of a kind that is already there.
     #[must_use]
     pub fn duplicate(mut self, oid: Oid, value: &[u8]) -> Self {
-        self.extensions.push(Extension { oid, critical: false, value: value.to_vec() });
+        self.extensions.push(Extension { oid, critical: Critical::No, value: value.to_vec() });
         self
     }
 
@@ -144,7 +144,16 @@ impl CertBuilder {
     #[must_use]
     pub fn critical(mut self, oid: Oid) -> Self {
         for extension in self.extensions.iter_mut().filter(|extension| extension.oid == oid) {
-            extension.critical = true;
+            extension.critical = Critical::Yes;
+        }
+        self
+    }
+
+    /// Writes out that extensions are not critical, which is the default and which DER leaves out.
+    #[must_use]
+    pub fn explicit_defaults(mut self) -> Self {
+        for extension in self.extensions.iter_mut().filter(|extension| extension.critical == Critical::No) {
+            extension.critical = Critical::NoExplicit;
         }
         self
     }

@@ -1,6 +1,6 @@
 //! A certificate revocation list about to be issued.
 
-use super::{Extension, Issuer, authority_key_id, oid, seal};
+use super::{Critical, Extension, Issuer, authority_key_id, oid, seal};
 use crate::der::{self, Oid};
 use crate::ecdsa::Key;
 
@@ -57,7 +57,7 @@ impl CrlBuilder {
     /// Revokes a certificate of this list's issuer, as Intel does: with the reason "key compromise".
     #[must_use]
     pub fn revoke(mut self, serial: &[u8]) -> Self {
-        let reason = Extension { oid: oid::REASON_CODE, critical: false, value: der::tlv(0x0a, &[1]) };
+        let reason = Extension { oid: oid::REASON_CODE, critical: Critical::No, value: der::tlv(0x0a, &[1]) };
         self.revoked.push(Revoked {
             serial: serial.to_vec(),
             at: self.this_update,
@@ -71,7 +71,7 @@ impl CrlBuilder {
     pub fn revoke_of(mut self, certificate_issuer: &[u8], serial: &[u8]) -> Self {
         // RFC 5280, 5.3.3: GeneralNames with one directoryName.
         let value = der::sequence(&[der::context(4, certificate_issuer)]);
-        let of = Extension { oid: oid::CERTIFICATE_ISSUER, critical: true, value };
+        let of = Extension { oid: oid::CERTIFICATE_ISSUER, critical: Critical::Yes, value };
         self.revoked.push(Revoked { serial: serial.to_vec(), at: self.this_update, extensions: vec![of] });
         self
     }
@@ -135,13 +135,13 @@ impl CrlBuilder {
     /// Sets an extension's value (the content of its OCTET STRING), in place or at the end.
     #[must_use]
     pub fn extension(self, oid: Oid, value: &[u8]) -> Self {
-        self.put(Extension { oid, critical: false, value: value.to_vec() })
+        self.put(Extension { oid, critical: Critical::No, value: value.to_vec() })
     }
 
     /// Sets a critical extension, such as one that no verifier knows.
     #[must_use]
     pub fn critical_extension(self, oid: Oid, value: &[u8]) -> Self {
-        self.put(Extension { oid, critical: true, value: value.to_vec() })
+        self.put(Extension { oid, critical: Critical::Yes, value: value.to_vec() })
     }
 
     /// Leaves an extension out.

@@ -30,13 +30,25 @@ pub(crate) fn attribute(arc: u64, value: Vec<u8>) -> Vec<u8> {
 #[derive(Clone, Debug)]
 struct Extension {
     oid: Oid,
-    critical: bool,
+    critical: Critical,
     value: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Critical {
+    Yes,
+    No,
+    /// `FALSE` written out, which DER forbids for a default.
+    NoExplicit,
 }
 
 impl Extension {
     fn der(&self) -> Vec<u8> {
-        let critical = if self.critical { der::boolean_true() } else { Vec::new() };
+        let critical = match self.critical {
+            Critical::Yes => der::boolean_true(),
+            Critical::No => Vec::new(),
+            Critical::NoExplicit => der::tlv(0x01, &[0]),
+        };
         der::sequence(&[der::oid(self.oid), critical, der::octet_string(&self.value)])
     }
 }
