@@ -13,6 +13,7 @@
 )]
 
 mod machine;
+mod mutations;
 mod opinion;
 mod real;
 mod relaunch;

@@ -112,7 +112,7 @@ fn simulated() -> Vec<Machine> {
     machines
 }
 
-fn opinion(machine: &Machine) -> Result<VerifiedReport, String> {
+pub(crate) fn opinion(machine: &Machine) -> Result<VerifiedReport, String> {
     let collateral = &machine.collateral;
     let signers = pem(&collateral.tcb_signing) + &pem(&collateral.root);
     let (tcb_info, tcb_info_signature) = opened(&collateral.tcb_info, "tcbInfo");
