@@ -30,6 +30,11 @@ fn no_input_of_the_snp_report_corpus_breaks_a_promise() {
 }
 
 #[test]
+fn no_input_of_the_nitro_document_corpus_breaks_a_promise() {
+    replay("nitro_document", targets::nitro_document);
+}
+
+#[test]
 fn no_input_of_the_certificate_table_corpus_breaks_a_promise() {
     replay("certificate_table", targets::certificate_table);
 }

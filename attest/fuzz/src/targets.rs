@@ -38,6 +38,30 @@ pub fn snp_report(bytes: &[u8]) {
     assert!(prepared.is_err(), "no certificate was given");
 }
 
+/// A document of the Nitro security module: AWS' root is the only anchor, so what verifies was AWS' at some time.
+pub fn nitro_document(bytes: &[u8]) {
+    let parse = |platform| Evidence::parse(platform, bytes);
+    let (enclave, instance) = (parse(Platform::Nitro), parse(Platform::NitroTpm));
+    assert!(enclave.is_err() || instance.is_err(), "one document of both kinds");
+    let Ok(evidence) = enclave.or(instance) else { return };
+    assert_eq!(evidence.bytes(), bytes);
+    assert_eq!(Platform::recognise(bytes), Some(evidence.platform()));
+    let Evidence::Nitro(document) = &evidence else { unreachable!("evidence of another platform") };
+    let fields = document.fields();
+    assert!((1..=32).contains(&fields.pcrs.len()));
+    let (anchors, now) = (TrustAnchors::vendor(), fields.made());
+    let providers: [&dyn attest::Crypto; 2] = [&AwsLcRs, &RustCrypto];
+    let [first, second] = providers.map(|crypto| {
+        let bag = Endorsements::default();
+        let prepared = bag.prepare(crypto, &evidence, &anchors, Revocation::Required, now)?;
+        evidence.verify(crypto, &prepared, now)
+    });
+    assert_eq!(first.is_ok(), second.is_ok(), "the providers disagree");
+    if let Ok(claims) = first {
+        assert!(claims.window().contains(now));
+    }
+}
+
 /// A host's certificate table: what comes out is bounded by the rows there may be and the bytes there are.
 pub fn certificate_table(bytes: &[u8]) {
     let Ok(found) = snp::certificates(bytes) else { return };

@@ -92,6 +92,10 @@ fn judge(path: &Path<'_, '_>, now: UnixTime, checks: &mut Checks) -> Signer {
     let unknown: Vec<String> = path.certificates.iter().flat_map(|found| found.unknown_critical()).collect();
     let found = if unknown.is_empty() { "none".to_owned() } else { unknown.join(", ") };
     checks.ask("nitro.chain.critical_extensions", unknown.is_empty(), "none that is not understood", found);
+    let odd = path.certificates.iter().find(|found| found.spells_out_defaults());
+    let found =
+        odd.map_or("nothing more".to_owned(), |odd| format!("defaults spelled out in {}", odd.common_name()));
+    checks.ask("nitro.chain.encoding", odd.is_none(), "DER, which leaves defaults out", found);
     let window = path.certificates.iter().fold(path.root.window, |all, found| all.and(found.window()));
     let inside = window.contains(now);
     checks.ask("nitro.chain.dates", inside, "the instant of the judgement inside", window.to_string());

@@ -5,6 +5,7 @@
 //! that was already trusted.
 
 mod crl;
+mod defaults;
 pub(crate) mod der;
 mod ecdsa;
 mod envelope;

@@ -9,7 +9,7 @@ use attest::{Endorsements, Platform, Revocation, TrustAnchors, UnixTime, snp, tp
 
 use crate::case::{Asked, Case};
 use crate::document::Document;
-use crate::{silicon, software_tpm};
+use crate::{security_module, silicon, software_tpm};
 
 /// Genuine SNP reports with their chains. Old evidence: revocation is waived, and no policy admits it.
 pub(crate) fn snp_reports() -> Vec<Case> {
@@ -80,6 +80,34 @@ pub(crate) fn cos_quote() -> Option<Case> {
         anchors: TrustAnchors::vendor().with_attestation_keys([name]),
         ..software_tpm::case()
     })
+}
+
+/// Genuine documents of enclaves, made within minutes of their leaves: so each holds as long as its leaf.
+pub(crate) fn nitro_documents() -> Vec<Case> {
+    let Some(folder) = folder() else { return Vec::new() };
+    let document = |(name, at): (&str, &str)| {
+        let evidence = std::fs::read(folder.join(format!("nitro/{name}.cose.bin"))).unwrap();
+        let now = UnixTime::parse(at).unwrap();
+        Case {
+            name: name.to_owned(),
+            now,
+            asked: Asked::usual(now),
+            anchors: TrustAnchors::vendor(),
+            other_anchors: security_module::anchors(simulator::nitro::Vendor::Simulated),
+            ..security_module::judged(&simulator::nitro::Module::enclave(1), evidence)
+        }
+    };
+    let names = [
+        ("fortanix-2021-debug", "2021-09-09T10:19:20Z"),
+        ("evervault-2022-prod", "2022-10-13T08:58:02Z"),
+        ("marlin-2025-pcr16", "2025-04-29T10:32:39Z"),
+    ];
+    names.map(document).into()
+}
+
+/// Those of them that run in debug mode.
+pub(crate) fn debug_enclaves() -> Vec<Case> {
+    nitro_documents().into_iter().filter(|case| case.name.contains("debug")).collect()
 }
 
 /// The folder of vectors, or a skip that was earned.

@@ -12,8 +12,8 @@ use simulator::tdx::{Body, Platform as Machine};
 use crate::captures;
 use crate::case::{Case, Outcome, failing};
 use crate::silicon::{vcek_case, vlek_case};
-use crate::software_tpm;
 use crate::td::{td_case, td_cases};
+use crate::{security_module, software_tpm};
 
 #[test]
 fn genuine_evidence_is_genuine_under_both_providers() {
@@ -179,6 +179,11 @@ fn no_shipped_policy_admits_a_debug_guest_or_simulated_roots() {
             let reasons = ["policy.platform", "tdx.attributes.debug"];
             assert!(ids.iter().any(|id| reasons.contains(&id.as_str())), "{name}: {ids:?}");
         }
+        for case in captures::debug_enclaves() {
+            let ids = refusals(&case, &policy);
+            let named = ids.iter().any(|id| id == "nitro.pcr0.nonzero" || id == "policy.platform");
+            assert!(named, "{name}: {ids:?}");
+        }
         for case in captures::debug_guests() {
             let ids = refusals(&case, &policy);
             assert!(
@@ -316,6 +321,7 @@ fn every_case() -> Vec<Case> {
     let mut cases = answering_cases();
     cases.extend(captures::snp_reports());
     cases.extend(captures::cos_quote());
+    cases.extend(captures::nitro_documents());
     cases
 }
 
@@ -332,6 +338,8 @@ fn answering_cases() -> Vec<Case> {
     }
     cases.extend(td_cases());
     cases.push(software_tpm::case());
+    cases.push(security_module::enclave(|document| document));
+    cases.push(security_module::instance(security_module::with_key));
     cases
 }
 
