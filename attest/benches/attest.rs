@@ -11,6 +11,7 @@
     reason = "a benchmark that cannot go on stops there, and it talks to a person"
 )]
 
+mod security_module;
 mod subject;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use attest::crypto::{AwsLcRs, RustCrypto};
 use rustix::time::{ClockId, clock_gettime};
 
+use security_module::Enclave;
 use subject::Subject;
 
 fn main() {
@@ -38,7 +40,7 @@ fn main() {
         rounds,
         calls,
     );
-    let rows = [
+    let mut rows = vec![
         row("P-384 verification alone (aws-lc-rs)", bare, None),
         row("SNP warm (floor: the signature)", warm, Some(bare)),
         row("SNP decision, warm (floor: the signature)", whole, Some(bare)),
@@ -47,10 +49,28 @@ fn main() {
         row("SNP warm by RustCrypto (floor: signature)", second, Some(bare)),
         row("policy appraisal (aim: 50 us)", policy, Some(50.0)),
     ];
+    rows.extend(nitro(rounds, calls));
     let dir = folder();
     std::fs::create_dir_all(&dir).unwrap();
     let json = format!(r#"{{"name":"attest","unit":"us","rows":[{}]}}"#, rows.join(","));
     std::fs::write(dir.join("attest.json"), json).unwrap();
+}
+
+/// A document of a Nitro enclave.
+fn nitro(rounds: usize, calls: u32) -> [String; 3] {
+    let enclave = Enclave::new();
+    let [bare, warm, cold, second] = measure(
+        [&|| enclave.bare_signature(), &|| enclave.warm(&AwsLcRs), &|| enclave.cold(&AwsLcRs), &|| {
+            enclave.warm(&RustCrypto)
+        }],
+        rounds,
+        calls,
+    );
+    [
+        row("Nitro warm (floor: the signature)", warm, Some(bare)),
+        row("Nitro cold (floor: its 5 signatures)", cold, Some(bare * 5.0)),
+        row("Nitro warm by RustCrypto (floor: signature)", second, Some(bare)),
+    ]
 }
 
 /// Microseconds per call of each, median over the rounds; in every round each has its turn.

@@ -110,12 +110,12 @@ fn challenge() -> Challenge {
     Challenge { nonce: NONCE, context: CONTEXT.to_owned(), expires: NOW.plus(60), answered: false }
 }
 
-fn key() -> OfferedKey {
+pub(crate) fn key() -> OfferedKey {
     OfferedKey { kem: Kem::X25519, public: vec![9; 32] }
 }
 
-const NONCE: [u8; 32] = [7; 32];
-const CONTEXT: &str = "benchmark";
+pub(crate) const NONCE: [u8; 32] = [7; 32];
+pub(crate) const CONTEXT: &str = "benchmark";
 const NOW: UnixTime = UnixTime(EPOCH);
 /// Bytes of a report that the signature covers.
 const SIGNED: usize = 0x2a0;

@@ -7,6 +7,7 @@ mod hostile;
 mod inspect;
 mod machine;
 mod measure;
+mod nitro;
 mod quote;
 mod run;
 mod vectors;

@@ -3,6 +3,7 @@
 //! [`RawConfig`] is typed words; [`Config`] is a chip, a report and folders. One `TryFrom` leads from one to
 //! the other and collects all problems.
 
+mod nitro;
 mod tdx;
 
 use std::ffi::OsString;
@@ -10,9 +11,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use simulator::nitro::DocumentBuilder;
 use simulator::snp::{Chip, CrlBuilder, Product, ReportBuilder, Role, Tcb, Vendor};
 use simulator::tsm::Fault;
 
+use self::nitro::RawModule;
 use self::tdx::RawTd;
 pub(crate) use self::tdx::Td;
 use crate::instant;
@@ -70,6 +73,14 @@ enum RawCommand {
         /// The caller's 64 bytes, in hexadecimal.
         #[arg(long)]
         report_data: String,
+        /// File to write.
+        #[arg(short, long)]
+        output: PathBuf,
+    },
+    /// Writes one document of an AWS Nitro security module.
+    NitroDocument {
+        #[command(flatten)]
+        module: RawModule,
         /// File to write.
         #[arg(short, long)]
         output: PathBuf,
@@ -150,6 +161,7 @@ pub(crate) enum Config {
     SnpReport { machine: Machine, report_data: [u8; 64], output: PathBuf },
     Tdx { td: Td, mount: PathBuf, fault: Fault },
     TdxQuote { td: Td, report_data: [u8; 64], output: PathBuf },
+    NitroDocument { document: Box<DocumentBuilder>, output: PathBuf },
     Roots { write: PathBuf, vendor: Vendor },
     Exec { reports: PathBuf, command: Vec<OsString> },
     Vtpm { state: PathBuf, keys: Keys },
@@ -224,6 +236,9 @@ impl RawCommand {
                 let td = td.read(now, problems);
                 let report_data = problems.note(read_hex("--report-data", &report_data));
                 Some(Config::TdxQuote { td: td?, report_data: report_data?, output })
+            }
+            Self::NitroDocument { module, output } => {
+                Some(Config::NitroDocument { document: Box::new(module.read(now, problems)?), output })
             }
             Self::Roots { write, vendor } => {
                 Some(Config::Roots { write, vendor: problems.note(read_vendor(&vendor))? })

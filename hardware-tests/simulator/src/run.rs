@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::{SigSet, Signal};
+use simulator::nitro::{self, Module};
 use simulator::snp::{Chain, Chip, Product, Vendor, pem};
 use simulator::tdx::{Collateral, Platform};
 use simulator::tsm::{Fault, Mount, MountError, at_the_kernels_path};
@@ -56,6 +57,7 @@ pub(crate) fn run(config: Config) -> Result<(), RunError> {
             td.write_endorsements()?;
             write(&output, td.quote.report_data(report_data).sign())
         }
+        Config::NitroDocument { document, output } => write(&output, document.sign()),
         Config::Roots { write, vendor } => write_roots(&write, vendor),
         Config::Exec { reports, command } => exec(&reports, &command),
         Config::Vtpm { state, keys } => run_vtpm(&state, keys),
@@ -166,7 +168,9 @@ fn write_roots(folder: &Path, vendor: Vendor) -> Result<(), RunError> {
         (name, Chip::new(0, product).with_vendor(vendor).chain().ark)
     });
     let intel = Platform::new(0).with_vendor(vendor).root().der();
-    for (name, der) in amd.chain([("intel-sgx-root-ca".to_owned(), intel)]) {
+    let aws = Module::enclave(0).with_vendor(vendor).certificate(nitro::Role::Root).der();
+    let others = [("intel-sgx-root-ca".to_owned(), intel), ("aws-nitro-enclaves".to_owned(), aws)];
+    for (name, der) in amd.chain(others) {
         write(&folder.join(format!("{name}.pem")), pem(&der))?;
         write(&folder.join(format!("{name}.der")), der)?;
     }

@@ -168,7 +168,7 @@ fn roots_are_written_in_both_forms() {
     let folder = TempDir::new().unwrap();
     let output = sim(&["roots", "--write"]).arg(folder.path()).output().unwrap();
     assert!(output.status.success(), "{}", error(&output));
-    for root in ["ark-milan", "ark-genoa", "ark-turin", "intel-sgx-root-ca"] {
+    for root in ["ark-milan", "ark-genoa", "ark-turin", "intel-sgx-root-ca", "aws-nitro-enclaves"] {
         let der = fs::read(folder.path().join(format!("{root}.der"))).unwrap();
         let pem = fs::read(folder.path().join(format!("{root}.pem"))).unwrap();
         let (from_der, from_pem) = (
@@ -176,6 +176,24 @@ fn roots_are_written_in_both_forms() {
             sev::certs::snp::Certificate::from_pem(&pem).unwrap(),
         );
         assert_eq!(from_der.to_der().unwrap(), from_pem.to_der().unwrap());
+    }
+}
+
+#[test]
+fn a_document_is_written() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("document.bin");
+    let nonce = "07".repeat(32);
+    let words = ["nitro-document", "--at", "2026-11-21T00:00:00Z", "--nonce", &nonce, "--indefinite", "-o"];
+    let output = sim(&words).arg(&file).output().unwrap();
+    assert!(output.status.success(), "{}", error(&output));
+    let bytes = fs::read(&file).unwrap();
+    assert_eq!(bytes[..6], [0x84, 0x44, 0xa1, 0x01, 0x38, 0x22]);
+    assert!(bytes.windows(32).any(|window| window == [7; 32]));
+    let words = ["nitro-document", "--nonce", "7", "--pcr", "0", "--vendor", "aws", "-o", "never"];
+    let output = sim(&words).output().unwrap();
+    for problem in ["--nonce is not hexadecimal", "--pcr has 0, expected INDEX=VALUE", "--vendor is aws"] {
+        assert!(error(&output).contains(problem), "{}", error(&output));
     }
 }
 
