@@ -13,6 +13,7 @@ pub(super) const TABLE: Table = Table {
             Genuineness,
             "no certificate has a critical extension that is unknown",
         ),
+        ("nitro.chain.encoding", Genuineness, "no certificate spells out a default"),
         ("nitro.chain.dates", Genuineness, "every certificate is valid at this instant"),
         ("nitro.chain.authorities", Genuineness, "every certificate above the leaf is an authority"),
         ("nitro.chain.path_length", Genuineness, "the path is no longer than its certificates allow"),
