@@ -155,7 +155,8 @@ fn another_leaf_did_not_sign_it() {
 #[test]
 fn a_prepared_chain_vouches_for_no_other_document() {
     let (one, two) = (enclave(|document| document), of(&Module::enclave(2), |document| document));
-    for crypto in [&AwsLcRs as &dyn attest::Crypto, &RustCrypto] {
+    let providers: [&dyn attest::Crypto; 2] = [&AwsLcRs, &RustCrypto];
+    for crypto in providers {
         let [first, second] =
             [&one, &two].map(|case| Evidence::parse(case.platform, &case.evidence).unwrap());
         let prepared = two.prepare(crypto, &second).unwrap();
@@ -252,7 +253,7 @@ fn cbor_that_was_made_to_hurt_is_refused() {
         let bare = judged(&Module::enclave(1), payload);
         bare.not_judged("evidence.malformed");
     }
-    let too_long = document.clone().user_data(&[1; 17 * 1024]).sign();
+    let too_long = document.clone().user_data(&vec![1; 17 * 1024]).sign();
     judged(&Module::enclave(1), too_long).not_judged("evidence.malformed");
 }
 

@@ -2,7 +2,7 @@
 
 use attest::crypto::AwsLcRs;
 use attest::{Appraisal, BadPolicy, Policy};
-use simulator::nitro::{Kind, Module};
+use simulator::nitro::{DocumentBuilder, Kind, Module};
 
 use crate::case::Case;
 use crate::document::Document;
@@ -47,7 +47,7 @@ fn a_section_for_one_kind_says_nothing_of_the_other() {
 fn a_debug_enclave_is_refused_whatever_the_policy() {
     let ids = ["nitro.pcr0.nonzero", "nitro.pcr1.nonzero", "nitro.pcr2.nonzero"];
     let debug = |policy: Document| {
-        let case = enclave(|document| document.debug());
+        let case = enclave(DocumentBuilder::debug);
         case.policy(|_| policy)
     };
     let lax = admitting(Kind::Enclave).with("nitro.pcrs", r#""any""#);
