@@ -5,7 +5,7 @@ use attest::crypto::AwsLcRs;
 use attest::tdx::TcbStatus;
 use attest::{Evidence, Revocation, TrustAnchors, UnixTime};
 use simulator::ecdsa::{Curve, Key};
-use simulator::tdx::{Ca, EPOCH, Platform, Role, SgxExtensions, Vendor, intel_name};
+use simulator::tdx::{Ca, EPOCH, Platform, Role, SgxExtensions, Vendor, intel_name, levels};
 use simulator::x509::{BasicConstraints, CertBuilder, CrlBuilder, Issuer, oid};
 
 use crate::case::Case;
@@ -234,7 +234,7 @@ fn every_field_of_the_platforms_certificate_is_used() {
 /// Lessons L6 and L7: sixteen components and the PCE, each by itself; a higher one makes up for no lower one.
 #[test]
 fn l07_each_component_of_the_platform_is_compared_by_itself() {
-    let [best, ..] = simulator::tdx::levels();
+    let [best, ..] = levels();
     for (number, svn) in (1..=16).zip(best.sgx) {
         extended(|all| all.component(number, 255)).has_status(TcbStatus::UpToDate);
         if svn == 0 {
@@ -246,6 +246,38 @@ fn l07_each_component_of_the_platform_is_compared_by_itself() {
         let lowered = extended(|all| raised(all).pce_svn(65_535).component(number, 0));
         lowered.refused_by(&["tdx.tcb.launch"]);
     }
+}
+
+/// A platform that has more of something is at the same level or at a better one.
+#[test]
+fn l07_raising_a_component_never_makes_a_platform_worse() {
+    let mut state = 7_u64;
+    let mut draw = |below: u64| {
+        // Knuth's linear congruential generator: the same draws on every machine.
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..40 {
+        let mut svns: Vec<u64> = levels()[0].sgx.iter().map(|svn| u64::from(*svn)).collect();
+        for svn in svns.iter_mut().take(2) {
+            *svn = draw(6);
+        }
+        let pce_svn = [4, 5, 11, 12, 13, 14][usize::try_from(draw(6)).unwrap()];
+        let rank = |svns: &[u64], pce_svn: u64| {
+            let case = extended(|all| {
+                (1..).zip(svns).fold(all, |all, (number, svn)| all.component(number, *svn)).pce_svn(pce_svn)
+            });
+            // In the order from best to worst; what meets no level or a revoked one is worst of all.
+            case.td_claims().map_or(TcbStatus::Revoked, |claims| claims.platform.tcb.status)
+        };
+        let before = rank(&svns, pce_svn);
+        seen.insert(before);
+        svns[usize::try_from(draw(16)).unwrap()] += 1 + draw(3);
+        assert!(rank(&svns, pce_svn) <= before, "{svns:?} {pce_svn}");
+        assert!(rank(&svns, pce_svn + 1) <= before, "{svns:?} {pce_svn}");
+    }
+    assert!(seen.len() >= 3, "{seen:?}");
 }
 
 #[test]
