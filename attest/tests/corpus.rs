@@ -63,3 +63,13 @@ fn no_input_of_the_tcb_info_corpus_breaks_a_promise() {
 fn no_input_of_the_qe_identity_corpus_breaks_a_promise() {
     replay("qe_identity", targets::qe_identity);
 }
+
+#[test]
+fn no_input_of_the_event_log_corpus_breaks_a_promise() {
+    replay("event_log", targets::event_log);
+}
+
+#[test]
+fn no_input_of_the_ima_log_corpus_breaks_a_promise() {
+    replay("ima_log", targets::ima_log);
+}

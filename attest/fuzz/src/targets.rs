@@ -2,7 +2,9 @@
 //!
 //! Used twice: by the fuzz targets, and by `tests/corpus.rs`, which replays the committed corpora.
 
-use attest::crypto::{AwsLcRs, RustCrypto};
+use attest::crypto::{AwsLcRs, Hash, RustCrypto};
+use attest::eventlog::{Boot, EventLog, Layout};
+use attest::ima::ImaLog;
 use attest::{
     Bundle, Endorsements, Evidence, Platform, Policy, Revocation, TrustAnchors, UnixTime, snp, tdx, tpm,
 };
@@ -14,8 +16,7 @@ pub fn tpm_quote(bytes: &[u8]) {
     let Ok(quote) = tpm::Quote::parse(bytes) else { return };
     assert_eq!(quote.bytes(), bytes);
     let anchors = TrustAnchors::vendor().with_attestation_keys([quote.ak_name(&AwsLcRs)]);
-    let providers: [&dyn attest::Crypto; 2] = [&AwsLcRs, &RustCrypto];
-    let [first, second] = providers.map(|crypto| {
+    let [first, second] = PROVIDERS.map(|crypto| {
         let evidence = Evidence::Tpm(quote.clone());
         let bag = Endorsements::default();
         let prepared = bag.prepare(crypto, &evidence, &anchors, Revocation::Required, NOW)?;
@@ -133,3 +134,35 @@ pub fn bundle(bytes: &[u8]) {
     let replay = || bundle.replay(&AwsLcRs, &TrustAnchors::vendor()).map_err(|error| error.to_string());
     assert_eq!(replay(), replay());
 }
+
+/// An event log: both providers replay it alike, and nothing is claimed but what its own replay proves.
+pub fn event_log(bytes: &[u8]) {
+    let Ok(logs) = EventLog::parse_all(bytes) else { return };
+    for log in logs {
+        assert_eq!(log.events().count(), log.count());
+        for (layout, bank) in [Layout::Tpm, Layout::Cc]
+            .into_iter()
+            .flat_map(|layout| log.banks().into_iter().map(move |bank| (layout, bank)))
+        {
+            let replays = PROVIDERS.map(|crypto| {
+                log.replay(crypto, layout, bank).map(|replay| replay.touched().collect::<Vec<_>>())
+            });
+            assert_eq!(replays.first(), replays.last(), "the providers disagree");
+            let Some(Ok(values)) = replays.first() else { continue };
+            let quoted: Vec<_> = values.iter().map(|(index, value)| (*index, value.as_bytes())).collect();
+            let boot = Boot::proved(&AwsLcRs, &log, layout, bank, &quoted).expect("it was replayed");
+            let told = boot.images.len() + boot.drivers.len() + boot.opaque.len() + boot.command_lines.len();
+            assert!(told + boot.authorities.len() + boot.sections.len() <= log.count());
+        }
+    }
+}
+
+/// An IMA list: both providers replay it alike.
+pub fn ima_log(bytes: &[u8]) {
+    let Ok(list) = ImaLog::parse(bytes) else { return };
+    assert_eq!(list.entries().count(), list.count());
+    let [first, second] = PROVIDERS.map(|crypto| list.replay(crypto, Hash::Sha256));
+    assert_eq!(first, second, "the providers disagree");
+}
+
+const PROVIDERS: [&dyn attest::Crypto; 2] = [&AwsLcRs, &RustCrypto];

@@ -4,10 +4,13 @@
 
 mod activation;
 mod forge;
+mod ima;
 mod judge;
 mod lessons;
 mod log;
 mod log_lessons;
+mod log_policy;
+mod log_vectors;
 mod policy;
 mod swtpm;
 mod vectors;

@@ -11,7 +11,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use super::judge::{genuine, quoted, refusals};
 
 /// The folder of TPM vectors, or a skip that was earned.
-fn folder(test: &str) -> Option<PathBuf> {
+pub(crate) fn folder(test: &str) -> Option<PathBuf> {
     let given = std::env::var_os("CLOUDTASER_VECTORS").map(PathBuf::from);
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors");
     let folder = given.unwrap_or_else(default).join("tpm");
