@@ -11,6 +11,7 @@
     reason = "a benchmark that cannot go on stops there, and it talks to a person"
 )]
 
+mod logs;
 mod security_module;
 mod subject;
 
@@ -50,6 +51,7 @@ fn main() {
         row("policy appraisal (aim: 50 us)", policy, Some(50.0)),
     ];
     rows.extend(nitro(rounds, calls));
+    rows.extend(event_log(rounds));
     let dir = folder();
     std::fs::create_dir_all(&dir).unwrap();
     let json = format!(r#"{{"name":"attest","unit":"us","rows":[{}]}}"#, rows.join(","));
@@ -67,6 +69,17 @@ fn nitro(rounds: usize, calls: u32) -> [String; 3] {
         row("Nitro warm (floor: the signature)", warm, Some(bare)),
         row("Nitro cold (floor: its 5 signatures)", cold, Some(bare * 5.0)),
         row("Nitro warm by RustCrypto (floor: signature)", second, Some(bare)),
+    ]
+}
+
+/// A log of a quarter of a megabyte; real ones are a tenth of it.
+fn event_log(rounds: usize) -> [String; 2] {
+    let log = logs::Log::of(256 * 1024);
+    let [read, hashed] = measure([&|| log.proved(), &|| log.hashed()], rounds, 2);
+    let aim = f64::from(u32::try_from(log.len()).unwrap()) / 200.0;
+    [
+        row("event log, 256 KiB (floor: its hashes)", read, Some(hashed)),
+        row("event log, 256 KiB (aim: 200 MB/s)", read, Some(aim)),
     ]
 }
 
