@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod audit;
+mod cases;
 mod document;
 mod hostile;
 mod inspect;
