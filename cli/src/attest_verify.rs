@@ -118,7 +118,7 @@ fn judge(args: &Args, at: UnixTime) -> Result<Judgement, NotJudged> {
 fn brought(args: &Args, platform: Platform, anchors: &TrustAnchors) -> Result<Endorsements, NotJudged> {
     let named = [args.endorsements.as_slice(), args.more.as_slice()].concat();
     let mut endorsements = collateral::read(&named)?;
-    if platform == Platform::SevSnp {
+    if matches!(platform, Platform::SevSnp | Platform::AzureSnp) {
         collateral::complete(&mut endorsements, anchors.roots());
     }
     Ok(endorsements)

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use attest::crypto::{AwsLcRs, Hash};
-use attest::tpm;
+use attest::{Part, parcel, tpm};
 
+use crate::azure::signed_quote;
 use crate::case::Case;
 
 pub(crate) fn cases(vectors: &Path) -> Vec<Case> {
@@ -18,6 +19,7 @@ pub(crate) fn cases(vectors: &Path) -> Vec<Case> {
         evidence: read("snp/genoa-v5-oak-containers.report.bin"),
         endorsements: vec![
             ("vcek.der", read("snp/genoa-v5-oak-containers.vcek.der")),
+            ("ask.der", read("snp/ca/genoa-ask.der")),
             ("ark.crl", read("snp/ca/genoa-2024-10.crl.der")),
         ],
         source: Some(format!(
@@ -30,7 +32,10 @@ pub(crate) fn cases(vectors: &Path) -> Vec<Case> {
         platform: "sev-snp",
         at: "2025-07-19T17:04:46Z".to_owned(),
         evidence: read("snp/turin-v5-oak-containers.report.bin"),
-        endorsements: vec![("vcek.der", read("snp/turin-v5-oak-containers.vcek.der"))],
+        endorsements: vec![
+            ("vcek.der", read("snp/turin-v5-oak-containers.vcek.der")),
+            ("ask.der", read("snp/ca/turin-ask.der")),
+        ],
         source: Some(format!("{OAK}/turin_oc_evidence.binarypb, {OAK_AT}")),
         ..without_list()
     };
@@ -43,6 +48,7 @@ pub(crate) fn cases(vectors: &Path) -> Vec<Case> {
         turin,
         ec2(&read),
         cos(&read),
+        azure(&read),
     ];
     cases.extend(dstack(&read));
     cases.extend(nitro(&read));
@@ -69,7 +75,10 @@ fn ec2(read: &dyn Fn(&str) -> Vec<u8>) -> Case {
         platform: "sev-snp",
         at: "2025-06-15T00:00:00Z".to_owned(),
         evidence: read("snp/milan-v3-vlek-aws-useast2-vmpl1.report.bin"),
-        endorsements: vec![("vlek.der", read("snp/milan-v3-vlek-aws-useast2-vmpl1.vlek.der"))],
+        endorsements: vec![
+            ("vlek.der", read("snp/milan-v3-vlek-aws-useast2-vmpl1.vlek.der")),
+            ("asvk.der", read("snp/ca/milan-asvk.der")),
+        ],
         source: Some(
             "deps/verifier/test_data/snp/test-vlek-report.bin of github.com/confidential-containers/trustee at commit \
              78962cd416dcc8a32f9377e0066a28fe21420f69, Apache-2.0"
@@ -139,10 +148,8 @@ fn nitro(read: &dyn Fn(&str) -> Vec<u8>) -> Vec<Case> {
 fn cos(read: &dyn Fn(&str) -> Vec<u8>) -> Case {
     let file = |name: &str| read(&format!("tpm/gce-cos85-sev-nonce9009/{name}"));
     let area = file("ak_pub.tpmt");
-    let pcrs: BTreeMap<String, String> = serde_json::from_slice(&file("pcrs.sha256.json")).unwrap();
-    let pcrs = pcrs.iter().map(|(index, value)| (index.parse().unwrap(), hex::decode(value).unwrap()));
-    let pcrs: BTreeMap<u32, Vec<u8>> = pcrs.collect();
-    let values: Vec<_> = pcrs.into_iter().map(|(index, value)| (Hash::Sha256, index, value)).collect();
+    let values = values(&file("pcrs.sha256.json"));
+    let values: Vec<_> = values.into_iter().map(|(index, value)| (Hash::Sha256, index, value)).collect();
     Case {
         policy: "vtpm",
         platform: "tpm2",
@@ -152,6 +159,42 @@ fn cos(read: &dyn Fn(&str) -> Vec<u8>) -> Case {
         source: Some("internal/test/attestations/gce-cos-85-nonce9009.pb of github.com/google/go-tpm-tools at commit 67670e5c021a24f2366eb1808db2659211af5eb2, Apache-2.0".to_owned()),
         ..captured()
     }
+}
+
+fn azure(read: &dyn Fn(&str) -> Vec<u8>) -> Case {
+    let file = |name: &str| read(&format!("snp/azure-snp-genoa-v3-trustee/{name}"));
+    let pem = file("ak_pub.pem");
+    let (_, pem) = x509_parser::pem::parse_x509_pem(&pem).unwrap();
+    let quote = signed_quote(
+        &file("tpm_quote.msg"),
+        &file("tpm_quote.sig"),
+        &pem.contents,
+        &values(&file("pcrs.sha256.json")),
+    );
+    Case {
+        policy: "aks-snp",
+        platform: "azure-snp",
+        at: "2025-06-15T00:00:00Z".to_owned(),
+        evidence: parcel::assemble(&[(Part::TpmQuote, &quote), (Part::HclReport, &file("hcl_report.bin"))]),
+        endorsements: vec![
+            ("vcek.der", file("vcek.der")),
+            ("ask.der", read("snp/ca/genoa-ask.der")),
+            ("ark.crl", read("snp/ca/genoa-2024-10.crl.der")),
+        ],
+        source: Some(
+            "deps/verifier/test_data/az-snp-vtpm/evidence-genoa.json of github.com/confidential-containers/trustee at \
+             commit 78962cd416dcc8a32f9377e0066a28fe21420f69, Apache-2.0"
+                .to_owned(),
+        ),
+        ..captured()
+    }
+}
+
+/// PCR values as JSON, by index.
+fn values(json: &[u8]) -> Vec<(u32, Vec<u8>)> {
+    let pcrs: BTreeMap<String, String> = serde_json::from_slice(json).unwrap();
+    let pcrs = pcrs.iter().map(|(index, value)| (index.parse().unwrap(), hex::decode(value).unwrap()));
+    pcrs.collect::<BTreeMap<u32, Vec<u8>>>().into_iter().collect()
 }
 
 const OAK: &str = "oak_attestation_verification/testdata";

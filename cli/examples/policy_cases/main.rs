@@ -12,6 +12,7 @@
     reason = "a tool for people who work on this repository"
 )]
 
+mod azure;
 mod captured;
 mod case;
 mod nitro;
@@ -27,9 +28,14 @@ fn main() {
     let mut words = std::env::args_os().skip(1).map(PathBuf::from);
     let folder = words.next().unwrap_or_else(|| panic!("expected the folder of policies"));
     let policies = Policies::read(&folder);
-    let mut cases =
-        [snp::cases(&policies), tdx::cases(&policies), nitro::cases(&policies), tpm::cases(&policies)]
-            .concat();
+    let mut cases = [
+        snp::cases(&policies),
+        tdx::cases(&policies),
+        nitro::cases(&policies),
+        tpm::cases(&policies),
+        azure::cases(&policies),
+    ]
+    .concat();
     if let Some(vectors) = words.next() {
         cases.extend(captured::cases(&vectors));
     }

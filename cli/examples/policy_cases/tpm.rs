@@ -37,7 +37,7 @@ pub(crate) fn cases(policies: &Policies) -> Vec<Case> {
 }
 
 #[derive(Clone, Copy)]
-enum Clock {
+pub(crate) enum Clock {
     Safe,
     Unsafe,
 }
@@ -45,7 +45,7 @@ enum Clock {
 fn case(values: &[(u32, Vec<u8>)], clock: Clock) -> Case {
     let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
     let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref()).unwrap();
-    let attest = attested(values, clock);
+    let attest = attested(values, clock, &answer(attest::Platform::Tpm2));
     let signed = key.sign(&SystemRandom::new(), &attest).unwrap();
     let (r, s) = signed.as_ref().split_at(32);
     // TPMT_SIGNATURE: ECDSA with SHA-256.
@@ -67,7 +67,7 @@ fn case(values: &[(u32, Vec<u8>)], clock: Clock) -> Case {
 }
 
 /// `TPMS_ATTEST` (TPM 2.0 Part 2, clause 10.12.12).
-fn attested(values: &[(u32, Vec<u8>)], clock: Clock) -> Vec<u8> {
+pub(crate) fn attested(values: &[(u32, Vec<u8>)], clock: Clock, answer: &[u8]) -> Vec<u8> {
     let sized = |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat();
     let signer = [&[0, 0x0b][..], &[1; 32]].concat();
     let safe = u8::from(matches!(clock, Clock::Safe));
@@ -78,16 +78,7 @@ fn attested(values: &[(u32, Vec<u8>)], clock: Clock) -> Vec<u8> {
     let digest = AwsLcRs.sha256(&parts).0;
     let head = [0xff, 0x54, 0x43, 0x47, 0x80, 0x18];
     let firmware = 9_u64.to_be_bytes();
-    [
-        &head[..],
-        &sized(&signer),
-        &sized(&answer(attest::Platform::Tpm2)),
-        &info,
-        &firmware,
-        &selection,
-        &sized(&digest),
-    ]
-    .concat()
+    [&head[..], &sized(&signer), &sized(answer), &info, &firmware, &selection, &sized(&digest)].concat()
 }
 
 /// What stands before the point in a `SubjectPublicKeyInfo` of P-256 (RFC 5480, section 2).

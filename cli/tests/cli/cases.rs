@@ -2,15 +2,6 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::run::cloudtaser;
-
-#[test]
-fn every_case_comes_out_as_it_should() {
-    let cases = policies().join("cases");
-    let ran = cloudtaser(&["policy", "test", cases.to_str().unwrap()]);
-    assert_eq!(ran.code, 0, "{}\n{}", ran.out, ran.err);
-}
-
 #[test]
 fn every_shipped_policy_has_machines_that_it_refuses_and_most_have_one_that_they_admit() {
     let mut admitting = BTreeSet::new();
@@ -37,7 +28,7 @@ fn policies() -> PathBuf {
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
-    let found = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let found = std::fs::read_dir(folder).unwrap();
     let mut found: Vec<_> = found.map(|entry| entry.unwrap().path()).collect();
     found.sort();
     found
