@@ -14,6 +14,7 @@
 mod logs;
 mod security_module;
 mod subject;
+mod td;
 
 use std::path::PathBuf;
 
@@ -52,6 +53,7 @@ fn main() {
     ];
     rows.extend(nitro(rounds, calls));
     rows.extend(event_log(rounds));
+    rows.extend(td::rows(rounds, calls));
     let dir = folder();
     std::fs::create_dir_all(&dir).unwrap();
     let json = format!(r#"{{"name":"attest","unit":"us","rows":[{}]}}"#, rows.join(","));
