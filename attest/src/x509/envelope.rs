@@ -38,16 +38,16 @@ mod tests {
     use super::*;
 
     /// SEQUENCE { SEQUENCE { 1, 2, SEQUENCE { inside } }, SEQUENCE { outside }, BIT STRING }.
-    fn signed(inside: &[u8; 2], outside: &[u8; 2]) -> Vec<u8> {
+    fn signed(inside: [u8; 2], outside: [u8; 2]) -> Vec<u8> {
         let head = [0x30, 20, 0x30, 10, 2, 1, 1, 2, 1, 2, 0x30, 2];
-        [&head[..], inside, &[0x30, 2], outside, &[3, 2, 0, 0]].concat()
+        [&head[..], &inside, &[0x30, 2], &outside, &[3, 2, 0, 0]].concat()
     }
 
     #[test]
     fn the_algorithm_outside_is_the_one_inside() {
-        assert_eq!(check(&signed(&[6, 0], &[6, 0])), Ok(()));
-        assert!(check(&signed(&[6, 0], &[0x46, 0])).is_err());
-        let mut more = signed(&[6, 0], &[6, 0]);
+        assert_eq!(check(&signed([6, 0], [6, 0])), Ok(()));
+        assert!(check(&signed([6, 0], [0x46, 0])).is_err());
+        let mut more = signed([6, 0], [6, 0]);
         more[1] += 2;
         more.extend([5, 0]);
         assert!(check(&more).is_err(), "a fourth part");

@@ -11,5 +11,6 @@ mod measure;
 mod nitro;
 mod quote;
 mod run;
+mod td;
 mod vectors;
 mod verify;
