@@ -87,3 +87,33 @@ fn page(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::firmware::tests::image;
+
+    #[test]
+    fn no_byte_of_the_firmware_brings_it_down() {
+        let mut table = b"ASEV".to_vec();
+        for number in [28_u32, 1, 1, 0x0081_0000, 4096, 0x10] {
+            table.extend(number.to_le_bytes());
+        }
+        let entries = [(
+            *b"\x66\x65\x88\xdc\x4a\x98\x98\x47\xa7\x5e\x55\x85\xa7\xbf\x67\xcc",
+            4096_u32.to_le_bytes().to_vec(),
+        )];
+        let image = image(&entries, &table);
+        let kernel = Some(Hashes::of(b"kernel", b"", ""));
+        let guest = Guest { vcpus: 2, signature: 1, features: 1, kernel };
+        for at in (0..64).chain(3900..4096) {
+            for value in [0, 1, 0x7f, 0xff] {
+                let mut changed = image.clone();
+                changed[at] = value;
+                if let Ok(firmware) = Firmware::parse(&changed) {
+                    drop(measurement(&firmware, &guest, &MACHINES[0]));
+                }
+            }
+        }
+    }
+}

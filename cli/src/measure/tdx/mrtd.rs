@@ -82,6 +82,20 @@ mod tests {
     }
 
     #[test]
+    fn no_byte_of_the_metadata_brings_it_down() {
+        let image = firmware(&[(0, 4096, 0xffff_e000, 8192, 1), (0, 0, 0, 4096, 0)]);
+        for at in (0..80).chain(3900..4096) {
+            for value in [0, 1, 0x7f, 0xff] {
+                let mut changed = image.clone();
+                changed[at] = value;
+                if let Ok(firmware) = Firmware::parse(&changed) {
+                    drop(mrtd(&firmware, Order::SinglePass));
+                }
+            }
+        }
+    }
+
+    #[test]
     fn one_page_that_is_only_there_puts_in_128_bytes() {
         let image = firmware(&[(0, 0, 0x80_9000, 4096, 0)]);
         let mut expected = b"MEM.PAGE.ADD\0\0\0\0\x00\x90\x80\0\0\0\0\0".to_vec();
