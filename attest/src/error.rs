@@ -26,6 +26,14 @@ pub enum CannotJudge {
         /// What is wrong with it.
         problem: String,
     },
+    /// Zeros follow an endorsement: it was read out of a memory of fixed size and not cut.
+    #[error("padded endorsement {what}: {zeros} zeros follow its end, where it must be cut")]
+    Padded {
+        /// Which one.
+        what: &'static str,
+        /// How many.
+        zeros: usize,
+    },
     /// A trust anchor does not parse, or is none.
     #[error("unusable trust anchor: {0}")]
     TrustAnchor(String),
@@ -55,6 +63,7 @@ impl CannotJudge {
             Self::Evidence { .. } => "evidence.malformed",
             Self::MissingEndorsement(_) => "endorsement.missing",
             Self::Endorsement { .. } => "endorsement.malformed",
+            Self::Padded { .. } => "endorsement.padded",
             Self::TrustAnchor(_) => "anchor.unusable",
             Self::WrongEndorsements { .. } => "endorsement.platform",
             Self::TooMuch { .. } => "input.too_much",

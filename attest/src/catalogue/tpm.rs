@@ -11,9 +11,15 @@ pub(super) const TABLE: Table = Table {
         ("tpm.quote.scheme", Genuineness, "the signature is of the key's own scheme"),
         ("tpm.quote.signature", Genuineness, "the attestation key signed the bytes that were received"),
         ("tpm.quote.qualified_signer", Genuineness, "the quote names the key that signed it"),
+        (
+            "tpm.ak.qualified_name",
+            Genuineness,
+            "a key that was not enrolled is held by its TPM under the name that came with the quote",
+        ),
         ("tpm.ak.enrolled", Genuineness, "an operator enrolled the attestation key"),
         ("tpm.ak.window", Genuineness, "the certificates and lists behind the key hold at this instant"),
         ("tpm.ak.chain", Genuineness, "a pinned authority stands above the key's certificate"),
+        ("tpm.ak.encoding", Genuineness, "no certificate of the path spells out a default"),
         ("tpm.ak.dates", Genuineness, "every certificate is valid at this instant"),
         ("tpm.ak.purpose", Genuineness, "the certificate is for a key that attests, and nothing else"),
         (

@@ -3,7 +3,7 @@
 //! [`prepare`] compares the name of the key that came with the quote (a hash over its whole public area) with
 //! the enrolled ones; where it is none of them, it looks for a certificate of the key. Either way it checks that
 //! such a key signs nothing but what its TPM made. A certificate, and a paravisor's hardware report, vouch for
-//! the key alone: the attributes that stand beside it are then the machine's word.
+//! the key alone; that its TPM holds it with these attributes is asked of the quote (`tpm.ak.qualified_name`).
 //!
 //! Trusted: the enrolled names, the providers' roots. Untrusted: the public area and the certificates.
 

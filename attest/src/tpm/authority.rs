@@ -113,6 +113,8 @@ pub(super) fn certified(
     );
     checks.ask("tpm.ak.chain", path.is_some(), expected, found);
     let Some(path) = path else { return Ok(None) };
+    let found = if path.spells_out_defaults() { "defaults spelled out" } else { "nothing more" };
+    checks.ask("tpm.ak.encoding", !path.spells_out_defaults(), "DER, which leaves defaults out", found);
     let held = path.judge(&bag, crypto, now, &IDS, checks)?;
     let origin = match path.anchor.organisation.as_str() {
         "Google LLC" => AkOrigin::Google,

@@ -61,8 +61,8 @@ pub struct Claims {
     pub quote: Fields,
     /// The PCR values that the digest covers, in its order. Empty if none came with the quote.
     pub pcrs: Vec<Pcr>,
-    /// The name of the attestation key. Where the key was not enrolled, only the key in it is vouched for,
-    /// and not its attributes and policy.
+    /// The name of the attestation key. Where the key was not enrolled, somebody vouches for the key in it, and
+    /// its TPM for the rest.
     pub ak_name: Name,
     /// Why the key is believed.
     pub ak_origin: AkOrigin,
@@ -93,8 +93,7 @@ impl Claims {
         }
     }
 
-    /// A name for the machine: that of its enrolled key, or the digest of its certified key. Nobody vouches for
-    /// the rest of a name that was not enrolled, and a machine could have as many as it liked.
+    /// A name for the machine: that of its enrolled key, or the digest of its certified key.
     pub(crate) fn hardware_id(&self) -> &[u8] {
         match &self.ak_certificate {
             Some(certificate) => &certificate.key_digest.0,

@@ -34,12 +34,30 @@ impl Name {
         Self(bytes)
     }
 
+    /// The qualified names of an object that stands directly in one of the hierarchies that outlive a reset
+    /// (Part 1, clause 16): the digest of the hierarchy's handle and the name.
+    pub(super) fn in_a_hierarchy(&self, crypto: &dyn Crypto) -> Vec<Vec<u8>> {
+        let Some((id, _)) = self.0.split_first_chunk::<2>() else { return Vec::new() };
+        let Some(hash) = algorithm::hash(u16::from_be_bytes(*id)) else { return Vec::new() };
+        let qualified = |handle: u32| {
+            [&id[..], &algorithm::digest(crypto, hash, &[&handle.to_be_bytes(), &self.0])].concat()
+        };
+        [ENDORSEMENT, OWNER, PLATFORM].map(qualified).into()
+    }
+
     /// The bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }
+
+/// `TPM_RH_ENDORSEMENT`, where providers keep their attestation keys (Part 2, clause 7.4).
+const ENDORSEMENT: u32 = 0x4000_000b;
+/// `TPM_RH_OWNER`.
+const OWNER: u32 = 0x4000_0001;
+/// `TPM_RH_PLATFORM`.
+const PLATFORM: u32 = 0x4000_000c;
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -129,6 +129,11 @@ impl<'b, 'e> Path<'b, 'e> {
         }
     }
 
+    /// Whether a certificate of the path writes out what DER leaves out.
+    pub(super) fn spells_out_defaults(&self) -> bool {
+        std::iter::once(&self.leaf).chain(&self.authorities).any(|found| found.spells_out_defaults())
+    }
+
     /// Dates, critical extensions and, as far as lists were brought, revocation.
     pub(super) fn judge(
         &self,

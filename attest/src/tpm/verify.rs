@@ -3,7 +3,7 @@
 //! Trusted: the key ([`Ak`]). Untrusted: the quote, until every check has passed.
 
 use super::attested::{Fields, MAGIC, QUOTE};
-use super::{Ak, Claims, Name, Pcr, Quote, algorithm};
+use super::{Ak, AkOrigin, Claims, Name, Pcr, Quote, algorithm};
 use crate::check::Checks;
 use crate::crypto::{Crypto, Hash};
 use crate::verified::Rejected;
@@ -26,6 +26,9 @@ pub(crate) fn verify(
     signature(quote, crypto, ak, &mut checks);
     let fields = quote.fields();
     signer(fields, &mut checks);
+    if ak.origin != AkOrigin::Enrolled {
+        named(fields, crypto, ak, &mut checks);
+    }
     selection(fields, &quote.values, &mut checks);
     digest(fields, quote, crypto, &mut checks);
     let told = quote.logs.replay(crypto, &quote.values, &mut checks);
@@ -73,6 +76,15 @@ fn signer(fields: Option<&Fields>, checks: &mut Checks) {
         None => (false, NO_QUOTE.to_owned()),
     };
     checks.ask("tpm.quote.qualified_signer", good, "the qualified name of a key", found);
+}
+
+/// The TPM holds the key under the very name that came with the quote. Whoever vouched for the key alone said
+/// nothing of its attributes: here the TPM says them.
+fn named(fields: Option<&Fields>, crypto: &dyn Crypto, ak: &Ak, checks: &mut Checks) {
+    let found = fields.map_or_else(Vec::new, |fields| fields.qualified_signer.clone());
+    let names = ak.name.in_a_hierarchy(crypto);
+    let expected = format!("that of {} directly in a hierarchy", ak.name);
+    checks.ask("tpm.ak.qualified_name", names.contains(&found), expected, hex::encode(&found));
 }
 
 /// The values are exactly the selected PCRs, in the selection's order: none more, none fewer, none twice.

@@ -6,7 +6,7 @@
 
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
-use super::{Certificate, der, envelope, instant, verify};
+use super::{Certificate, der, envelope, instant, padding, verify};
 use crate::crypto::{BadSignature, Crypto, PublicKey};
 use crate::{CannotJudge, Window};
 
@@ -31,9 +31,7 @@ impl<'a> RevocationList<'a> {
         let malformed = |problem: String| CannotJudge::Endorsement { what: "revocation list", problem };
         let (rest, parsed) =
             CertificateRevocationList::from_der(bytes).map_err(|error| malformed(error.to_string()))?;
-        if !rest.is_empty() {
-            return Err(malformed(format!("{} bytes follow the end", rest.len())));
-        }
+        padding::nothing_behind("revocation list", rest)?;
         envelope::check(bytes).map_err(|problem| malformed(problem.to_string()))?;
         Ok(Self { parsed })
     }

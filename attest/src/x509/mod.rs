@@ -9,6 +9,7 @@ mod defaults;
 pub(crate) mod der;
 mod ecdsa;
 mod envelope;
+mod padding;
 mod pkcs1;
 mod usage;
 
@@ -30,13 +31,11 @@ pub(crate) struct Certificate<'a> {
 }
 
 impl<'a> Certificate<'a> {
-    /// Parses exactly one certificate; trailing bytes are an error.
+    /// Parses exactly one certificate; trailing bytes and written defaults are errors.
     pub(crate) fn parse(der: &'a [u8]) -> Result<Self, CannotJudge> {
         let malformed = |problem: String| CannotJudge::Endorsement { what: "certificate", problem };
         let (rest, parsed) = X509Certificate::from_der(der).map_err(|error| malformed(error.to_string()))?;
-        if !rest.is_empty() {
-            return Err(malformed(format!("{} bytes follow the end", rest.len())));
-        }
+        padding::nothing_behind("certificate", rest)?;
         envelope::check(der).map_err(|problem| malformed(problem.to_string()))?;
         // Duplicate extensions would let two readers see two values.
         parsed.extensions_map().map_err(|error| malformed(error.to_string()))?;

@@ -51,6 +51,13 @@ impl Document {
         TDX.iter().fold(document, |document, (key, value)| document.with(key, value))
     }
 
+    /// The same, for such hardware under an Azure paravisor as [`crate::azure`] makes it.
+    pub(crate) fn under_a_paravisor(self) -> Self {
+        let document = TPM.iter().fold(self, |document, (key, value)| document.with(key, value));
+        let document = document.with("tpm.ak", r#"{ any_of = ["paravisor"] }"#);
+        AZURE.iter().fold(document, |document, (key, value)| document.with(key, value))
+    }
+
     /// Sets a key.
     pub(crate) fn with(mut self, key: &str, value: &str) -> Self {
         self.0.insert(key.to_owned(), value.to_owned());
@@ -145,6 +152,15 @@ const TPM: [(&str, &str); 8] = [
     ("tpm.pcrs", r#""any""#),
     ("tpm.clock_safe", r#""set""#),
     ("tpm.firmware_version", r#""any""#),
+];
+
+const AZURE: [(&str, &str); 6] = [
+    ("azure.secure_boot", r#""set""#),
+    ("azure.tpm_enabled", r#""set""#),
+    ("azure.console_enabled", r#""any""#),
+    ("azure.tpm_persisted", r#""any""#),
+    ("azure.vm_ids", r#""any""#),
+    ("azure.root_cert_thumbprints", r#""any""#),
 ];
 
 const TDX: [(&str, &str); 33] = [

@@ -13,8 +13,10 @@
     reason = "a test that cannot set up or read its evidence has failed; a skip is printed"
 )]
 
+mod azure;
 mod captures;
 mod case;
+mod certified;
 mod document;
 #[path = "../tpm/forge.rs"]
 #[expect(dead_code, reason = "the TPM tests need more of it")]

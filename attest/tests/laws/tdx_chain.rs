@@ -380,13 +380,13 @@ fn a_cut_list_or_certificate_is_not_judged() {
     for (_, list, put) in LISTS {
         let list = list().der();
         put(case.clone(), list[..list.len() - 1].to_vec()).not_judged("endorsement.malformed");
-        put(case.clone(), [list.as_slice(), &[0]].concat()).not_judged("endorsement.malformed");
+        put(case.clone(), [list.as_slice(), &[0]].concat()).not_judged("endorsement.padded");
     }
     let signer = machine().tcb_signing().der();
     for length in 0..signer.len() {
         case.clone().signer(signer[..length].to_vec()).not_judged("endorsement.malformed");
     }
-    case.signer([signer.as_slice(), &[0]].concat()).not_judged("endorsement.malformed");
+    case.signer([signer.as_slice(), &[0]].concat()).not_judged("endorsement.padded");
 }
 
 /// A default that is written out, and zeros behind a certificate, as some stores pad theirs.

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "a skip is printed with its reason")]
 
 mod activation;
+mod certified;
 mod forge;
 mod ima;
 mod judge;

@@ -46,6 +46,14 @@ impl Ak {
         Self { area, known: true }
     }
 
+    /// As the paravisor of Azure makes it: without protection against dictionary attacks (noDA).
+    pub(crate) fn of_azure(mut self) -> Self {
+        if let Some(byte) = self.area.get_mut(6) {
+            *byte |= 0x04;
+        }
+        self
+    }
+
     /// A key that nobody enrolled, where the set has none: what is missing is then named by the verifier.
     pub(crate) fn placeholder() -> Self {
         Self { known: false, ..Self::from_modulus(&[0xff; 256]) }

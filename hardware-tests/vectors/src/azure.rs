@@ -83,6 +83,7 @@ fn quote(parts: &Parts<'_>, hcl: &Hcl<'_>) -> Result<Option<Result<Vec<u8>, Stri
         Some(pem) => Ak::from_pem(&pem, &signature)?,
         None => named(hcl),
     };
+    let ak = ak.of_azure();
     let bare = assemble(&attest, &signature, &ak.area, &[]);
     let selected: Vec<(Hash, u32)> = match Quote::parse(&bare) {
         Ok(quote) => quote.fields().into_iter().flat_map(Fields::selected).collect(),
