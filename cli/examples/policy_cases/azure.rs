@@ -176,10 +176,11 @@ impl<'k> Guest<'k> {
     }
 
     fn quote(&self, platform: Platform) -> Vec<u8> {
-        let attest = attested(&self.values, Clock::Safe, &answer(platform));
+        let spki = self.key.public_key().as_der().unwrap();
+        let area = public_area(spki.as_ref());
+        let attest = attested(&self.values, Clock::Safe, &answer(platform), &qualified_name(&area));
         let mut signed = vec![0; self.key.public_modulus_len()];
         self.key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), &attest, &mut signed).unwrap();
-        let spki = self.key.public_key().as_der().unwrap();
         signed_quote(&attest, &signed, spki.as_ref(), &self.values)
     }
 }
@@ -189,9 +190,22 @@ pub(crate) fn signed_quote(attest: &[u8], bare: &[u8], spki: &[u8], values: &[(u
     // TPMT_SIGNATURE: RSASSA with SHA-256.
     let length = u16::try_from(bare.len()).unwrap().to_be_bytes();
     let signature = [&[0, 0x14, 0, 0x0b][..], &length, bare].concat();
-    let public = tpm::usual_public_area(spki, SigningScheme::RsaSsa, Hash::Sha256).unwrap();
     let values: Vec<_> = values.iter().map(|(index, value)| (Hash::Sha256, *index, value.clone())).collect();
-    tpm::assemble(attest, &signature, &public, &values)
+    tpm::assemble(attest, &signature, &public_area(spki), &values)
+}
+
+/// As the paravisor makes its keys: not subject to protection against dictionary attacks (noDA).
+fn public_area(spki: &[u8]) -> Vec<u8> {
+    let mut area = tpm::usual_public_area(spki, SigningScheme::RsaSsa, Hash::Sha256).unwrap();
+    area[6] |= 0x04;
+    area
+}
+
+/// The qualified name of a key directly in the endorsement hierarchy (TPM 2.0 Part 1, clause 16).
+fn qualified_name(area: &[u8]) -> Vec<u8> {
+    let name = tpm::Name::of_public(&AwsLcRs, area).unwrap();
+    let digest = AwsLcRs.sha256(&[&0x4000_000b_u32.to_be_bytes(), name.as_bytes()]);
+    [&[0, 0x0b][..], &digest.0].concat()
 }
 
 fn start<const N: usize>(bytes: &[u8]) -> [u8; N] {

@@ -45,7 +45,7 @@ pub(crate) enum Clock {
 fn case(values: &[(u32, Vec<u8>)], clock: Clock) -> Case {
     let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
     let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref()).unwrap();
-    let attest = attested(values, clock, &answer(attest::Platform::Tpm2));
+    let attest = attested(values, clock, &answer(attest::Platform::Tpm2), &SIGNER);
     let signed = key.sign(&SystemRandom::new(), &attest).unwrap();
     let (r, s) = signed.as_ref().split_at(32);
     // TPMT_SIGNATURE: ECDSA with SHA-256.
@@ -67,9 +67,8 @@ fn case(values: &[(u32, Vec<u8>)], clock: Clock) -> Case {
 }
 
 /// `TPMS_ATTEST` (TPM 2.0 Part 2, clause 10.12.12).
-pub(crate) fn attested(values: &[(u32, Vec<u8>)], clock: Clock, answer: &[u8]) -> Vec<u8> {
+pub(crate) fn attested(values: &[(u32, Vec<u8>)], clock: Clock, answer: &[u8], signer: &[u8]) -> Vec<u8> {
     let sized = |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat();
-    let signer = [&[0, 0x0b][..], &[1; 32]].concat();
     let safe = u8::from(matches!(clock, Clock::Safe));
     let info = [&7_u64.to_be_bytes()[..], &[0, 0, 0, 2], &[0, 0, 0, 3], &[safe]].concat();
     let bits = values.iter().fold(0_u32, |bits, (index, _)| bits | 1 << index);
@@ -78,9 +77,15 @@ pub(crate) fn attested(values: &[(u32, Vec<u8>)], clock: Clock, answer: &[u8]) -
     let digest = AwsLcRs.sha256(&parts).0;
     let head = [0xff, 0x54, 0x43, 0x47, 0x80, 0x18];
     let firmware = 9_u64.to_be_bytes();
-    [&head[..], &sized(&signer), &sized(answer), &info, &firmware, &selection, &sized(&digest)].concat()
+    [&head[..], &sized(signer), &sized(answer), &info, &firmware, &selection, &sized(&digest)].concat()
 }
 
+/// The qualified name of an enrolled key, of which nothing is asked: an algorithm and any digest.
+const SIGNER: [u8; 34] = {
+    let mut name = [1; 34];
+    (name[0], name[1]) = (0, 0x0b);
+    name
+};
 /// What stands before the point in a `SubjectPublicKeyInfo` of P-256 (RFC 5480, section 2).
 const SPKI_P256: [u8; 26] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
