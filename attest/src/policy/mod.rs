@@ -348,7 +348,9 @@ impl Policy {
 
     fn valid_until(&self, claims: &Verified<Claims>, now: UnixTime) -> UnixTime {
         let verdict = now.plus(self.document.freshness.verdict_seconds);
-        let grace = match (claims.claims(), &self.document.tdx) {
+        let hardware =
+            if let Claims::Azure(claims) = claims.claims() { &claims.hardware } else { claims.claims() };
+        let grace = match (hardware, &self.document.tdx) {
             (Claims::Tdx(claims), Some(policy)) => policy.holds_until(claims, now),
             _ => UnixTime::MAX,
         };
