@@ -69,11 +69,11 @@ impl Case {
 
     fn document(&self, endorsements: &[String], roots: &[String]) -> String {
         let mut text = String::new();
+        if let Some(source) = &self.source {
+            writeln!(text, "# captured: {source}").unwrap();
+        }
         let mut line = |name: &str, value: &str| writeln!(text, "{name} = {value}").unwrap();
         line("about", &quoted(&self.about));
-        if let Some(source) = &self.source {
-            line("source", &quoted(source));
-        }
         line("policy", &quoted(&format!("../../../measured/{}.toml", self.policy)));
         line("platform", &quoted(self.platform));
         line("at", &quoted(&self.at));

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod audit;
-mod cases;
+
 mod document;
 mod hostile;
 mod inspect;
@@ -11,6 +11,7 @@ mod measure;
 mod nitro;
 mod quote;
 mod run;
+mod shipped;
 mod td;
 mod vectors;
 mod verify;
