@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod audit;
-
 mod document;
 mod hostile;
 mod inspect;
