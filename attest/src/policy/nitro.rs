@@ -264,7 +264,7 @@ impl std::fmt::Display for Role {
 impl std::fmt::Display for KeyRule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Absent => "absent, null or empty",
+            Self::Absent => "absent or null",
             Self::Any => "any",
         })
     }
