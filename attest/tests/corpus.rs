@@ -73,3 +73,8 @@ fn no_input_of_the_event_log_corpus_breaks_a_promise() {
 fn no_input_of_the_ima_log_corpus_breaks_a_promise() {
     replay("ima_log", targets::ima_log);
 }
+
+#[test]
+fn no_input_of_the_hcl_report_corpus_breaks_a_promise() {
+    replay("hcl_report", targets::hcl_report);
+}

@@ -126,7 +126,7 @@ fn brought(args: &Args, platform: Platform, anchors: &TrustAnchors) -> Result<En
 
 /// Whether this platform's vendor revokes keys by list.
 fn has_lists(platform: Platform) -> bool {
-    matches!(platform, Platform::SevSnp | Platform::Tdx)
+    matches!(platform, Platform::SevSnp | Platform::Tdx | Platform::AzureSnp | Platform::AzureTdx)
 }
 
 /// Genuine or rejected, and by which checks.

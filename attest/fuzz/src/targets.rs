@@ -169,3 +169,23 @@ pub fn ima_log(bytes: &[u8]) {
 }
 
 const PROVIDERS: [&dyn attest::Crypto; 2] = [&AwsLcRs, &RustCrypto];
+
+/// A paravisor's report, alone and in a parcel with a quote: without certificates there is no verdict.
+pub fn hcl_report(bytes: &[u8]) {
+    let Ok(hcl) = attest::azure::Hcl::parse(bytes) else { return };
+    assert_eq!(hcl.report_data().len(), 64);
+    assert!(hcl.runtime_data().len() < bytes.len());
+    let quote = tpm::assemble(&[0xff, 0x54, 0x43, 0x47, 0x80, 0x17], &[0, 0x14, 0, 0x0b, 0, 0], &AREA, &[]);
+    let parts = [(attest::Part::TpmQuote, quote.as_slice()), (attest::Part::HclReport, bytes)];
+    let parcel = attest::parcel::assemble(&parts);
+    let Ok(evidence) = Evidence::parse(Platform::AzureSnp, &parcel) else { return };
+    let Evidence::Azure(composite) = &evidence else { unreachable!("evidence of another platform") };
+    assert!(attest::azure::verify_path(composite, &AwsLcRs, NOW).is_err(), "what was signed is no quote");
+    let bag = Endorsements::default();
+    let prepared = bag.prepare(&AwsLcRs, &evidence, &TrustAnchors::vendor(), Revocation::Required, NOW);
+    assert!(prepared.is_err(), "no certificate was given");
+}
+
+/// An ECDSA key on P-256 without coordinates.
+const AREA: [u8; 24] =
+    [0, 0x23, 0, 0x0b, 0, 5, 0, 0x72, 0, 0, 0, 0x10, 0, 0x18, 0, 0x0b, 0, 3, 0, 0x10, 0, 0, 0, 0];

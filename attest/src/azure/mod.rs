@@ -66,6 +66,12 @@ impl<'a> Composite<'a> {
         &self.hcl
     }
 
+    /// What the runtime data says, before anybody knows whether the hardware signed it; `None` if it is not JSON.
+    #[must_use]
+    pub fn unverified_runtime(&self) -> Option<Runtime> {
+        Runtime::parse(self.hcl.runtime_data()).ok()
+    }
+
     /// The SNP report or the TD quote.
     #[must_use]
     pub fn hardware(&self) -> &Evidence<'a> {

@@ -1,7 +1,7 @@
 //! What `attest verify` says, to people and to programs.
 
 use attest::{Answer as Outcome, Check, Claims, Digest, Platform, Policy, Roots, UnixTime, Verified};
-use attest::{nitro, snp, tdx};
+use attest::{azure, nitro, snp, tdx};
 use serde::Serialize;
 
 use crate::answer::{Answer, NotJudged, Verdict};
@@ -123,11 +123,10 @@ fn essentials(claims: &Claims) -> Section {
     section.row("measurement", claims.measurement());
     section.row("caller data", hex::encode(claims.caller_data()));
     section.row("hardware", claims.hardware_id().map_or("not stated".to_owned(), hex::encode));
-    if let Claims::Snp(claims) = claims {
-        snp_essentials(&mut section, claims);
-    }
-    if let Claims::Tdx(claims) = claims {
-        tdx_essentials(&mut section, claims);
+    hardware_essentials(&mut section, claims);
+    if let Claims::Azure(claims) = claims {
+        hardware_essentials(&mut section, &claims.hardware);
+        azure_essentials(&mut section, claims);
     }
     if let Claims::Nitro(claims) = claims {
         nitro_essentials(&mut section, claims);
@@ -136,6 +135,28 @@ fn essentials(claims: &Claims) -> Section {
         section.row("endorsements hold", claims.window());
     }
     section
+}
+
+fn hardware_essentials(section: &mut Section, claims: &Claims) {
+    if let Claims::Snp(claims) = claims {
+        snp_essentials(section, claims);
+    }
+    if let Claims::Tdx(claims) = claims {
+        tdx_essentials(section, claims);
+    }
+}
+
+/// The machine, and how the caller's bytes lead to its hardware: each arrow is a check `azure.binding.*`.
+fn azure_essentials(section: &mut Section, claims: &azure::Claims) {
+    let said = |name: &Option<String>| name.clone().unwrap_or_else(|| "not said".to_owned());
+    section.row("virtual machine", said(&claims.runtime.vm.unique_id));
+    section.row("attestation key", &claims.tpm.ak_name);
+    let hardware = match &claims.hardware {
+        Claims::Tdx(_) => "report data of the TDREPORT -> TD quote",
+        _ => "report data of the SNP report, VMPL 0",
+    };
+    let path = format!("caller data -> TPM quote -> attestation key -> runtime data -> {hardware} -> root");
+    section.row("binding path", path);
 }
 
 fn snp_essentials(section: &mut Section, claims: &snp::Claims) {

@@ -2,6 +2,7 @@
 //!
 //! Untrusted: all of it. Nothing here was checked; whoever prints it says so.
 
+mod azure;
 mod bundle;
 mod certificate;
 mod eventlog;
@@ -31,7 +32,8 @@ pub(crate) fn evidence(evidence: &Evidence<'_>) -> Result<Vec<Section>, NotJudge
         Evidence::Tpm(quote) => Ok(tpm::describe(quote)),
         Evidence::Tdx(quote) => Ok(tdx::describe(quote)),
         Evidence::Nitro(document) => Ok(nitro::describe(evidence.platform(), document)),
-        unknown @ (Evidence::Azure(_) | _) => {
+        Evidence::Azure(composite) => azure::describe(composite),
+        unknown => {
             let message = format!(
                 "expected evidence of a platform that this version describes, found {}",
                 unknown.platform()
