@@ -151,9 +151,11 @@ fn azure_essentials(section: &mut Section, claims: &azure::Claims) {
     let said = |name: &Option<String>| name.clone().unwrap_or_else(|| "not said".to_owned());
     section.row("virtual machine", said(&claims.runtime.vm.unique_id));
     section.row("attestation key", &claims.tpm.ak_name);
-    let hardware = match &claims.hardware {
-        Claims::Tdx(_) => "report data of the TDREPORT -> TD quote",
-        _ => "report data of the SNP report, VMPL 0",
+    let on_tdx = matches!(claims.hardware, Claims::Tdx(_));
+    let hardware = if on_tdx {
+        "report data of the TDREPORT -> TD quote"
+    } else {
+        "report data of the SNP report, VMPL 0"
     };
     let path = format!("caller data -> TPM quote -> attestation key -> runtime data -> {hardware} -> root");
     section.row("binding path", path);
