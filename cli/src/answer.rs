@@ -6,6 +6,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use attest::policy::BadSignedPolicy;
 use attest::{BadBundle, BadPolicy, CannotJudge, Check};
 use serde::Serialize;
 
@@ -104,6 +105,20 @@ impl From<BadPolicy> for NotJudged {
     fn from(error: BadPolicy) -> Self {
         let code = if matches!(error, BadPolicy::Empty) { "policy.empty" } else { "policy.malformed" };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<BadSignedPolicy> for NotJudged {
+    fn from(error: BadSignedPolicy) -> Self {
+        match error {
+            BadSignedPolicy::Policy(error) => error.into(),
+            BadSignedPolicy::TooLong { .. } => Self::new("input.too_long", error.to_string()),
+            BadSignedPolicy::UnknownSigner(_) => Self::new("policy.signer", error.to_string()),
+            BadSignedPolicy::Signature(_) => Self::new("policy.signature", error.to_string()),
+            BadSignedPolicy::Cose(_) | BadSignedPolicy::NotText | _ => {
+                Self::new("policy.malformed", error.to_string())
+            }
+        }
     }
 }
 

@@ -13,6 +13,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::answer::Answer;
 use crate::{attest_inspect, attest_verify, evidence_show, evidence_verify};
 use crate::{measure_nitro, measure_snp, measure_tdx, measure_uki};
+use crate::{
+    policy_check, policy_diff, policy_explain, policy_schema, policy_sign, policy_test, policy_verify,
+};
 
 /// Reads attestation evidence, judges it offline, says why.
 #[derive(Debug, Parser)]
@@ -33,6 +36,9 @@ enum Command {
     /// Compute reference values from the files that a machine boots
     #[command(subcommand)]
     Measure(Measure),
+    /// Write, compare, sign and test policies
+    #[command(subcommand)]
+    Policy(Policy),
 }
 
 #[derive(Debug, Subcommand)]
@@ -55,6 +61,17 @@ enum Measure {
     Uki(measure_uki::Args),
 }
 
+#[derive(Debug, Subcommand)]
+enum Policy {
+    Check(policy_check::Args),
+    Diff(policy_diff::Args),
+    Explain(policy_explain::Args),
+    Schema(policy_schema::Args),
+    Sign(policy_sign::Args),
+    Test(policy_test::Args),
+    Verify(policy_verify::Args),
+}
+
 impl Cli {
     /// Runs the verb. `now` is what the clock says.
     pub(crate) fn run(&self, now: UnixTime) -> Answer {
@@ -67,6 +84,13 @@ impl Cli {
             Command::Measure(Measure::Snp(args)) => measure_snp::run(args),
             Command::Measure(Measure::Tdx(args)) => measure_tdx::run(args),
             Command::Measure(Measure::Uki(args)) => measure_uki::run(args),
+            Command::Policy(Policy::Check(args)) => policy_check::run(args, now),
+            Command::Policy(Policy::Diff(args)) => policy_diff::run(args),
+            Command::Policy(Policy::Explain(args)) => policy_explain::run(args),
+            Command::Policy(Policy::Schema(args)) => policy_schema::run(args),
+            Command::Policy(Policy::Sign(args)) => policy_sign::run(args),
+            Command::Policy(Policy::Test(args)) => policy_test::run(args),
+            Command::Policy(Policy::Verify(args)) => policy_verify::run(args, now),
         }
     }
 }
@@ -122,6 +146,7 @@ Examples:
   cloudtaser attest inspect report.bin
   cloudtaser attest verify report.bin --endorsements certs/ --policy prod.toml
   cloudtaser evidence verify decision.bundle --verifier-key verifier.pem
+  cloudtaser policy explain snp.policy.debug
 
 No network is used: what is needed is read from the files that are named.";
 

@@ -7,6 +7,7 @@ use std::io::Read;
 use std::path::Path;
 
 use attest::crypto::AwsLcRs;
+use attest::policy::SignedPolicy;
 use attest::{Platform, Policy, tdx};
 
 use crate::answer::NotJudged;
@@ -47,12 +48,21 @@ fn capped(source: impl Read, limit: usize, path: &Path) -> Result<Vec<u8>, NotJu
 
 /// Reads and parses a policy.
 pub(crate) fn policy(path: &Path) -> Result<Policy, NotJudged> {
-    let bytes = read(path, Policy::MAX_BYTES)?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let message = format!("policy does not parse: expected UTF-8, found {}", error.utf8_error());
-        NotJudged::new("policy.malformed", message)
-    })?;
-    Ok(Policy::parse(&AwsLcRs, &text)?)
+    policy_text(path).map(|(policy, _)| policy)
+}
+
+/// The same, with its text. A signed one is read whoever signed it: that is asked elsewhere.
+pub(crate) fn policy_text(path: &Path) -> Result<(Policy, String), NotJudged> {
+    let bytes = read(path, SignedPolicy::MAX_BYTES)?;
+    let text = if SignedPolicy::looks_signed(&bytes) {
+        SignedPolicy::insecure_peek(&bytes)?
+    } else {
+        String::from_utf8(bytes).map_err(|error| {
+            let message = format!("policy does not parse: expected UTF-8, found {}", error.utf8_error());
+            NotJudged::new("policy.malformed", message)
+        })?
+    };
+    Ok((Policy::parse(&AwsLcRs, &text)?, text))
 }
 
 /// The evidence itself and what was cut off: hosts hand out TD quotes in buffers that are longer than the

@@ -1,6 +1,7 @@
 //! The `cloudtaser` command: reads evidence, judges it, says why.
 //!
-//! One file per verb, each read → judge → print. Nothing is changed, fetched or sent.
+//! One file per verb, each read → judge → print. Nothing is fetched or sent, and nothing is changed; `policy sign`
+//! writes one new file.
 //!
 //! Trusted: the command line and the clock. Untrusted: every file that is named on it.
 #![forbid(unsafe_code)]
@@ -20,6 +21,13 @@ mod measure_nitro;
 mod measure_snp;
 mod measure_tdx;
 mod measure_uki;
+mod policy_check;
+mod policy_diff;
+mod policy_explain;
+mod policy_schema;
+mod policy_sign;
+mod policy_test;
+mod policy_verify;
 mod trust;
 
 use std::process::ExitCode;

@@ -15,6 +15,8 @@ pub(super) const TABLE: Table = Table {
         ("policy.rego", Invariant, "the policy's own module has no objection"),
         ("binding.nonce", Outside, "the hardware signed the nonce that the caller expects"),
         ("binding.report_data", Outside, "the hardware signed the bytes that the caller expects"),
+        ("policy.signature", Outside, "a pinned author signed the policy"),
+        ("policy.succession", Outside, "the policy holds, and is newer than the one that it replaces"),
         ("bundle.signature", Outside, "a pinned verifier signed the bundle"),
         ("bundle.replay", Outside, "judging again gives the recorded appraisal, byte for byte"),
     ],
@@ -53,6 +55,16 @@ pub(super) const TABLE: Table = Table {
             "binding",
             "The evidence is genuine, and answers another question: have the hardware sign the bytes that were \
              asked for. An old answer is a replay.",
+        ),
+        (
+            "policy.signature",
+            "Ask the policy's author for their public key by a way that you trust. If that is the one you pinned, the \
+             file was changed or comes from somebody else.",
+        ),
+        (
+            "policy.succession",
+            "Raise `version` above that of the policy in use, keep its name, and set an end that is still to come. An \
+             older edition that is offered again is an attack, or a mistake.",
         ),
         (
             "bundle.signature",

@@ -132,7 +132,7 @@ impl Policy {
         let mut document: Document =
             toml::from_str(text).map_err(|error| BadPolicy::Document(error.to_string().trim().to_owned()))?;
         lists::check(text)?;
-        document.problems()?;
+        document.problems().into_iter().next().map_or(Ok(()), Err)?;
         if let Some(tpm) = &mut document.tpm {
             tpm.hash(crypto);
         }
@@ -147,6 +147,20 @@ impl Policy {
             hook: document.hook()?,
             document,
         })
+    }
+
+    /// Everything that is wrong with a text, as far as it can be told together; nothing if it parses. Of what
+    /// is not TOML, or has a key or a type that no policy has, only the first place is told.
+    #[must_use]
+    pub fn problems(crypto: &dyn Crypto, text: &str) -> Vec<BadPolicy> {
+        match (Self::parse(crypto, text), toml::from_str::<Document>(text)) {
+            (Ok(_), _) => Vec::new(),
+            (Err(first), Ok(document)) => {
+                let all = document.problems();
+                if all.contains(&first) { all } else { [vec![first], all].concat() }
+            }
+            (Err(first), Err(_)) => vec![first],
+        }
     }
 
     /// The policy's name.
@@ -359,48 +373,49 @@ impl Policy {
 }
 
 impl Document {
-    fn problems(&self) -> Result<(), BadPolicy> {
-        if self.name.is_empty() || self.version == 0 {
-            return Err(BadPolicy::Unnamed);
-        }
-        if self.sections() == 0 {
-            return Err(BadPolicy::Empty);
-        }
-        if self.freshness.verdict_seconds == 0 || self.freshness.collateral_days == 0 {
-            return Err(BadPolicy::NoShelfLife);
-        }
+    /// What is wrong beyond keys and types, in the order of the document.
+    fn problems(&self) -> Vec<BadPolicy> {
+        let mut problems = Vec::new();
+        let mut no = |fault: bool, problem: BadPolicy| {
+            if fault {
+                problems.push(problem);
+            }
+        };
+        no(self.name.is_empty() || self.version == 0, BadPolicy::Unnamed);
+        no(self.sections() == 0, BadPolicy::Empty);
+        let freshness = self.freshness;
+        no(freshness.verdict_seconds == 0 || freshness.collateral_days == 0, BadPolicy::NoShelfLife);
         for (at, reference) in self.references.iter().enumerate() {
-            let twice =
-                self.references.iter().skip(at.saturating_add(1)).any(|other| other.id == reference.id);
-            if twice || hex::decode(&reference.value).is_err() || reference.provenance.is_empty() {
-                return Err(BadPolicy::Reference(reference.id.clone()));
-            }
+            let id = &reference.id;
+            let twice = self.references.iter().take(at).any(|other| other.id == *id);
+            let odd = twice || hex::decode(&reference.value).is_err() || reference.provenance.is_empty();
+            no(odd, BadPolicy::Reference(id.clone()));
         }
-        if let Some(problem) = self.grants.iter().find_map(grant::Grant::problem) {
-            return Err(BadPolicy::Grant(problem));
+        for problem in self.grants.iter().filter_map(grant::Grant::problem) {
+            no(true, BadPolicy::Grant(problem));
         }
-        if self.rego.is_some() && !cfg!(feature = "rego") {
-            return Err(BadPolicy::NoRego);
-        }
+        no(self.rego.is_some() && !cfg!(feature = "rego"), BadPolicy::NoRego);
         for waiver in &self.waivers {
-            if catalogue::entry(&waiver.check).is_none() {
-                return Err(BadPolicy::UnknownCheck(waiver.check.clone()));
-            }
-            if waiver.reason.is_empty() || waiver.ticket.is_empty() || !catalogue::waivable(&waiver.check) {
-                return Err(BadPolicy::Waiver(waiver.check.clone()));
-            }
+            let check = &waiver.check;
+            let known = catalogue::entry(check).is_some();
+            no(!known, BadPolicy::UnknownCheck(check.clone()));
+            let bare = waiver.reason.is_empty() || waiver.ticket.is_empty();
+            no(known && (bare || !catalogue::waivable(check)), BadPolicy::Waiver(check.clone()));
         }
+        for id in self.reference_ids() {
+            let defined = self.references.iter().any(|reference| reference.id == id);
+            no(!defined, BadPolicy::Dangling(id.to_owned()));
+        }
+        problems
+    }
+
+    /// The reference values that the sections name.
+    fn reference_ids(&self) -> impl Iterator<Item = &str> {
         let used = self.snp.iter().flat_map(SnpPolicy::reference_ids);
         let used = used.chain(self.tpm.iter().flat_map(TpmPolicy::reference_ids));
         let used = used.chain(self.tdx.iter().flat_map(TdxPolicy::reference_ids));
         let used = used.chain(self.nitro.iter().flat_map(NitroPolicy::reference_ids));
-        let used = used.chain(self.nitro_tpm.iter().flat_map(NitroTpmPolicy::reference_ids));
-        for id in used {
-            if !self.references.iter().any(|reference| reference.id == id) {
-                return Err(BadPolicy::Dangling(id.to_owned()));
-            }
-        }
-        Ok(())
+        used.chain(self.nitro_tpm.iter().flat_map(NitroTpmPolicy::reference_ids))
     }
 
     #[cfg(feature = "rego")]

@@ -71,7 +71,7 @@ fn a_selector_that_nothing_can_match_does_not_parse() {
 fn l05_an_unknown_selector_or_an_odd_path_does_not_parse() {
     for grant in [
         r#"{ paths = { any_of = ["a"] }, pod = { any_of = ["x"] } }"#,
-        r#"{ paths = { any_of = [] } }"#,
+        "{ paths = { any_of = [] } }",
         r#"{ paths = ["a"] }"#,
         r#"{ paths = { any_of = ["a/**/b"] } }"#,
         r#"{ namespace = { any_of = ["x"] } }"#,

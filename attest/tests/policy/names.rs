@@ -35,12 +35,7 @@ fn is_name(text: &str) -> bool {
         ["snp", "tpm", "tdx", "nitro", "nitro-tpm", "azure", "boot", "policy", "roots", "challenge"];
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._{}-".contains(c);
     let first = text.split('.').next().unwrap_or_default();
-    text.contains('.')
-        && platforms.contains(&first)
-        && text.chars().all(allowed)
-        && !text.ends_with('.')
-        && !text.ends_with(".toml")
-        && !text.ends_with(".rs")
+    text.contains('.') && platforms.contains(&first) && text.chars().all(allowed) && !text.ends_with('.')
 }
 
 /// Whether a name in the code is one in the tables, where both may have parts that are filled in.

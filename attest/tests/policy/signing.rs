@@ -38,7 +38,8 @@ fn a_pinned_authors_policy_opens_under_both_providers() {
     let author = Author::new(1);
     let file = author.sign(&text());
     let keys = [Author::new(2).key(), author.key()];
-    for crypto in [&AwsLcRs as &dyn Crypto, &RustCrypto] {
+    let providers: [&dyn Crypto; 2] = [&AwsLcRs, &RustCrypto];
+    for crypto in providers {
         let opened = SignedPolicy::open(&file, &keys, crypto).unwrap();
         assert_eq!((opened.text, opened.signer), (text(), author.key().id(crypto)));
         assert_eq!(opened.policy.digest(), AwsLcRs.sha256(&[text().as_bytes()]));

@@ -1,0 +1,196 @@
+//! A policy taken apart: dotted key → rule.
+//!
+//! Lists of tables get keys of their own: a PCR's rule is `tpm.pcrs.sha256.7`, a waiver `waive.snp.vmpl`. A name of
+//! a reference value is replaced by the value, so that a changed value is seen where it counts.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use toml::{Table, Value};
+
+use crate::answer::NotJudged;
+
+/// All rules of a policy.
+#[derive(Debug)]
+pub(super) struct Rules(BTreeMap<String, Rule>);
+
+/// One rule, as it is written.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Rule {
+    /// `"any"`.
+    Any,
+    /// `{ any_of = […] }`.
+    AnyOf(Vec<String>),
+    /// `{ none_of = […] }`.
+    NoneOf(Vec<String>),
+    /// `{ min = … }`.
+    Least(Vec<i64>),
+    /// `{ mask = …, value = … }`.
+    Mask { mask: i64, value: i64 },
+    /// A number on its own.
+    Number(i64),
+    /// `true` or `false`.
+    Flag(bool),
+    /// Any other text: `"set"`, an instant, a module.
+    Text(String),
+    /// All of these: `required = […]`.
+    All(Vec<String>),
+}
+
+impl Rules {
+    /// Takes a policy's text apart.
+    pub(super) fn of(text: &str) -> Result<Self, NotJudged> {
+        let document: Table =
+            toml::from_str(text).map_err(|error| NotJudged::new("policy.malformed", error.to_string()))?;
+        let mut rules = BTreeMap::new();
+        walk(&document, "", &references(&document), &mut rules);
+        Ok(Self(rules))
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &String> {
+        self.0.keys()
+    }
+
+    /// The rule under a key; where the whole list is `"any"`, so is each of its rules.
+    pub(super) fn rule(&self, key: &str) -> Option<&Rule> {
+        let whole =
+            || LISTS.iter().find(|list| key.starts_with(&format!("{list}."))).map(|list| self.0.get(*list));
+        self.0.get(key).or_else(|| whole().flatten())
+    }
+
+    /// Whether there is any rule under this key.
+    pub(super) fn has_under(&self, key: &str) -> bool {
+        let start = format!("{key}.");
+        self.0.keys().any(|found| found.starts_with(&start))
+    }
+}
+
+fn references(document: &Table) -> BTreeMap<String, String> {
+    let list = document.get("reference").and_then(Value::as_array);
+    let tables = list.into_iter().flatten().filter_map(Value::as_table);
+    let text = |table: &Table, key: &str| table.get(key).and_then(Value::as_str).map(str::to_owned);
+    tables
+        .filter_map(|table| Some((text(table, "id")?, text(table, "value")?.to_ascii_lowercase())))
+        .collect()
+}
+
+fn walk(table: &Table, under: &str, known: &BTreeMap<String, String>, rules: &mut BTreeMap<String, Rule>) {
+    for (name, value) in table {
+        let key = if under.is_empty() { name.clone() } else { format!("{under}.{name}") };
+        match value {
+            Value::Table(inner) => match operator(inner, known) {
+                Some(rule) => drop(rules.insert(key, rule)),
+                None => walk(inner, &key, known, rules),
+            },
+            Value::Array(items) if items.iter().any(Value::is_table) => {
+                for inner in items.iter().filter_map(Value::as_table) {
+                    entry(&key, inner, known, rules);
+                }
+            }
+            Value::Array(_)
+            | Value::String(_)
+            | Value::Integer(_)
+            | Value::Float(_)
+            | Value::Boolean(_)
+            | Value::Datetime(_) => drop(rules.insert(key, plain(value, known))),
+        }
+    }
+}
+
+/// A table that is a rule.
+fn operator(table: &Table, known: &BTreeMap<String, String>) -> Option<Rule> {
+    let list = |key: &str| table.get(key).and_then(Value::as_array);
+    if let Some(values) = list("any_of") {
+        return Some(Rule::AnyOf(texts(values, known)));
+    }
+    if let Some(values) = list("none_of") {
+        return Some(Rule::NoneOf(texts(values, known)));
+    }
+    match (table.get("min"), table.get("mask"), table.get("value")) {
+        (Some(Value::Integer(least)), ..) => Some(Rule::Least(vec![*least])),
+        (Some(Value::Array(parts)), ..) => {
+            Some(Rule::Least(parts.iter().filter_map(Value::as_integer).collect()))
+        }
+        (_, Some(Value::Integer(mask)), Some(Value::Integer(value))) => {
+            Some(Rule::Mask { mask: *mask, value: *value })
+        }
+        _ => None,
+    }
+}
+
+/// One table of a list of tables.
+fn entry(list: &str, table: &Table, known: &BTreeMap<String, String>, rules: &mut BTreeMap<String, Rule>) {
+    let word = |key: &str| table.get(key).map(|value| shown(value, &BTreeMap::new()));
+    let named = |keys: &[&str]| keys.iter().filter_map(|key| word(key)).collect::<Vec<_>>().join(".");
+    let (key, rule) = match list.rsplit('.').next().unwrap_or(list) {
+        // Seen where they are used.
+        "reference" => return,
+        "waive" => (named(&["check"]), Rule::Text(word("until").unwrap_or_default())),
+        "grace" => (named(&["status", "advisory"]), Rule::Text(word("until").unwrap_or_default())),
+        "modules" => {
+            let least = table.get("min_svn").and_then(Value::as_integer).unwrap_or_default();
+            (named(&["version"]), Rule::Least(vec![least]))
+        }
+        "pcrs" => {
+            let values = table.get("any_of").and_then(Value::as_array);
+            (named(&["bank", "index"]), Rule::AnyOf(values.map_or(Vec::new(), |values| texts(values, known))))
+        }
+        // A grant is one thing: who may ask for what.
+        _ => (written(table), Rule::Flag(true)),
+    };
+    rules.insert(format!("{list}.{key}"), rule);
+}
+
+fn written(table: &Table) -> String {
+    let mut parts = Vec::new();
+    for (key, value) in table {
+        let rule = value.as_table().and_then(|inner| operator(inner, &BTreeMap::new()));
+        parts.push(rule.map_or_else(|| shown(value, &BTreeMap::new()), |rule| format!("{key}: {rule}")));
+    }
+    parts.join(", ")
+}
+
+fn plain(value: &Value, known: &BTreeMap<String, String>) -> Rule {
+    match value {
+        Value::String(word) if word == "any" => Rule::Any,
+        Value::String(text) => Rule::Text(text.clone()),
+        Value::Integer(number) => Rule::Number(*number),
+        Value::Boolean(flag) => Rule::Flag(*flag),
+        Value::Array(items) => Rule::All(texts(items, known)),
+        Value::Float(_) | Value::Datetime(_) | Value::Table(_) => Rule::Text(value.to_string()),
+    }
+}
+
+fn texts(values: &[Value], known: &BTreeMap<String, String>) -> Vec<String> {
+    values.iter().map(|value| shown(value, known)).collect()
+}
+
+/// A value; a name of a reference value with what it stands for.
+fn shown(value: &Value, known: &BTreeMap<String, String>) -> String {
+    let Some(text) = value.as_str() else { return value.to_string() };
+    known.get(text).map_or(text.to_owned(), |reference| format!("{text} = {reference}"))
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("any"),
+            Self::AnyOf(values) => f.write_str(&values.join(" or ")),
+            Self::NoneOf(values) => write!(f, "none of {}", values.join(", ")),
+            Self::Least(parts) => write!(f, "at least {}", dotted(parts)),
+            Self::Mask { mask, value } => write!(f, "{value:#x} under mask {mask:#x}"),
+            Self::Number(number) => number.fmt(f),
+            Self::Flag(flag) => flag.fmt(f),
+            Self::Text(text) => f.write_str(text),
+            Self::All(values) => f.write_str(&values.join(", ")),
+        }
+    }
+}
+
+/// A version: its parts with dots.
+pub(super) fn dotted(parts: &[i64]) -> String {
+    parts.iter().map(ToString::to_string).collect::<Vec<_>>().join(".")
+}
+
+/// Lists that can also be the word `any`.
+const LISTS: [&str; 4] = ["tpm.pcrs", "nitro.pcrs", "nitro-tpm.pcrs", "tdx.modules"];
