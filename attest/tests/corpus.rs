@@ -45,6 +45,11 @@ fn no_input_of_the_policy_corpus_breaks_a_promise() {
 }
 
 #[test]
+fn no_input_of_the_signed_policy_corpus_breaks_a_promise() {
+    replay("signed_policy", targets::signed_policy);
+}
+
+#[test]
 fn no_input_of_the_bundle_corpus_breaks_a_promise() {
     replay("bundle", targets::bundle);
 }

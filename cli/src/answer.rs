@@ -103,7 +103,13 @@ impl From<CannotJudge> for NotJudged {
 
 impl From<BadPolicy> for NotJudged {
     fn from(error: BadPolicy) -> Self {
-        let code = if matches!(error, BadPolicy::Empty) { "policy.empty" } else { "policy.malformed" };
+        let code = if matches!(error, BadPolicy::Empty) {
+            "policy.empty"
+        } else if matches!(error, BadPolicy::TooLong { .. }) {
+            "input.too_long"
+        } else {
+            "policy.malformed"
+        };
         Self::new(code, error.to_string())
     }
 }

@@ -60,7 +60,8 @@ impl Backend for AuthMethod {
 
     fn special_paths(&self) -> SpecialPaths {
         let unauthenticated = vec!["challenge".to_owned(), "login".to_owned()];
-        SpecialPaths { unauthenticated, ..SpecialPaths::default() }
+        let root = vec!["config/policy-signers".to_owned()];
+        SpecialPaths { root, unauthenticated, ..SpecialPaths::default() }
     }
 
     async fn initialize(&self, host: &Host) -> Result<(), Error> {
@@ -211,6 +212,10 @@ pub fn openapi() -> Value {
         ("/policy/{name}", "Store or read a policy; versions only go up."),
         ("/collateral/{kind}/{name}", "Store certificates, revocation lists and attestation keys."),
         ("/verdict/{decision}", "Read the signed record of a decision."),
+        (
+            "/config/policy-signers",
+            "Name the keys whose signed policies are taken; unsigned ones are not, then.",
+        ),
         ("/config/verifier-key", "Read the public key that signs records."),
     ]
     .into_iter()

@@ -13,8 +13,9 @@ use attest::{
 use openbao_plugin::Error;
 use protocol::release::{Base64, Presentation};
 
+use crate::policies::StoredPolicy;
 use crate::reply::bad_request;
-use crate::state::{State, StoredPolicy};
+use crate::state::State;
 use crate::verifier::{Case, Verifier};
 
 /// What a presentation is for.

@@ -16,6 +16,7 @@ mod ledger;
 mod manage;
 mod memory;
 pub mod mount;
+mod policies;
 pub mod record;
 mod reply;
 pub mod seal;

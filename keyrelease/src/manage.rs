@@ -4,7 +4,7 @@
 //! Trusted: the operator. Everything is parsed before it is stored, and versions only go up.
 
 use attest::crypto::AwsLcRs;
-use attest::{Bundle, Endorsements, Policy};
+use attest::{Bundle, Endorsements};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use openbao_plugin::{Error, Host, Operation, Request, Response};
@@ -12,9 +12,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::mount::Mount;
+use crate::policies;
 use crate::reply::{self, bad_request};
 
-/// Answers `policy/…`, `collateral/…`, `record/…` or `verdict/…`, and `config/verifier-key`.
+/// Answers `policy/…`, `collateral/…`, `record/…` or `verdict/…`, `config/verifier-key`
+/// and `config/policy-signers`.
 pub(crate) async fn manage(
     mount: &Mount,
     request: Request,
@@ -26,10 +28,10 @@ pub(crate) async fn manage(
     let storage = host.storage();
     match (request.operation, parts.as_slice()) {
         (Operation::List, ["policy", ""]) => Ok(Some(Response::keys(storage.list("policy/").await?))),
-        (Operation::Read, ["policy", name]) => show_policy(mount, host, name).await,
+        (Operation::Read, ["policy", name]) => policies::show(mount, host, name).await,
         // There is no delete: it would let a lower version be stored again.
         (Operation::Update, ["policy", name]) => {
-            store_policy(mount, host, reply::name(name)?, reply::body(request.data)?).await.map(Some)
+            policies::store(mount, host, reply::name(name)?, request.data).await.map(Some)
         }
         (
             Operation::List,
@@ -57,6 +59,11 @@ pub(crate) async fn manage(
             store_collateral(mount, host, kind, reply::name(name)?, reply::body(request.data)?).await?;
             Ok(None)
         }
+        (Operation::Read, ["config", "policy-signers"]) => policies::show_signers(host).await.map(Some),
+        (Operation::Update, ["config", "policy-signers"]) => {
+            policies::store_signers(mount, host, request.data).await?;
+            Ok(None)
+        }
         (Operation::Read, ["config", "verifier-key"]) => {
             let key = mount.state(host).await?.signer.public();
             let (public, id) = (hex::encode(key.0), key.id(&AwsLcRs).to_string());
@@ -69,37 +76,6 @@ pub(crate) async fn manage(
         (_, ["policy" | "config", _] | ["collateral", _, _]) => Err(Error::UnsupportedOperation),
         _ => Err(Error::UnsupportedPath),
     }
-}
-
-async fn show_policy(mount: &Mount, host: &Host, name: &str) -> Result<Option<Response>, Error> {
-    let state = mount.state(host).await?;
-    if !state.policies.contains_key(name) {
-        return Ok(None);
-    }
-    let stored = state.policy(name)?;
-    let policy = &stored.policy;
-    let (version, digest, expires) = (policy.version(), policy.digest().to_string(), policy.expires());
-    let data = json!({ "policy": stored.text, "version": version, "digest": digest, "expires": expires });
-    reply::data(&data).map(Some)
-}
-
-/// Stores a policy if its version is above every one that this name had, also where that one no longer
-/// parses: the version has an entry of its own.
-async fn store_policy(mount: &Mount, host: &Host, name: &str, body: PolicyBody) -> Result<Response, Error> {
-    let policy = Policy::parse(&AwsLcRs, &body.policy).map_err(bad_request)?;
-    let version = policy.version();
-    let transaction = host.transaction().await?;
-    let key = format!("policy-version/{name}");
-    let stored = transaction.get(&key).await?.unwrap_or_default();
-    let stored = String::from_utf8(stored).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-    if version <= stored {
-        return Err(Error::BadRequest(format!("policy version: expected above {stored}, found {version}")));
-    }
-    transaction.put(&key, version.to_string().into_bytes()).await?;
-    transaction.put(&format!("policy/{name}"), body.policy.into_bytes()).await?;
-    transaction.commit().await?;
-    mount.forget();
-    reply::data(&json!({ "version": version, "digest": policy.digest().to_string() }))
 }
 
 async fn store_collateral(
@@ -118,12 +94,6 @@ async fn store_collateral(
     host.storage().put(&format!("collateral/{kind}/{name}"), bytes).await?;
     mount.forget();
     Ok(())
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PolicyBody {
-    policy: String,
 }
 
 #[derive(Deserialize)]

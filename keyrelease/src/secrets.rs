@@ -7,7 +7,7 @@
 //! Untrusted: every request. Trusted: OpenBao's policies on the paths, and the mount's storage.
 
 use attest::crypto::AwsLcRs;
-use attest::{Digest, OfferedKey};
+use attest::{Answer, Digest, OfferedKey};
 use minicbor::Encode;
 use openbao_plugin::{Backend, Error, Host, Kind, Operation, Request, Response, SpecialPaths};
 use protocol::release::{Base64, Presentation, Sealed, open_context};
@@ -46,7 +46,7 @@ impl Backend for SecretsEngine {
 
     fn special_paths(&self) -> SpecialPaths {
         SpecialPaths {
-            root: vec!["config/auth".to_owned()],
+            root: vec!["config/auth".to_owned(), "config/policy-signers".to_owned()],
             unauthenticated: vec!["challenge".to_owned(), "release/+/open".to_owned()],
             ..SpecialPaths::default()
         }
@@ -129,7 +129,13 @@ impl SecretsEngine {
         }
         let entity = host.system().entity(&request.entity_id).await?;
         let entity = entity.ok_or_else(|| denied(&"the token has no entity"))?;
-        let digest = state.policy(&key.policy)?.policy.digest();
+        let policy = &state.policy(&key.policy)?.policy;
+        // The login was for another purpose; whether this one is granted is asked here.
+        let purpose = open_context(request.mount_point.trim_end_matches('/'), name);
+        if let Some(check) = policy.covers(&purpose).filter(|check| check.verdict == Answer::Fail) {
+            return Err(denied(&format!("{}: expected {}, found {}", check.id, check.expected, check.found)));
+        }
+        let digest = policy.digest();
         let now = self.mount.now();
         let vouched = Vouched::find(&entity, &accessor, body.offered()?, digest, now);
         let vouched = vouched.map_err(|error| denied(&error))?;
@@ -264,6 +270,10 @@ pub fn openapi() -> Value {
         ("/collateral/{kind}/{name}", "Store certificates, revocation lists and attestation keys."),
         ("/record/{decision}", "Read the signed record of a decision."),
         ("/config/auth", "Name the auth mount whose tokens are believed."),
+        (
+            "/config/policy-signers",
+            "Name the keys whose signed policies are taken; unsigned ones are not, then.",
+        ),
         ("/config/verifier-key", "Read the public key that signs records."),
     ]
     .into_iter()

@@ -7,11 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use attest::crypto::AwsLcRs;
-use attest::{Endorsements, Policy, tpm};
+use attest::{Endorsements, tpm};
 use openbao_plugin::{Error, Host, HostError, Storage};
 
 use crate::challenge::Challenges;
+use crate::policies::{self, StoredPolicy};
 use crate::signer::Signer;
 
 /// A mount's memory.
@@ -27,21 +27,6 @@ pub(crate) struct State {
     pub(crate) attestation_keys: BTreeSet<tpm::Name>,
 }
 
-/// A policy with the text that it was parsed from.
-#[derive(Clone, Debug)]
-pub(crate) struct StoredPolicy {
-    pub(crate) text: String,
-    pub(crate) policy: Policy,
-}
-
-impl StoredPolicy {
-    fn parse(bytes: Vec<u8>) -> Result<Self, String> {
-        let text = String::from_utf8(bytes).map_err(|error| error.to_string())?;
-        let policy = Policy::parse(&AwsLcRs, &text).map_err(|error| error.to_string())?;
-        Ok(Self { text, policy })
-    }
-}
-
 impl State {
     pub(crate) async fn load(host: &Host) -> Result<Self, Error> {
         let storage = host.storage();
@@ -51,7 +36,7 @@ impl State {
             challenges: Challenges::new(&stored_key(storage, "config/challenge-key").await?),
             signer: signer.map_err(|error| Error::Internal(error.to_string()))?,
             salt: stored_key(storage, "config/salt").await?,
-            policies: load_policies(storage).await?,
+            policies: policies::load(storage).await?,
             collateral,
             attestation_keys,
         })
@@ -93,15 +78,6 @@ async fn stored_key(storage: &Storage, name: &str) -> Result<[u8; 32], Error> {
     let bytes = storage.get(name).await?.ok_or_else(|| Error::Internal(format!("{name} is missing")))?;
     let found = bytes.len();
     bytes.try_into().map_err(|_why| Error::Internal(format!("{name}: expected 32 bytes, found {found}")))
-}
-
-async fn load_policies(storage: &Storage) -> Result<BTreeMap<String, Result<StoredPolicy, String>>, Error> {
-    let mut policies = BTreeMap::new();
-    for name in storage.list("policy/").await? {
-        let Some(bytes) = storage.get(&format!("policy/{name}")).await? else { continue };
-        policies.insert(name, StoredPolicy::parse(bytes));
-    }
-    Ok(policies)
 }
 
 async fn load_collateral(storage: &Storage) -> Result<(Endorsements, BTreeSet<tpm::Name>), Error> {

@@ -5,6 +5,7 @@
 use attest::crypto::{AwsLcRs, Hash, RustCrypto};
 use attest::eventlog::{Boot, EventLog, Layout};
 use attest::ima::ImaLog;
+use attest::policy::SignedPolicy;
 use attest::{
     Bundle, Endorsements, Evidence, Platform, Policy, Revocation, TrustAnchors, UnixTime, snp, tdx, tpm,
 };
@@ -81,7 +82,19 @@ pub fn policy(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let Ok(policy) = Policy::parse(&AwsLcRs, text) else { return };
     assert!(!policy.name().is_empty() && policy.version() > 0);
-    assert!(text.contains("snp") || text.contains("tpm"));
+    let sections = ["snp", "tpm", "tdx", "nitro", "azure"];
+    assert!(sections.iter().any(|section| text.contains(section)));
+    assert!(Policy::problems(&AwsLcRs, text).is_empty());
+    let again = policy.succeeds(Some(&policy.edition()), UnixTime(0));
+    assert!(again.is_ok() || policy.expires() == UnixTime(0));
+}
+
+/// A signed policy: without its author's key it does not open, and what is in it is a text.
+pub fn signed_policy(bytes: &[u8]) {
+    assert!(SignedPolicy::open(bytes, &[], &AwsLcRs).is_err(), "no key was given");
+    let Ok(text) = SignedPolicy::insecure_peek(bytes) else { return };
+    assert!(SignedPolicy::looks_signed(bytes) && SignedPolicy::signer_of(bytes).is_ok());
+    policy(text.as_bytes());
 }
 
 /// A TD quote: it has one length, and without Intel's collateral no verdict. What it brings by itself is judged

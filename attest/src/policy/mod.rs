@@ -24,7 +24,7 @@ mod tpm;
 
 use serde::Deserialize;
 
-use crate::check::{Answer, Checks};
+use crate::check::{Answer, Check, Checks};
 use crate::{Admitted, Appraisal, AttestedKey, Claims, Crypto, Digest, Platform, Refused, Rejected, Roots};
 use crate::{Stale, UnixTime, Verified, catalogue};
 
@@ -218,6 +218,15 @@ impl Policy {
             Ok(key) if appraisal.admits() => Ok(Admitted::assertion(appraisal, key, claims.machine())),
             _ => Err(Refused::new(appraisal)),
         }
+    }
+
+    /// Whether the policy's grants cover a purpose: the check that an appraisal asks of the challenge's. For a
+    /// release that rests on an appraisal of another purpose. `None` if the policy has no grants.
+    #[must_use]
+    pub fn covers(&self, purpose: &str) -> Option<Check> {
+        let mut checks = Checks::default();
+        grant::ask(&self.document.grants, purpose, &mut checks);
+        checks.into_vec().pop()
     }
 
     /// Judges genuine claims for somebody who only looks: no challenge is asked for, no key is attested,

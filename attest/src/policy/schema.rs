@@ -7,6 +7,8 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use serde_json::Value;
+
 use crate::tpm::Name;
 use crate::{ChipId, Digest, UnixTime};
 
@@ -16,9 +18,36 @@ use super::Document;
 #[must_use]
 pub fn schema() -> String {
     let mut schema = schemars::schema_for!(Document);
+    schemars::transform::Transform::transform(&mut NoNull, &mut schema);
     schema.insert("title".to_owned(), "CloudTaser attestation policy".into());
     // A tree of texts, numbers and lists has no map with other keys than texts: nothing that can fail.
     serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n"
+}
+
+/// TOML has no null: what may be absent is absent.
+struct NoNull;
+
+impl schemars::transform::Transform for NoNull {
+    fn transform(&mut self, schema: &mut Schema) {
+        if let Some(Value::Array(types)) = schema.get_mut("type") {
+            types.retain(|kind| kind != "null");
+            if let [only] = types.as_slice() {
+                let only = only.clone();
+                schema.insert("type".to_owned(), only);
+            }
+        }
+        if let Some(Value::Array(choices)) = schema.get_mut("anyOf") {
+            choices.retain(|choice| choice.get("type").is_none_or(|kind| kind != "null"));
+            if let [only] = choices.as_mut_slice() {
+                let only = std::mem::take(only);
+                schema.remove("anyOf");
+                if let (Some(into), Value::Object(from)) = (schema.as_object_mut(), only) {
+                    into.extend(from);
+                }
+            }
+        }
+        schemars::transform::transform_subschemas(self, schema);
+    }
 }
 
 impl<const N: usize> JsonSchema for Digest<N> {

@@ -38,6 +38,10 @@ pub(super) fn changes(old: &Rules, new: &Rules) -> Vec<Change> {
     let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let mut changes = Vec::new();
     let (mut moved, mut settled) = (BTreeSet::new(), BTreeSet::new());
+    for part in BOOTS.into_iter().filter(|part| old.has_under(part) != new.has_under(part)) {
+        changes.push(words::boot(part, new.has_under(part)));
+        moved.insert(part);
+    }
     for platform in PLATFORMS {
         match (old.has_under(platform), new.has_under(platform)) {
             (false, true) => changes.push(section(platform, Effect::Loosens)),
@@ -50,7 +54,9 @@ pub(super) fn changes(old: &Rules, new: &Rules) -> Vec<Change> {
         let first = key.split('.').next().unwrap_or(key);
         // A list that was "any", or is, is told by its rules.
         let told_below = |rules: &Rules| rules.has_under(key);
-        if moved.contains(first) || told_below(old) || told_below(new) {
+        let told_above =
+            moved.iter().any(|part| key.strip_prefix(part).is_some_and(|rest| rest.starts_with('.')));
+        if told_above || told_below(old) || told_below(new) {
             continue;
         }
         if first == "grant" && old.has_under("grant") != new.has_under("grant") {
@@ -97,11 +103,10 @@ fn effect(key: &str, old: Option<&Rule>, new: Option<&Rule>) -> Option<Effect> {
 /// What it does that a rule appears.
 fn appears(key: &str, rule: &Rule) -> Option<Effect> {
     match absent(key) {
-        Absent::RefusesAll => Some(Effect::Loosens),
         Absent::AsksNothing => Some(Effect::Tightens),
         // The same as not set.
         Absent::AllowsNothing if [Rule::Flag(false), Rule::Number(0)].contains(rule) => None,
-        Absent::AllowsNothing => Some(Effect::Loosens),
+        Absent::AllowsNothing | Absent::RefusesAll => Some(Effect::Loosens),
     }
 }
 
@@ -191,7 +196,8 @@ enum Absent {
 fn absent(key: &str) -> Absent {
     let is_pcr = ["tpm.pcrs.", "nitro.pcrs.", "nitro-tpm.pcrs."].iter().any(|start| key.starts_with(start));
     let last = key.rsplit('.').next().unwrap_or(key);
-    if is_pcr || ["tdx.pce_svn", "tdx.qe_svn", "rego.module"].contains(&key) {
+    let is_line = key.contains(".kernel_cmdline.") && last != "by";
+    if is_pcr || is_line || ["tdx.pce_svn", "tdx.qe_svn", "rego.module"].contains(&key) {
         Absent::AsksNothing
     } else if ["waive.", "grant.", "tdx.grace."].iter().any(|start| key.starts_with(start))
         || last.starts_with("insecure-")
@@ -214,5 +220,7 @@ impl Effect {
     }
 }
 
+/// The sections that only ask more.
+const BOOTS: [&str; 2] = ["tpm.boot", "tdx.boot"];
 /// The sections of a policy that stand for machines.
 const PLATFORMS: [&str; 6] = ["snp", "tpm", "tdx", "nitro", "nitro-tpm", "azure"];

@@ -92,14 +92,15 @@ fn walk(table: &Table, under: &str, known: &BTreeMap<String, String>, rules: &mu
             | Value::Integer(_)
             | Value::Float(_)
             | Value::Boolean(_)
-            | Value::Datetime(_) => drop(rules.insert(key, plain(value, known))),
+            | Value::Datetime(_) => drop(rules.insert(key, plain(name, value, known))),
         }
     }
 }
 
 /// A table that is a rule.
 fn operator(table: &Table, known: &BTreeMap<String, String>) -> Option<Rule> {
-    let list = |key: &str| table.get(key).and_then(Value::as_array);
+    // More than an operator: a table of rules, of which each is told by itself.
+    let list = |key: &str| table.get(key).and_then(Value::as_array).filter(|_| table.len() == 1);
     if let Some(values) = list("any_of") {
         return Some(Rule::AnyOf(texts(values, known)));
     }
@@ -131,9 +132,12 @@ fn entry(list: &str, table: &Table, known: &BTreeMap<String, String>, rules: &mu
             let least = table.get("min_svn").and_then(Value::as_integer).unwrap_or_default();
             (named(&["version"]), Rule::Least(vec![least]))
         }
-        "pcrs" => {
+        "pcrs" | "uki" => {
             let values = table.get("any_of").and_then(Value::as_array);
-            (named(&["bank", "index"]), Rule::AnyOf(values.map_or(Vec::new(), |values| texts(values, known))))
+            (
+                named(&["bank", "index", "section"]),
+                Rule::AnyOf(values.map_or(Vec::new(), |values| texts(values, known))),
+            )
         }
         // A grant is one thing: who may ask for what.
         _ => (written(table), Rule::Flag(true)),
@@ -150,13 +154,17 @@ fn written(table: &Table) -> String {
     parts.join(", ")
 }
 
-fn plain(value: &Value, known: &BTreeMap<String, String>) -> Rule {
+fn plain(name: &str, value: &Value, known: &BTreeMap<String, String>) -> Rule {
     match value {
         Value::String(word) if word == "any" => Rule::Any,
         Value::String(text) => Rule::Text(text.clone()),
         Value::Integer(number) => Rule::Number(*number),
         Value::Boolean(flag) => Rule::Flag(*flag),
-        Value::Array(items) => Rule::All(texts(items, known)),
+        Value::Array(items) => match name {
+            "any_of" => Rule::AnyOf(texts(items, known)),
+            "none_of" => Rule::NoneOf(texts(items, known)),
+            _ => Rule::All(texts(items, known)),
+        },
         Value::Float(_) | Value::Datetime(_) | Value::Table(_) => Rule::Text(value.to_string()),
     }
 }
@@ -192,5 +200,14 @@ pub(super) fn dotted(parts: &[i64]) -> String {
     parts.iter().map(ToString::to_string).collect::<Vec<_>>().join(".")
 }
 
-/// Lists that can also be the word `any`.
-const LISTS: [&str; 4] = ["tpm.pcrs", "nitro.pcrs", "nitro-tpm.pcrs", "tdx.modules"];
+/// Lists and tables that can also be the word `any`.
+const LISTS: [&str; 8] = [
+    "tpm.pcrs",
+    "nitro.pcrs",
+    "nitro-tpm.pcrs",
+    "tdx.modules",
+    "tpm.boot.uki",
+    "tdx.boot.uki",
+    "tpm.boot.kernel_cmdline",
+    "tdx.boot.kernel_cmdline",
+];

@@ -122,6 +122,16 @@ pub(super) fn grants(appear: bool) -> Change {
     Change { key: "grant".to_owned(), effect, says: says.to_owned(), old: None, new: None }
 }
 
+/// A policy that begins, or ceases, to look into event logs.
+pub(super) fn boot(section: &str, appears: bool) -> Change {
+    let (effect, says) = if appears {
+        (Effect::Tightens, format!("asks what was booted, by an event log (no section {section} before)"))
+    } else {
+        (Effect::Loosens, format!("no longer asks what was booted: the section {section} is gone"))
+    };
+    Change { key: section.to_owned(), effect, says, old: None, new: None }
+}
+
 /// The thing that a rule is about. What has no name here goes by its key.
 fn subject(key: &str) -> String {
     let parts: Vec<&str> = key.split('.').collect();
@@ -134,6 +144,9 @@ fn subject(key: &str) -> String {
         ["snp", "platform_info", bit] => format!("the host's {bit}"),
         ["tdx", "td_attributes", bit] => format!("the TD's attribute {bit}"),
         ["tdx", "modules", major] => format!("a TDX module {major} of minor version"),
+        ["tpm" | "tdx", "boot", "uki", .., section] => format!("a kernel image's section .{section}"),
+        ["tpm" | "tdx", "boot", "kernel_cmdline", part] => format!("a kernel command line, {part}"),
+        ["tpm" | "tdx", "boot", part] => format!("a boot whose {part} is"),
         ["tpm", "pcrs", bank, index] => format!("PCR {index} ({bank})"),
         ["nitro" | "nitro-tpm", "pcrs", index] => format!("PCR {index}"),
         _ => NAMES

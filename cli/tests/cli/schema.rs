@@ -38,7 +38,7 @@ fn the_schema_that_is_checked_in_is_the_one_of_the_types() {
         std::fs::write(&path, attest::policy::schema()).unwrap();
     }
     assert!(std::fs::read_to_string(&path).unwrap() == attest::policy::schema(), "run with UPDATE_SCHEMA=1");
-    assert_eq!(cloudtaser(&["policy", "schema"]).ends(0).out, attest::policy::schema());
+    assert!(cloudtaser(&["policy", "schema"]).ends(0).out == attest::policy::schema(), "build it again");
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod faults;
 mod machine;
 mod management;
 mod platforms;
+mod policies;
 mod refusal;
 mod server;
 mod token;

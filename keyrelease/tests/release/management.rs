@@ -15,6 +15,8 @@ fn l16_management_is_closed_without_a_token() {
         "attest-keys/record/x",
         "attest-keys/config/auth",
         "attest-keys/config/verifier-key",
+        "attest-keys/config/policy-signers",
+        "auth/attest/config/policy-signers",
         "attest-keys/release/db",
         "auth/attest/role/node",
         "auth/attest/policy/simulated",

@@ -116,3 +116,27 @@ fn a_role_that_is_no_string_does_not_panic_the_server() {
     }
     assert!(!server.log().contains("panic"));
 }
+
+/// A login is for itself: what its policy grants is asked again when a secret is.
+#[test]
+fn a_token_releases_only_what_the_policy_grants() {
+    let server = trusting();
+    let grants = |paths: &str, version: u64| {
+        let text =
+            format!("{}\n[[grant]]\npaths = {{ any_of = [{paths}] }}\n", crate::server::policy(version));
+        for mount in ["auth/attest", "attest-keys"] {
+            server.write(&format!("{mount}/policy/simulated"), &json!({ "policy": text })).ok();
+        }
+    };
+    let machine = Machine::good();
+    grants(r#""auth/attest/login/*""#, 2);
+    let answer = release(&server, &token(&machine.login(&server)), &machine.key);
+    assert_eq!(answer.status, 403, "{answer:?}");
+    assert!(answer.errors().contains("policy.grant"), "{answer:?}");
+    assert_eq!(machine.open(&server).failing(), ["policy.grant"]);
+    grants(r#""auth/attest/login/node", "attest-keys/release/d*""#, 3);
+    sealed(&release(&server, &token(&machine.login(&server)), &machine.key));
+    assert_eq!(machine.open(&server).status, 200);
+    grants(r#""attest-keys/release/db""#, 4);
+    assert_eq!(machine.login(&server).failing(), ["policy.grant"]);
+}
