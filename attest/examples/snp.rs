@@ -39,11 +39,6 @@ pub(crate) fn judge(words: &[String]) -> Result<String, Box<dyn Error>> {
         format!("report data  {}", claims.report_data),
         format!("debug        {}", if claims.policy.bit(19) { "ALLOWED" } else { "not allowed" }),
     ];
-    if let Some(policy) = &brought.policy {
-        let appraisal = policy.inspect(&verified, at);
-        let failing = appraisal.failing().map(|check| format!("refused      {}: {}", check.id, check.found));
-        words.extend(failing);
-        words.push(format!("policy       {} version {}", policy.name(), policy.version()));
-    }
+    brought.appraise(&verified, &mut words);
     Ok(words.join("\n"))
 }

@@ -40,10 +40,6 @@ pub(crate) fn judge(words: &[String]) -> Result<String, Box<dyn Error>> {
             .iter()
             .map(|pcr| format!("PCR {:<4} {} {}", pcr.index, pcr.bank, hex::encode(&pcr.value))),
     );
-    if let Some(policy) = &brought.policy {
-        let appraisal = policy.inspect(&verified, at);
-        words.extend(appraisal.failing().map(|check| format!("refused  {}: {}", check.id, check.found)));
-        words.push(format!("policy   {} version {}", policy.name(), policy.version()));
-    }
+    brought.appraise(&verified, &mut words);
     Ok(words.join("\n"))
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use attest::crypto::AwsLcRs;
-use attest::{Endorsements, Policy, TrustAnchors, UnixTime, tpm};
+use attest::{Claims, Endorsements, Policy, TrustAnchors, UnixTime, Verified, tpm};
 
 /// The files of one judgement, and its instant: the library has neither files nor a clock.
 pub(crate) struct Brought {
@@ -46,6 +46,15 @@ impl Brought {
         };
         let anchors = anchors.with_attestation_keys(names);
         Ok(Self { at: instant(at)?, evidence, endorsements, anchors, policy })
+    }
+
+    /// Says what the policy thinks, if one was brought: every failing check.
+    pub(crate) fn appraise(&self, verified: &Verified<Claims>, words: &mut Vec<String>) {
+        let Some(policy) = &self.policy else { return };
+        let appraisal = policy.inspect(verified, self.at);
+        words.push(format!("policy       {} version {}", policy.name(), policy.version()));
+        let failing = appraisal.failing().map(|check| format!("refused      {}: {}", check.id, check.found));
+        words.extend(failing);
     }
 }
 
