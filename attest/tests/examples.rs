@@ -12,10 +12,16 @@
 
 use std::path::{Path, PathBuf};
 
+use attest::{Part, parcel};
+use simulator::azure::Paravisor;
 use simulator::nitro::{Module, Role};
 use simulator::snp::{Chip, Product};
 use simulator::tdx;
+use simulator::tpm::{AttestationKey, Statement};
 
+#[path = "../examples/azure.rs"]
+#[expect(dead_code, reason = "its main is not run")]
+mod azure_example;
 #[path = "laws/document.rs"]
 #[expect(dead_code, reason = "the laws need more of it")]
 mod document;
@@ -81,6 +87,19 @@ fn the_nitro_example_tells_a_genuine_document_from_a_changed_one() {
     let end = std::fs::read(samples("nitro").join("document.cbor")).unwrap().len();
     let refusal = refusal(nitro_example::judge, &words("nitro", &files), end - 1);
     assert_eq!(refusal, "nitro evidence is not genuine: nitro.signature");
+}
+
+#[test]
+fn the_azure_example_tells_the_path_and_a_changed_link() {
+    let files = ["parcel.cbor", "vcek.der", "ask.der", "ark.crl", "ark.root"];
+    let said = azure_example::judge(&words("azure", &files)).unwrap();
+    assert!(said.contains("link         azure.binding.runtime_data: "), "{said}");
+    assert!(said.contains("Secure Boot  Some(true)"), "{said}");
+    let parcel = std::fs::read(samples("azure").join("parcel.cbor")).unwrap();
+    let at = parcel.windows(8).position(|window| window == b"HCLAkPub").unwrap();
+    let refusal = refusal(azure_example::judge, &words("azure", &files), at);
+    let failing = ["azure.binding.runtime_data", "azure.runtime.readable", "azure.binding.attestation_key"];
+    assert_eq!(refusal, format!("azure-snp evidence is not genuine: {}", failing.join(", ")));
 }
 
 /// Real captures, under the vendors' own roots: nothing but the files is needed.
@@ -170,6 +189,17 @@ fn bless(platform: &str) {
             write("tcb-info.json", &tcb_info);
             write("qe-identity.json", &qe_identity);
             write("intel.root", &machine.root().der());
+        }
+        "azure" => {
+            let (chip, key) = (Chip::new(1, Product::Genoa), AttestationKey::rsa(1));
+            let paravisor = Paravisor::new(key.clone());
+            let hcl = paravisor.snp_report(&chip.report().report_data(paravisor.report_data()).sign());
+            let quote = key.quote(&Statement::quote(&[7; 32]));
+            write("parcel.cbor", &parcel::assemble(&[(Part::TpmQuote, &quote), (Part::HclReport, &hcl)]));
+            write("vcek.der", &chip.vcek().der());
+            write("ask.der", &chip.ask().der());
+            write("ark.crl", &chip.crl().der());
+            write("ark.root", &chip.ark().der());
         }
         "nitro" => {
             let module = Module::enclave(1);
