@@ -180,7 +180,7 @@ fn a_certificate_that_does_not_parse_is_no_judgement() {
     for role in [Role::Root, Role::Regional, Role::Zonal, Role::Instance, Role::Leaf] {
         let certificate = module().certificate(role);
         let padded = [certificate.der(), vec![0; 8]].concat();
-        changed(role, padded).not_judged("endorsement.malformed");
+        changed(role, padded).not_judged("endorsement.padded");
         let cut = certificate.der();
         changed(role, cut[..cut.len() - 1].to_vec()).not_judged("endorsement.malformed");
         let twice = certificate.duplicate(oid::KEY_USAGE, &[3, 2, 7, 0x80]).der();

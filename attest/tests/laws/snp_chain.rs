@@ -217,6 +217,8 @@ fn a_certificate_with_a_tail_is_not_judged() {
     let chip = genoa();
     let mut vcek = chip.chain().vcek;
     vcek.push(0);
+    plain(&chip).vek(vcek.clone()).not_judged("endorsement.padded");
+    vcek.push(1);
     plain(&chip).vek(vcek).not_judged("endorsement.malformed");
 }
 

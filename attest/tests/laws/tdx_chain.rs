@@ -399,9 +399,9 @@ fn a_certificate_that_is_no_der_ends_in_its_own_error() {
     with_chain(&[leaf, machine().ca().der()]).has_status(TcbStatus::UpToDate);
     let padded = |der: Vec<u8>| [der, vec![0; 2048]].concat();
     let padded_pck = [padded(machine().pck().der()), machine().ca().der()];
-    with_chain(&padded_pck).not_judged("endorsement.malformed");
-    plain(&machine()).signer(padded(machine().tcb_signing().der())).not_judged("endorsement.malformed");
-    plain(&machine()).pck_list(padded(machine().pck_crl().der())).not_judged("endorsement.malformed");
+    with_chain(&padded_pck).not_judged("endorsement.padded");
+    plain(&machine()).signer(padded(machine().tcb_signing().der())).not_judged("endorsement.padded");
+    plain(&machine()).pck_list(padded(machine().pck_crl().der())).not_judged("endorsement.padded");
 }
 
 #[test]
