@@ -91,8 +91,11 @@ impl<'s, 'a> Stage<'s, 'a> {
         let (bag, key) = (self.bag, path.authority.key()?);
         let counts = bag.of_quote;
         let signed = |found: &Certificate<'_>, key: &PublicKey| found.signed_by(self.crypto, key).is_ok();
-        let pcks = bag.pcks.iter().take(counts.pcks).filter(|found| !signed(found, &key));
+        // Those on the path were just checked.
+        let pcks = bag.pcks.iter().take(counts.pcks).filter(|found| !std::ptr::eq(*found, path.pck));
+        let pcks = pcks.filter(|found| !signed(found, &key));
         let authorities = bag.authorities.iter().take(counts.authorities);
+        let authorities = authorities.filter(|found| !std::ptr::eq(*found, path.authority));
         let authorities = authorities.filter(|found| !signed(found, &path.root.key));
         let odd = pcks.chain(authorities).count().saturating_add(counts.strangers);
         let expected = "a PCK, its authority and the root in the quote, and no other certificate";
