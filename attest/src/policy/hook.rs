@@ -8,10 +8,11 @@
 //!
 //! Trusted: the module. It is a part of the policy; its budget guards against mistakes.
 
+// A span of time in the interpreter's interface; there is no clock behind it.
+use core::time::Duration;
 use std::cell::Cell;
 use std::num::NonZeroU32;
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use regorus::utils::limits::{ExecutionTimerConfig, TimeSource, set_time_source};
 use regorus::{Engine, Value};
