@@ -5,6 +5,7 @@ mod audit;
 mod document;
 mod hostile;
 mod inspect;
+mod logs;
 mod machine;
 mod measure;
 mod nitro;
