@@ -33,7 +33,8 @@
 //! whoever relays carries ciphertext. A policy that must know *which* machine answers names chips (`snp.chip`),
 //! platforms (`tdx.platform.ppid`), instances (`nitro.instance`) or attestation keys (`tpm.ak.allowed`). A relay *into*
 //! a machine that the policy admits is that machine's own work, and no verifier sees it.
-//! `a_chip_can_be_allowed_and_denied_by_name`.
+//! Pieces of two machines do not add up to one: `l31_the_quote_of_one_machine_with_the_report_of_another_is_refused`,
+//! `l31_runtime_data_that_the_hardware_did_not_sign_is_not_read`, `a_chip_can_be_allowed_and_denied_by_name`.
 //!
 //! # Answers that nobody hears
 //!
@@ -63,7 +64,8 @@
 //! (dcap-qvl #124, #127; dstack #468).
 //! *Here:* each link is a check of its own: `tdx.qe.mrsigner`, `tdx.qe.isvprodid`, `tdx.qe.attributes`,
 //! `tdx.quote.qe_vendor`, `tdx.module.identity`, `tdx.module.mrsigner`; the catalogue is complete by test.
-//! `l04_another_enclave_than_intels_for_tds_is_refused`, `every_check_that_the_code_asks_is_in_the_tables`.
+//! `l04_a_missing_link_is_refused`, `l04_another_enclave_than_intels_for_tds_is_refused`,
+//! `every_check_that_the_code_asks_is_in_the_tables`.
 //!
 //! ## L5: a field that carried a check, and was skipped
 //! Parsers that ignore what they do not know dropped Intel's TDX module identities without a word (dcap-qvl #124); a
@@ -137,11 +139,13 @@
 //! it does.
 //! *Here:* what the hardware does not cover is no claim. The platforms chapter says for each platform which inputs the
 //! measurement holds; `cloudtaser measure` computes SNP measurements with kernel, initrd and command line hashed in, and
-//! PCR 12 or RTMR 2 carry command lines elsewhere (`tpm.pcr.{bank}.{index}`, `tdx.rtmr.{index}`).
+//! elsewhere command lines are in PCRs and RTMRs, and rules about them ask who measured them
+//! (`tpm.boot.kernel_cmdline`, `tdx.boot.kernel_cmdline`, `nitro-tpm.pcr.together`).
+//! `l10_a_command_line_cannot_be_hidden_behind_another_name`.
 //!
 //! ## L11: code from the host's own tables
 //! ACPI tables contain byte code, and guests run it with the kernel's rights; under most stacks the host writes them
-//! (BadAML).
+//! ("Bad AML").
 //! *Here:* it depends on what a policy compares. Where the firmware measures the tables (RTMR 0 of a TD, PCR 0 or 1 of a
 //! vTPM) another table is another value; on bare SNP nothing shows it, and the guest has to keep the byte code from
 //! private memory. The chapter on platforms says so, so that nobody reads more into a measurement.
@@ -155,8 +159,10 @@
 //! ## L13: a log whose words are not in its digests
 //! An event log replays to the right registers, and the verifier then reads the events' *data*, which for many event
 //! types is not what the digest covers (GO-2026-5298).
-//! *Here:* a log makes a claim only of what was recomputed from the data that the claim is read from; the rest is shown
-//! and never believed.
+//! *Here:* a claim is made only from data whose digest was recomputed; an event's type decides nothing, and what is not
+//! recognised by its digest counts as a program, a file or an authority that has to be known.
+//! `l13_content_that_is_not_in_the_digest_is_not_claimed`, `l13_a_program_that_is_called_something_else_is_still_a_program`,
+//! `l13_a_command_line_that_is_called_a_command_is_still_a_command_line`, `l13_a_file_that_is_not_in_its_digest_is_refused`.
 //!
 //! ## L21: a header that nobody signed
 //! An encrypted volume's header said how to decrypt it, and the host wrote the header.
