@@ -1,7 +1,7 @@
 //! `cloudtaser-vectors DIR`: real and forged evidence against the production verifier.
 //!
 //! Reads `DIR/MANIFEST.toml`, asks `attest` about every entry, prints a line each and a summary, and exits
-//! 1 where the answer is not the one that the manifest expects, 2 where the manifest cannot be read.
+//! 1 where the answer is not the one that the manifest expects and nobody wrote down why, 2 where the manifest cannot be read.
 #![forbid(unsafe_code)]
 
 mod ak;
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         return said(writeln!(std::io::stderr(), "usage: cloudtaser-vectors DIR"), ExitCode::from(2));
     };
     match walk::walk(&PathBuf::from(dir), &mut out) {
-        Ok(tally) if tally.differ == 0 => ExitCode::SUCCESS,
+        Ok(tally) if tally.differ == tally.argued => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(1),
         Err(error) => said(writeln!(std::io::stderr(), "{error:#}"), ExitCode::from(2)),
     }

@@ -57,6 +57,11 @@ impl Expected {
 }
 
 impl Answer {
+    /// Whether the evidence was judged and refused by this check.
+    pub(crate) fn refused_by(&self, check: &str) -> bool {
+        matches!(self, Self::Refused { ids } if ids.iter().any(|id| id == check))
+    }
+
     pub(crate) fn agrees_with(&self, expected: Option<Expected>) -> Agreement {
         let Some(expected) = expected else { return Agreement::Unsupported };
         let agrees = match self {

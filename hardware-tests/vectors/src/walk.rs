@@ -16,7 +16,17 @@ pub(crate) struct Tally {
     pub(crate) agree: usize,
     pub(crate) differ: usize,
     pub(crate) unsupported: usize,
+    /// Of those that differ, the ones that [`ARGUED`] gives a reason for.
+    pub(crate) argued: usize,
 }
+
+/// Entries of the shared set where the manifest is mistaken, the check that refuses them, and why it stands. They still
+/// count as different.
+const ARGUED: [(&str, &str, &str); 1] = [(
+    "tdx-v4-cctrusted",
+    "tdx.chain.root",
+    "its chain ends in another \"Intel SGX Root CA\" (2019-10-31, certificate digest e3f49e85…), which the quote itself brings, not in the one of 2018 that Intel publishes",
+)];
 
 /// Walks the set in `dir` and writes a line per entry.
 pub(crate) fn walk(dir: &Path, out: &mut impl Write) -> Result<Tally> {
@@ -32,8 +42,13 @@ pub(crate) fn walk(dir: &Path, out: &mut impl Write) -> Result<Tally> {
         }
         let mark = if agreement == Agreement::Differ { "DIFFERS  " } else { "" };
         writeln!(out, "{mark}{}  {}  {answer}", entry.id(), entry.expected_word())?;
+        let argued = ARGUED.iter().find(|(id, check, _)| *id == entry.id() && answer.refused_by(check));
+        if let (Agreement::Differ, Some((_, _, why))) = (agreement, argued) {
+            tally.argued = tally.argued.saturating_add(1);
+            writeln!(out, "    argued: {why}")?;
+        }
     }
-    let Tally { agree, differ, unsupported } = tally;
+    let Tally { agree, differ, unsupported, .. } = tally;
     writeln!(out, "{agree} agree, {differ} differ, {unsupported} unsupported")?;
     Ok(tally)
 }
@@ -77,7 +92,7 @@ mod tests {
     fn an_entry_that_nobody_knows_is_unsupported() {
         let odd = "[[vector]]\n[[vector]]\ntee = 'sev-snp'\nkind = 'poem'\nexpected = 'ok'\n[[vector]]\ntee = 'tpm2'\nkind = 'tpm-quote'\nexpected = 'ok'\n[[vector]]\ntee = 'sev-snp'\nkind = 'report'\nexpected = 'ok'";
         let (tally, lines) = walked(odd, &[]);
-        assert_eq!(tally, Tally { agree: 0, differ: 0, unsupported: 4 });
+        assert_eq!(tally, Tally { unsupported: 4, ..Tally::default() });
         assert_eq!(lines[0], "(no id)  (nothing)  unsupported  (tee (no tee))");
         assert_eq!(lines[4], "0 agree, 0 differ, 4 unsupported");
     }
@@ -86,7 +101,7 @@ mod tests {
     fn a_set_that_lacks_a_file_or_says_nonsense_differs() {
         let missing = "[[vector]]\nid = 'a'\ntee = 'sev-snp'\nkind = 'report'\nexpected = 'reject'\nrole = { report = 'gone' }";
         let (tally, lines) = walked(missing, &[]);
-        assert_eq!(tally, Tally { agree: 0, differ: 1, unsupported: 0 });
+        assert_eq!(tally, Tally { differ: 1, ..Tally::default() });
         assert!(lines[0].starts_with("DIFFERS  a  reject  unreadable  (gone"), "{lines:?}");
         let undated = "[[vector]]\ntee = 'sev-snp'\nkind = 'crl'\nexpected = 'reject'\nverify_at = 'soon'";
         assert_eq!(walked(undated, &[]).0.differ, 1);
