@@ -13,6 +13,7 @@ mod case;
 #[path = "../laws/document.rs"]
 #[expect(dead_code, reason = "the laws need more of it")]
 mod document;
+mod grace;
 mod grants;
 mod names;
 mod operators;
