@@ -92,7 +92,7 @@ impl<T: fmt::Display> fmt::Display for Min<T> {
 /// `{ mask = …, value = … }`: these bits must have these values.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "RawMaskEq")]
 pub struct MaskEq {
     /// The bits that are looked at.
     pub mask: u64,
@@ -100,9 +100,31 @@ pub struct MaskEq {
     pub value: u64,
 }
 
+#[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+struct RawMaskEq {
+    /// The bits that are looked at.
+    mask: u64,
+    /// What they must be, and no other bit.
+    value: u64,
+}
+
+impl TryFrom<RawMaskEq> for MaskEq {
+    type Error = &'static str;
+
+    /// A bit of the value that the mask leaves out would never be asked for: somebody thinks that it is.
+    fn try_from(RawMaskEq { mask, value }: RawMaskEq) -> Result<Self, Self::Error> {
+        if value & !mask != 0 {
+            return Err("the value has bits that the mask does not look at");
+        }
+        Ok(Self { mask, value })
+    }
+}
+
 impl MaskEq {
     pub(crate) fn allows(self, found: u64) -> bool {
-        found & self.mask == self.value & self.mask
+        found & self.mask == self.value
     }
 }
 
