@@ -2,7 +2,8 @@
 //!
 //! SIGNED { tbs, algorithm, signature } (RFC 5280, 4.1.1 and 5.1.1): the algorithm stands inside and outside of
 //! what is signed, and must be the same. The parser compares what it understood of the two; here the bytes are
-//! compared, so that a certificate has one spelling and nothing outside of the signed part can be changed.
+//! compared, so that a certificate has one spelling and nothing outside of the signed part can be changed. The
+//! signature is whole bytes.
 //!
 //! Untrusted: every byte.
 
@@ -14,8 +15,12 @@ pub(super) fn check(signed: &[u8]) -> Result<(), Malformed> {
     let mut outer = Reader::new(der::content(der::SEQUENCE, signed)?);
     let mut tbs = Reader::new(der::expect(der::SEQUENCE, &mut outer)?);
     let outside = der::expect(der::SEQUENCE, &mut outer)?;
-    der::expect(BIT_STRING, &mut outer)?;
+    let signature = der::expect(BIT_STRING, &mut outer)?;
     outer.finish()?;
+    // How many bits of the last byte do not count: a signature has none.
+    if signature.first() != Some(&0) {
+        return Err(odd("a signature that is no row of whole bytes"));
+    }
     // The version and, in a certificate, the serial number stand before it.
     for _ in 0..3 {
         let (tag, inside) = der::next(&mut tbs)?;
@@ -27,8 +32,8 @@ pub(super) fn check(signed: &[u8]) -> Result<(), Malformed> {
 }
 
 fn odd(found: &str) -> Malformed {
-    let expected = "the same algorithm inside and outside of the signed part";
-    Malformed::Value { what: "signature algorithm", expected, found: found.to_owned() }
+    let expected = "the same algorithm inside and outside of the signed part, and whole bytes";
+    Malformed::Value { what: "signature", expected, found: found.to_owned() }
 }
 
 const BIT_STRING: u8 = 0x03;
@@ -47,6 +52,11 @@ mod tests {
     fn the_algorithm_outside_is_the_one_inside() {
         assert_eq!(check(&signed([6, 0], [6, 0])), Ok(()));
         assert!(check(&signed([6, 0], [0x46, 0])).is_err());
+        for unused in [1, 7] {
+            let mut bits = signed([6, 0], [6, 0]);
+            bits[20] = unused;
+            assert!(check(&bits).is_err(), "{unused} bits that do not count");
+        }
         let mut more = signed([6, 0], [6, 0]);
         more[1] += 2;
         more.extend([5, 0]);
