@@ -89,6 +89,7 @@ pub(super) const TABLE: Table = Table {
         ("tdx.mrownerconfig", Policy, "the policy allows the owner's configuration"),
         ("tdx.mrservicetd", Policy, "no service TD is bound that the policy does not name"),
         ("tdx.mrservicetd.current", Policy, "no service TD was bound later that the policy does not name"),
+        ("tdx.vmid", Policy, "the TD itself asked for the report, not a virtual machine inside of it"),
         ("tdx.xfam.fixed", Policy, "the extended features are ones that exist"),
         ("tdx.xfam", Policy, "the extended features are what the policy asks"),
         ("tdx.attributes.debug", Policy, "the TD's attribute debug is as the policy wants it"),
@@ -226,6 +227,10 @@ pub(super) const TABLE: Table = Table {
         (
             "tdx.mrservicetd",
             "A service TD (a migration TD) can read and replace this TD: start it without one, or list its hash under `mrservicetd`.",
+        ),
+        (
+            "tdx.vmid",
+            "Take the quote in the TD itself: a virtual machine inside of it is not what MRTD and RTMRs measure.",
         ),
         ("tdx.xfam", "Start the TD with the features that the policy asks for; they are fixed at launch."),
         (

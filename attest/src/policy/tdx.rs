@@ -174,7 +174,7 @@ impl TdxPolicy {
     /// When the earliest grace ends that these claims need.
     pub(crate) fn holds_until(&self, claims: &Claims, now: UnixTime) -> UnixTime {
         let tcb = &claims.platform.tcb;
-        let advisories = tcb.launch.advisories.iter().filter(|advisory| self.denies(advisory));
+        let advisories = tcb.advisories().filter(|advisory| self.denies(advisory));
         let advisories = advisories.cloned().map(GraceOf::Advisory);
         let status = (!self.accepts(tcb.status)).then_some(GraceOf::Status(tcb.status));
         let needed = status.into_iter().chain(advisories);
@@ -185,7 +185,8 @@ impl TdxPolicy {
     fn tcb(&self, platform: &PlatformClaims, now: UnixTime, checks: &mut Checks) {
         let tcb = &platform.tcb;
         let expected = self.tcb_status.as_ref().map_or(UNSET.to_owned(), |set| list(&set.any_of));
-        let found = format!("{}; at launch {}", tcb.status, tcb.launch);
+        let now_too = tcb.current.as_ref().map_or(String::new(), |current| format!("; now {current}"));
+        let found = format!("{}; at launch {}{now_too}", tcb.status, tcb.launch);
         match self.grace_for(&GraceOf::Status(tcb.status), now) {
             Some(until) if !self.accepts(tcb.status) => {
                 checks.waive("tdx.tcb.status", format!("{expected}, or {} until {until}", tcb.status), found);
@@ -194,7 +195,7 @@ impl TdxPolicy {
                 checks.ask("tdx.tcb.status", self.accepts(tcb.status), expected, found);
             }
         }
-        self.advisories(&tcb.launch.advisories, now, checks);
+        self.advisories(&tcb.advisories().cloned().collect::<Vec<_>>(), now, checks);
         let number = platform.tcb_evaluation_data_number;
         let rule = self.tcb_evaluation_data_number.as_ref();
         ask(checks, "tdx.tcb.evaluation_data_number", rule, |min| min.allows(&number), show, number);
@@ -298,6 +299,9 @@ impl TdxPolicy {
         if let Some(ex) = &report.ex {
             let found = ex.current_servicetd_hash;
             checks.ask("tdx.mrservicetd.current", allows(&found), expected, found.to_string());
+            // What MRTD and RTMRs say of a TD, they do not say of a machine that it runs inside of itself.
+            let expected = "0: the TD asked, not a virtual machine in it";
+            checks.ask("tdx.vmid", ex.vmid == 0, expected, ex.vmid.to_string());
         }
     }
 

@@ -130,8 +130,10 @@ impl<'s, 'a> Stage<'s, 'a> {
         let tcb_info = self.newest::<TcbInfo>(&signers, |info| info.fits(&pck), checks)?;
         let identity = self.newest::<QeIdentity>(&signers, |_| true, checks)?;
         let (Some(tcb_info), Some(identity)) = (tcb_info, identity) else { return Ok(None) };
-        let dates = path.dates().and(self.signer_dates(&[tcb_info.signer, identity.signer], checks));
-        let lists = self.lists(&path, &[tcb_info.signer, identity.signer], revocation, checks)?;
+        let mut signers = vec![tcb_info.signer, identity.signer];
+        signers.dedup_by(|left, right| std::ptr::eq(*left, *right));
+        let dates = path.dates().and(self.signer_dates(&signers, checks));
+        let lists = self.lists(&path, &signers, revocation, checks)?;
         let Signed { document: tcb_info, .. } = tcb_info;
         let Signed { document: identity, .. } = identity;
         tcb_info.ask(&pck, checks);

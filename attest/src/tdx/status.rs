@@ -1,9 +1,10 @@
 //! TCB status: how Intel judges a platform, and how several judgements become one.
 //!
 //! The rules are those of Intel's quote verification library: a component that is out of date or revoked
-//! pulls the platform down, any other status of a component does not; a TD that was launched under an old
-//! TDX module on a platform that is up to date now should be launched anew. Nothing here accepts anything:
-//! `Revoked` is refused whatever the policy, the rest is the policy's business.
+//! pulls the platform down; a TD that was launched under an old TDX module on a platform that is up to date
+//! now should be launched anew. Where the library looks at one status alone (the launch of a TD that runs on
+//! something older now, a component that must be configured) the worse one counts here. Nothing here accepts
+//! anything: `Revoked` is refused whatever the policy, the rest is the policy's business.
 
 use serde::{Deserialize, Serialize};
 
@@ -53,50 +54,64 @@ impl TcbStatus {
         }
     }
 
-    /// The platform's status together with that of a component: the TDX module or the quoting enclave.
+    /// The platform's status together with that of a component, the TDX module or the quoting enclave: what is
+    /// wrong with either is wrong with both.
     #[must_use]
     pub(super) fn with_component(self, component: Self) -> Self {
-        match (component, self) {
-            (Self::Revoked, _) => Self::Revoked,
-            (Self::OutOfDate, Self::UpToDate | Self::SwHardeningNeeded) => Self::OutOfDate,
-            (Self::OutOfDate, Self::ConfigurationNeeded | Self::ConfigurationAndSwHardeningNeeded) => {
-                Self::OutOfDateConfigurationNeeded
-            }
-            _ => self,
-        }
+        Self::of(self.faults() | component.faults())
     }
 
-    /// The status at launch together with the current one.
+    /// The status at launch together with the current one: the worse of both, but that what was out of date at
+    /// launch and is not now should be launched anew.
     #[must_use]
     pub(super) fn at_launch_with_current(self, current: Self) -> Self {
-        let was_old = matches!(self, Self::OutOfDate | Self::OutOfDateConfigurationNeeded);
-        let is_new = matches!(
-            current,
-            Self::UpToDate
-                | Self::SwHardeningNeeded
-                | Self::ConfigurationNeeded
-                | Self::ConfigurationAndSwHardeningNeeded
-        );
-        if current == Self::Revoked {
-            Self::Revoked
-        } else if was_old && is_new {
-            let configure = self.needs_configuration() || current.needs_configuration();
-            if configure { Self::TdRelaunchAdvisedConfigurationNeeded } else { Self::TdRelaunchAdvised }
-        } else {
-            self
+        let both = self.faults() | current.faults();
+        let was_old = self.faults() & OLD != 0;
+        let is_new = current.faults() & OLD == 0;
+        Self::of(if was_old && is_new { both & !OLD | RELAUNCH } else { both })
+    }
+
+    fn faults(self) -> u8 {
+        match self {
+            Self::UpToDate => 0,
+            Self::SwHardeningNeeded => HARDEN,
+            Self::ConfigurationNeeded => CONFIGURE,
+            Self::ConfigurationAndSwHardeningNeeded => CONFIGURE | HARDEN,
+            Self::TdRelaunchAdvised => RELAUNCH,
+            Self::TdRelaunchAdvisedConfigurationNeeded => RELAUNCH | CONFIGURE,
+            Self::OutOfDate => OLD,
+            Self::OutOfDateConfigurationNeeded => OLD | CONFIGURE,
+            Self::Revoked => REVOKED,
         }
     }
 
-    fn needs_configuration(self) -> bool {
-        matches!(
-            self,
-            Self::ConfigurationNeeded
-                | Self::ConfigurationAndSwHardeningNeeded
-                | Self::OutOfDateConfigurationNeeded
-                | Self::TdRelaunchAdvisedConfigurationNeeded
-        )
+    /// Intel has no name for every sum of faults: the lesser ones give way.
+    fn of(faults: u8) -> Self {
+        let has = |fault| faults & fault != 0;
+        let configure = has(CONFIGURE);
+        if has(REVOKED) {
+            Self::Revoked
+        } else if has(OLD) {
+            if configure { Self::OutOfDateConfigurationNeeded } else { Self::OutOfDate }
+        } else if has(RELAUNCH) {
+            if configure { Self::TdRelaunchAdvisedConfigurationNeeded } else { Self::TdRelaunchAdvised }
+        } else {
+            match (configure, has(HARDEN)) {
+                (false, false) => Self::UpToDate,
+                (false, true) => Self::SwHardeningNeeded,
+                (true, false) => Self::ConfigurationNeeded,
+                (true, true) => Self::ConfigurationAndSwHardeningNeeded,
+            }
+        }
     }
 }
+
+/// What can be wrong, as bits.
+const HARDEN: u8 = 1;
+const CONFIGURE: u8 = 2;
+const RELAUNCH: u8 = 4;
+const OLD: u8 = 8;
+const REVOKED: u8 = 16;
 
 impl std::fmt::Display for TcbStatus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -121,14 +136,17 @@ mod tests {
     ];
 
     #[test]
-    fn a_component_never_makes_a_platform_better() {
-        for platform in ALL {
-            for component in ALL {
-                let both = platform.with_component(component);
-                assert!(
-                    both == platform || [OutOfDate, OutOfDateConfigurationNeeded, Revoked].contains(&both)
-                );
-                assert_eq!(both == Revoked, platform == Revoked || component == Revoked);
+    fn nothing_makes_a_platform_better_but_a_relaunch() {
+        for left in ALL {
+            assert_eq!(TcbStatus::of(left.faults()), left);
+            for right in ALL {
+                let both = left.with_component(right);
+                assert_eq!(both, right.with_component(left));
+                assert!(both >= left && both >= right, "{left} with {right} is {both}");
+                assert_eq!(both == Revoked, left == Revoked || right == Revoked);
+                let running = left.at_launch_with_current(right);
+                let relaunch = [TdRelaunchAdvised, TdRelaunchAdvisedConfigurationNeeded].contains(&running);
+                assert!(running == both || relaunch && running >= right, "{left} then {right} is {running}");
             }
         }
     }
@@ -154,8 +172,10 @@ mod tests {
             (OutOfDate, ConfigurationNeeded, TdRelaunchAdvisedConfigurationNeeded),
             (OutOfDateConfigurationNeeded, UpToDate, TdRelaunchAdvisedConfigurationNeeded),
             (OutOfDate, OutOfDate, OutOfDate),
-            (OutOfDate, OutOfDateConfigurationNeeded, OutOfDate),
-            (UpToDate, OutOfDate, UpToDate),
+            (OutOfDate, OutOfDateConfigurationNeeded, OutOfDateConfigurationNeeded),
+            (UpToDate, OutOfDate, OutOfDate),
+            (ConfigurationNeeded, OutOfDate, OutOfDateConfigurationNeeded),
+            (UpToDate, SwHardeningNeeded, SwHardeningNeeded),
             (UpToDate, Revoked, Revoked),
             (Revoked, UpToDate, Revoked),
         ] {

@@ -25,6 +25,13 @@ pub struct TcbClaims {
 }
 
 impl TcbClaims {
+    /// The advisories that apply to the launch or to what runs now: a TD has been exposed to the former.
+    pub fn advisories(&self) -> impl Iterator<Item = &String> {
+        let launch = &self.launch.advisories;
+        let current = self.current.iter().flat_map(|current| &current.advisories);
+        launch.iter().chain(current.filter(|advisory| !launch.contains(advisory)))
+    }
+
     /// Judges the TCBs that a report names.
     pub(super) fn judge(
         info: &TcbInfo,

@@ -68,7 +68,7 @@ pub(super) struct Module<'t> {
 struct Level {
     tcb: Tcb,
     tcb_date: UnixTime,
-    #[serde(deserialize_with = "of_a_platform")]
+    #[serde(deserialize_with = "by_intel")]
     tcb_status: TcbStatus,
     #[serde(default, rename = "advisoryIDs")]
     advisory_ids: Vec<String>,
@@ -96,7 +96,7 @@ struct Component {
 pub(super) struct SvnLevel {
     tcb: Isvsvn,
     tcb_date: UnixTime,
-    #[serde(deserialize_with = "of_a_component")]
+    #[serde(deserialize_with = "by_intel")]
     tcb_status: TcbStatus,
     #[serde(default, rename = "advisoryIDs")]
     advisory_ids: Vec<String>,
@@ -210,23 +210,15 @@ impl SvnLevel {
     }
 }
 
-/// What Intel says of a platform. That a TD should be launched anew is for the verifier to find out.
-fn of_a_platform<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TcbStatus, D::Error> {
+/// What Intel says of a platform or a component. That a TD should be launched anew is for the verifier to find
+/// out.
+fn by_intel<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TcbStatus, D::Error> {
     use TcbStatus::{TdRelaunchAdvised, TdRelaunchAdvisedConfigurationNeeded};
     let status = TcbStatus::deserialize(deserializer)?;
     if matches!(status, TdRelaunchAdvised | TdRelaunchAdvisedConfigurationNeeded) {
-        return Err(Error::custom(format_args!("{status} is no status of a platform")));
+        return Err(Error::custom(format_args!("{status} is no status that Intel gives")));
     }
     Ok(status)
-}
-
-/// What Intel says of a component. Any other status would be lost when it is joined to the platform's.
-fn of_a_component<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TcbStatus, D::Error> {
-    let status = TcbStatus::deserialize(deserializer)?;
-    if matches!(status, TcbStatus::UpToDate | TcbStatus::OutOfDate | TcbStatus::Revoked) {
-        return Ok(status);
-    }
-    Err(Error::custom(format_args!("{status} is no status of a component")))
 }
 
 impl Judgement {

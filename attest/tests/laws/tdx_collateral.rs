@@ -290,11 +290,22 @@ fn a_status_that_intel_does_not_give_is_not_read() {
         let identity = machine().qe_identity().status(status);
         assert_eq!(led(&plain().qe_identity(identity.json())), Malformed, "{status}");
     }
-    // A component's status would be lost where it is neither out of date nor revoked.
-    for status in ["SWHardeningNeeded", "ConfigurationNeeded", "OutOfDateConfigurationNeeded"] {
-        let pointer = "/tdxModuleIdentities/1/tcbLevels/0/tcbStatus";
-        let info = machine().tcb_info().text(pointer, status);
-        assert_eq!(led(&plain().tcb_info(info.json())), Malformed, "{status}");
+}
+
+#[test]
+fn what_intel_says_of_a_component_is_said_of_the_whole() {
+    for (name, status) in [
+        ("SWHardeningNeeded", TcbStatus::SwHardeningNeeded),
+        ("ConfigurationNeeded", TcbStatus::ConfigurationNeeded),
+        ("ConfigurationAndSWHardeningNeeded", TcbStatus::ConfigurationAndSwHardeningNeeded),
+        ("OutOfDateConfigurationNeeded", TcbStatus::OutOfDateConfigurationNeeded),
+    ] {
+        let info = machine().tcb_info().text("/tdxModuleIdentities/1/tcbLevels/0/tcbStatus", name);
+        assert_eq!(led(&plain().tcb_info(info.json())), Status(status), "{name}");
+        let identity = machine().qe_identity().text("/tcbLevels/0/tcbStatus", name);
+        let case = plain().qe_identity(identity.json());
+        assert_eq!(led(&case), Status(status), "{name}");
+        case.refused_by(&["tdx.tcb.status"]);
     }
 }
 
@@ -312,7 +323,8 @@ fn a_td_that_was_launched_on_an_old_module_is_to_be_relaunched() {
         (svn(6, 3), svn(6, 4), Status(TcbStatus::TdRelaunchAdvised)),
         (svn(6, 2), svn(6, 4), Status(TcbStatus::TdRelaunchAdvisedConfigurationNeeded)),
         (svn(4, 4), svn(4, 4), Status(OutOfDate)),
-        (svn(6, 4), svn(4, 4), Status(UpToDate)),
+        (svn(6, 4), svn(4, 4), Status(OutOfDate)),
+        (svn(6, 4), svn(6, 2), Status(TcbStatus::OutOfDateConfigurationNeeded)),
         (svn(6, 1), svn(6, 4), To(&["tdx.tcb.not_revoked"])),
         (svn(6, 4), svn(6, 1), To(&["tdx.tcb.not_revoked"])),
         (svn(6, 0), svn(6, 4), To(&["tdx.tcb.launch"])),

@@ -291,6 +291,40 @@ fn an_advisory_is_refused_by_name_but_for_its_grace() {
     with("tdx.grace", other).refused_by(&["tdx.tcb.advisories"]);
 }
 
+/// What a TD was open to at launch and what it is open to now are both asked about.
+#[test]
+fn an_advisory_or_a_status_of_what_runs_now_is_asked_about_too() {
+    let svn = |module: u8| [module, 1, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let running = |launch: u8, current: u8| {
+        td_case(&machine(), |quote| {
+            quote.body(Body::Td15).tee_tcb_svn(svn(launch)).tee_tcb_svn_2(svn(current))
+        })
+        .policy(|document| document.with("tdx.modules", r#""any""#))
+    };
+    for (launch, current, status) in [(6, 4, "OutOfDate"), (4, 6, "TDRelaunchAdvised")] {
+        let case = running(launch, current);
+        case.refused_by(&["tdx.tcb.status"]);
+        let accepted = format!(r#"{{ any_of = ["{status}"] }}"#);
+        let case = case.policy(|document| document.with("tdx.tcb_status", &accepted));
+        case.admitted();
+        let denied = r#"{ none_of = ["INTEL-SA-01036"] }"#;
+        let case = case.policy(|document| document.with("tdx.advisories", denied));
+        case.refused_by(&["tdx.tcb.advisories"]);
+        let grace = r#"[{ advisory = "INTEL-SA-01036", until = "2026-11-21T00:02:00Z" }]"#;
+        let record = case.policy(|document| document.with("tdx.grace", grace)).admitted();
+        assert_eq!(record.valid_until, UnixTime(EPOCH + 120));
+    }
+}
+
+/// MRTD and RTMRs say nothing of a virtual machine that a TD runs inside of itself (TD partitioning).
+#[test]
+fn a_quote_that_a_virtual_machine_inside_of_the_td_asked_for_is_refused() {
+    for vmid in [1, 2, 255] {
+        td_case(&machine(), |quote| quote.body(Body::Td15Ex).body_field(648, &[vmid]))
+            .refused_by(&["tdx.vmid"]);
+    }
+}
+
 #[test]
 fn minima_are_met_or_refuse_by_name() {
     for (key, high, id) in [

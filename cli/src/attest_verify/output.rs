@@ -174,9 +174,8 @@ fn snp_essentials(section: &mut Section, claims: &snp::Claims) {
 fn tdx_essentials(section: &mut Section, claims: &tdx::Claims) {
     let (report, platform) = (&claims.report, &claims.platform);
     section.row("TCB status", platform.tcb.status);
-    let advisories = &platform.tcb.launch.advisories;
-    let advisories = if advisories.is_empty() { "none".to_owned() } else { advisories.join(", ") };
-    section.row("advisories", advisories);
+    let advisories: Vec<&str> = platform.tcb.advisories().map(String::as_str).collect();
+    section.row("advisories", if advisories.is_empty() { "none".to_owned() } else { advisories.join(", ") });
     section.row("platform model (FMSPC)", platform.pck.fmspc);
     section.row("TD attributes", report.td_attributes);
     for (index, rtmr) in report.rtmrs.iter().enumerate() {
