@@ -16,8 +16,12 @@ const OTHERS: [&str; 8] =
 const ONLY_OURS: [&str; 3] = ["/tdxModule left out", "/tdxModule = null", "/isvsvn = 256"];
 
 /// Where `dcap-qvl` accepts and we do not: what it does not read, or would read in a later version.
-const ONLY_THEIRS: [&str; 3] =
-    ["malformed endorsement document of Intel", "tdx.tcb_info.version", "tdx.qe_identity.version"];
+const ONLY_THEIRS: [&str; 4] = [
+    "malformed endorsement document of Intel",
+    "tdx.tcb_info.version",
+    "tdx.tcb_info.type",
+    "tdx.qe_identity.version",
+];
 
 #[test]
 fn a_changed_tcb_info_leads_both_verifiers_to_the_same_status() {
