@@ -97,7 +97,7 @@ impl Tally {
     /// Where only one accepted, the reason is known.
     #[track_caller]
     fn holds(&self) {
-        for (found, known) in [(&self.ours, ONLY_OURS), (&self.theirs, ONLY_THEIRS)] {
+        for (found, known) in [(&self.ours, &ONLY_OURS[..]), (&self.theirs, &ONLY_THEIRS)] {
             for line in found {
                 assert!(known.iter().any(|reason| line.contains(reason)), "{line}");
             }
