@@ -3,7 +3,12 @@
 //!
 //! A test binary of its own, because it counts every allocation of the process.
 #![expect(unsafe_code, reason = "an allocator is unsafe by its nature; this one only counts")]
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails there")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test that cannot go on fails there"
+)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
@@ -13,7 +18,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use attest::crypto::AwsLcRs;
 use attest::eventlog::EventLog;
 use attest::ima::ImaLog;
-use attest::{Bundle, Evidence, Parcel, Part, Platform, Policy, parcel, snp};
+use attest::policy::SignedPolicy;
+use attest::{Bundle, Endorsements, Evidence, Parcel, Part, Platform, Policy, parcel, snp};
 
 /// The system's allocator, with a count of what is in use and of the most there ever was.
 struct Counting;
@@ -53,7 +59,7 @@ fn most(work: impl FnOnce()) -> usize {
 /// A way to read bytes.
 type Reader = fn(&[u8]);
 
-const READERS: [(&str, Reader); 12] = [
+const READERS: [(&str, Reader); 15] = [
     ("snp_report", |bytes| drop(Evidence::parse(Platform::SevSnp, bytes))),
     ("certificate_table", |bytes| drop(snp::certificates(bytes))),
     ("tpm_quote", |bytes| drop(Evidence::parse(Platform::Tpm2, bytes))),
@@ -64,12 +70,20 @@ const READERS: [(&str, Reader); 12] = [
     ("hcl_report", |bytes| drop(Evidence::parse(Platform::AzureTdx, bytes))),
     ("event_log", |bytes| drop(EventLog::parse_all(bytes))),
     ("ima_log", |bytes| drop(ImaLog::parse(bytes))),
+    ("tcb_info", documents),
+    ("qe_identity", documents),
     ("bundle", |bytes| drop(Bundle::insecure_peek(bytes))),
+    ("signed_policy", |bytes| drop(SignedPolicy::insecure_peek(bytes))),
     ("policy", |bytes| {
         let text = String::from_utf8_lossy(bytes);
         drop(Policy::parse(&AwsLcRs, &text));
     }),
 ];
+
+fn documents(bytes: &[u8]) {
+    let bag = Endorsements { documents: vec![bytes.to_vec()], ..Endorsements::default() };
+    drop(bag.readable());
+}
 
 /// What any reader may need beside a small multiple of its input: error texts, tables.
 const CONSTANT: usize = 64 * 1024;
@@ -78,8 +92,7 @@ const FACTOR: usize = 64;
 
 fn corpus(name: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    entries.map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect()
+    std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect()
 }
 
 /// Every window of bytes replaced by the greatest number that fits, one after the other.
@@ -100,6 +113,7 @@ fn no_length_field_makes_a_reader_ask_for_more_than_came() {
     let _turn = TURN.lock().unwrap();
     for (name, read) in READERS {
         let inputs = corpus(name);
+        assert!(!inputs.is_empty(), "{name} has no corpus");
         for input in &inputs {
             let alone = most(|| read(input));
             assert!(alone <= CONSTANT + FACTOR * input.len(), "{name}: {alone} for {} bytes", input.len());

@@ -23,10 +23,10 @@ impl Log {
         while log.bytes.len() < length {
             match turn % 16 {
                 // A list of revoked programs; it is long, and hashed to be claimed.
-                0 => log.event(7, 0x8000_0001, &variable(&vec![0x5a; 4000]), |data| data.to_vec()),
+                0 => log.event(7, 0x8000_0001, &variable(&[0x5a; 4000]), <[u8]>::to_vec),
                 1 => log.event(4, 0x8000_0003, &[0xaa; 160], |_| b"MZ".to_vec()),
                 2..=4 => {
-                    log.event(9, 13, b"(hd0,gpt2)/boot/grub/x86_64-efi/module.mod\0", |_| b"module".to_vec())
+                    log.event(9, 13, b"(hd0,gpt2)/boot/grub/x86_64-efi/module.mod\0", |_| b"module".to_vec());
                 }
                 _ => {
                     let text = format!(

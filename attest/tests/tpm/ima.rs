@@ -56,10 +56,10 @@ impl List {
 
     /// PCR 10 of the SHA-256 bank.
     fn pcr(&self) -> Vec<u8> {
-        let extended = self.0.iter().map(|entry| match entry.violation {
-            true => [0xff; 32],
-            false => AwsLcRs.sha256(&[&entry.hashed()]).0,
-        });
+        let extended = self
+            .0
+            .iter()
+            .map(|entry| if entry.violation { [0xff; 32] } else { AwsLcRs.sha256(&[&entry.hashed()]).0 });
         extended.fold([0; 32], |value, digest| AwsLcRs.sha256(&[&value, &digest]).0).to_vec()
     }
 
@@ -133,7 +133,7 @@ fn refused(list: &[u8], pcrs: &[Value]) -> Vec<String> {
 fn what(list: &[u8]) -> &'static str {
     match ImaLog::parse(list) {
         Err(Malformed::Value { what, .. } | Malformed::Length { what, .. }) => what,
-        other => panic!("{other:?}"),
+        other => unreachable!("{other:?}"),
     }
 }
 

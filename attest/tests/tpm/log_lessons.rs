@@ -261,7 +261,7 @@ fn l22_every_cut_of_a_log_ends_in_an_error() {
         match Evidence::parse(Platform::Tpm2, &bytes) {
             Err(Malformed::Truncated { .. } | Malformed::Value { .. }) => {}
             Ok(_) => assert_eq!(refusals(&bytes, &[key.name()]), ["tpm.log.replay"], "{length}"),
-            Err(other) => panic!("{length}: {other}"),
+            Err(other) => unreachable!("{length}: {other}"),
         }
     }
 }

@@ -319,7 +319,7 @@ fn a_log_of_a_bank_that_the_policy_does_not_allow_is_refused() {
 #[test]
 fn sections_that_say_nothing_do_not_parse() {
     for (name, rule) in [
-        ("images", r#"{ any_of = [] }"#),
+        ("images", "{ any_of = [] }"),
         ("images", r#"["shim"]"#),
         ("kernel_cmdline", r#"{ by = "grub" }"#),
         ("kernel_cmdline", r#"{ by = "grub", any_of = [] }"#),

@@ -87,7 +87,8 @@ fn another_reader_replays_to_the_same_registers() {
             let mut ours: BTreeMap<u32, String> =
                 replay.touched().map(|(index, value)| (index, value.to_string())).collect();
             if odd {
-                (ours.remove(&0), expected.remove(&0));
+                ours.remove(&0);
+                expected.remove(&0);
             }
             assert_eq!(ours, expected, "{}: {bank}", path.display());
             compared += 1;
