@@ -68,6 +68,11 @@ impl Checks {
         self.0.extend_from_slice(earlier);
     }
 
+    /// Appends the checks of a later stage.
+    pub(crate) fn append(&mut self, mut later: Self) {
+        self.0.append(&mut later.0);
+    }
+
     /// Whether nothing failed.
     pub(crate) fn hold(&self) -> bool {
         self.0.iter().all(|check| check.verdict != Answer::Fail)

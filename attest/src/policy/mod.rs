@@ -260,7 +260,7 @@ impl Policy {
         let mut asked = Checks::default();
         self.platform(claims, now, &mut asked);
         self.waive(&mut asked, now, &mut valid_until);
-        checks.extend(&asked.into_vec());
+        checks.append(asked);
         self.object(claims, &mut checks);
         self.appraisal(claims.platform(), claims.roots(), checks, now, valid_until)
     }
