@@ -139,7 +139,7 @@ fn unknown(path: &Path, found: String) -> Unreadable {
 }
 
 fn within_budget(kept: &Endorsements) -> Result<(), Unreadable> {
-    let longest = kinds(&kept).into_iter().flatten().map(Vec::len).max().unwrap_or(0);
+    let longest = kinds(kept).into_iter().flatten().map(Vec::len).max().unwrap_or(0);
     let limits = [
         ("items", MAX_KEPT_ITEMS, items(kept)),
         ("bytes", MAX_KEPT, bytes(kept)),

@@ -7,6 +7,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
     clippy::print_stdout,
     clippy::disallowed_methods,
     reason = "a test that cannot set up has failed, and the environment says where captures are"

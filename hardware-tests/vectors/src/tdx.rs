@@ -109,7 +109,8 @@ fn endorsements(set: &Set, entry: &Entry) -> Result<Endorsements> {
     let mut brought = Endorsements::default();
     for path in paths {
         let name = path.rsplit('/').next().unwrap_or(&path);
-        if name.ends_with(".json") && !name.contains("sample") {
+        let is_json = std::path::Path::new(name).extension().is_some_and(|end| end == "json");
+        if is_json && !name.contains("sample") {
             brought.documents.push(set.read(&path)?);
         } else if name.contains("crl.der") {
             brought.revocation_lists.extend(files::der(&set.read(&path)?));

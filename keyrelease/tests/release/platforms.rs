@@ -1,7 +1,7 @@
 //! Machines of other kinds: TDs, Nitro enclaves and instances, released to and refused as SNP guests are.
 
 use attest::crypto::AwsLcRs;
-use attest::{Evidence, Platform, Transcript, TrustAnchors};
+use attest::{Platform, Transcript, TrustAnchors};
 use protocol::release::{Base64, Presentation, open_context};
 use serde_json::json;
 use simulator::nitro::{Module, Role};
@@ -15,12 +15,14 @@ use crate::server::{Answer, SECRET, Server, now, shared};
 struct Peer {
     platform: Platform,
     /// Makes the evidence for the caller's bytes and the nonce.
-    sign: Box<dyn Fn([u8; 64], [u8; 32]) -> Vec<u8>>,
+    sign: Sign,
     certificates: Vec<Vec<u8>>,
     lists: Vec<Vec<u8>>,
     documents: Vec<Vec<u8>>,
     key: Key,
 }
+
+type Sign = Box<dyn Fn([u8; 64], [u8; 32]) -> Vec<u8>>;
 
 impl Peer {
     /// A TD with all of Intel's collateral.
@@ -115,28 +117,25 @@ fn secret_for(server: &Server, platform: Platform) -> String {
 
 /// A strict policy for the simulated machine of this kind.
 fn policy(platform: Platform) -> String {
-    let genuine = match platform {
-        Platform::Tdx => td_platform().quote().sign(),
-        Platform::NitroTpm => instance().document().sign(),
-        _ => enclave().document().sign(),
+    let (image, section) = if platform == Platform::Tdx {
+        (mrtd(&td_platform().quote().sign()), TDX)
+    } else if platform == Platform::NitroTpm {
+        (pcr(platform, &instance().document().sign(), 4), NITRO_TPM)
+    } else {
+        (pcr(platform, &enclave().document().sign(), 0), NITRO)
     };
-    let evidence = Evidence::parse(platform, &genuine).unwrap();
-    let image = match &evidence {
-        Evidence::Tdx(quote) => quote.report().mrtd.to_string(),
-        Evidence::Nitro(document) => {
-            let index = if platform == Platform::NitroTpm { 4 } else { 0 };
-            let pcr = document.fields().pcrs.iter().find(|pcr| pcr.index == index).unwrap();
-            pcr.value.to_string()
-        }
-        other => panic!("{other:?}"),
-    };
-    let section = match platform {
-        Platform::Tdx => TDX,
-        Platform::NitroTpm => NITRO_TPM,
-        _ => NITRO,
-    };
-    format!("{HEAD}\n[[reference]]\nid = \"image\"\nvalue = \"{image}\"\nprovenance = \"the simulator\"\n{section}")
-        .replace("NAME", platform.name())
+    let reference = format!("id = \"image\"\nvalue = \"{image}\"\nprovenance = \"the simulator\"");
+    format!("{HEAD}\n[[reference]]\n{reference}\n{section}").replace("NAME", platform.name())
+}
+
+fn mrtd(quote: &[u8]) -> String {
+    attest::tdx::Quote::parse(quote).unwrap().report().mrtd.to_string()
+}
+
+fn pcr(platform: Platform, document: &[u8], index: u8) -> String {
+    let document = attest::nitro::Document::parse(platform, document).unwrap();
+    let pcr = document.fields().pcrs.iter().find(|pcr| pcr.index == index).unwrap();
+    pcr.value.to_string()
 }
 
 #[track_caller]
