@@ -89,3 +89,12 @@ fn an_answer_that_is_not_bound_is_refused_for_that() {
     let grant = r#"[{ paths = { any_of = ["release/web"] } }]"#;
     case.policy(|policy| policy.with("grant", grant)).refused_by(&["challenge.bound"]);
 }
+
+/// A build without the interpreter says so, and does not pass the module over.
+#[cfg(not(feature = "rego"))]
+#[test]
+fn l05_a_module_that_this_build_cannot_run_does_not_parse() {
+    let case = vcek_case(&Chip::new(1, Product::Genoa), |report| report);
+    let text = case.policy(|policy| policy.with("rego.module", "'package cloudtaser'")).policy.text();
+    assert_eq!(Policy::parse(&AwsLcRs, &text).unwrap_err(), BadPolicy::NoRego);
+}
