@@ -172,7 +172,8 @@ fn prefer(written: Option<&str>, enabled: &[Platform], problems: &mut Vec<String
         return Platform::SevSnp;
     };
     let Some(name) = written else { return first };
-    match Platform::named(name) {
+    let has = [Platform::SevSnp, Platform::Tpm2];
+    match Platform::named(name).filter(|platform| has.contains(platform)) {
         Some(platform) if enabled.contains(&platform) => platform,
         Some(platform) => {
             problems.push(format!("prefer: {platform} is not enabled"));
