@@ -36,6 +36,7 @@ mod error;
 pub mod eventlog;
 mod evidence;
 pub mod ima;
+pub mod log;
 pub mod manual;
 pub mod nitro;
 pub mod parcel;

@@ -1,0 +1,28 @@
+//! The release log: every decision one entry, no entry ever taken back.
+//!
+//! An [`Entry`] names its predecessor's digest, so entries form a chain; their hashes are the leaves of a
+//! Merkle tree (RFC 6962), whose size and root the log signs as a [`Checkpoint`]. The files have the form of
+//! C2SP's `tlog-tiles`, so that existing witnesses can cosign what this log says. [`verify`] reads all of it
+//! again and says exactly what is wrong; [`recall`] says what was released to whom.
+//!
+//! Trusted: the keys of the log and its witnesses, and the checkpoints that an auditor kept. Untrusted:
+//! everything that was exported, until [`verify`] is through with it.
+
+mod checkpoint;
+mod entry;
+mod note;
+mod proof;
+mod tail;
+mod tile;
+mod tree;
+
+pub use checkpoint::{BadCheckpoint, BadQuorum, Checkpoint, Cosignature, Origin, Quorum, SignedCheckpoint};
+pub use entry::{
+    BadEntry, BadText, DecisionId, Entry, EntryDigest, Event, Format, Kind, Measurement, PolicyRef,
+    RecordDigest, SaltedName, SecretRef, Subject, Text,
+};
+pub use note::{BadKey, BadNote, KeyId, KeyName, NoteKey, SignatureKind, SignedNote};
+pub use proof::{BadProof, Nodes, Proof, consistency, inclusion};
+pub use tail::{Break, Tail};
+pub use tile::{BadPath, Edge, Level, Tile, Width, bundle, entries, hashes, hashes_from, nodes};
+pub use tree::{BadFrontier, Frontier, Head, LeafHash, leaf_hash};
