@@ -17,6 +17,33 @@ use std::process::Command;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
+/// What the host started us as.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Role {
+    /// A secrets engine or an auth method.
+    Backend,
+    /// The holder of the key to a seal.
+    Kms,
+}
+
+impl Role {
+    /// The version of the role's own protocol.
+    pub(crate) fn protocol(self) -> &'static str {
+        match self {
+            Self::Backend => "5",
+            Self::Kms => "1",
+        }
+    }
+
+    /// go-plugin's magic cookie: the variable and its value.
+    fn cookie(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Backend => ("VAULT_BACKEND_PLUGIN", "6669da05-b1c8-4f49-97d9-c8e5bed98e20"),
+            Self::Kms => ("OPENBAO_KMS_PLUGIN", "39704a18-7da7-4bda-9a2d-f7c488d70328"),
+        }
+    }
+}
+
 /// The parsed settings.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Environment {
@@ -28,15 +55,16 @@ pub(crate) struct Environment {
 
 impl Environment {
     /// Reads the protocol's variables and names all problems at once.
-    pub(crate) fn parse(variables: &HashMap<String, String>) -> Result<Self, Unsuitable> {
+    pub(crate) fn parse(role: Role, variables: &HashMap<String, String>) -> Result<Self, Unsuitable> {
         let said = |name: &str| variables.get(name).map(String::as_str).unwrap_or_default();
-        if said("VAULT_BACKEND_PLUGIN") != COOKIE {
+        let ((cookie, value), protocol) = (role.cookie(), role.protocol());
+        if said(cookie) != value {
             return Err(Unsuitable::NotStartedByOpenBao);
         }
         let mut problems = Vec::new();
-        if !said("PLUGIN_PROTOCOL_VERSIONS").split(',').any(|version| version.trim() == "5") {
+        if !said("PLUGIN_PROTOCOL_VERSIONS").split(',').any(|version| version.trim() == protocol) {
             let found = said("PLUGIN_PROTOCOL_VERSIONS");
-            problems.push(format!("protocol version 5 is needed, host offers {found:?}"));
+            problems.push(format!("protocol version {protocol} is needed, host offers {found:?}"));
         }
         let certificate = CertificateDer::from_pem_slice(said("PLUGIN_CLIENT_CERT").as_bytes());
         if let Err(error) = &certificate {
@@ -98,11 +126,9 @@ fn is_protocol(name: &OsString) -> bool {
     PROTOCOL.iter().any(|protocol| name == protocol)
 }
 
-/// go-plugin's magic cookie for OpenBao's secrets engines and auth methods.
-const COOKIE: &str = "6669da05-b1c8-4f49-97d9-c8e5bed98e20";
-
-const PROTOCOL: [&str; 7] = [
+const PROTOCOL: [&str; 8] = [
     "VAULT_BACKEND_PLUGIN",
+    "OPENBAO_KMS_PLUGIN",
     "PLUGIN_PROTOCOL_VERSIONS",
     "PLUGIN_CLIENT_CERT",
     "PLUGIN_UNIX_SOCKET_DIR",
@@ -115,23 +141,23 @@ const PROTOCOL: [&str; 7] = [
 mod tests {
     use super::*;
 
-    fn from_host(versions: &str, certificate: &str) -> Result<Environment, Unsuitable> {
-        let variables = [
-            ("VAULT_BACKEND_PLUGIN", COOKIE),
-            ("PLUGIN_PROTOCOL_VERSIONS", versions),
-            ("PLUGIN_CLIENT_CERT", certificate),
-        ];
-        Environment::parse(&variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+    fn from_host(role: Role, versions: &str, certificate: &str) -> Result<Environment, Unsuitable> {
+        let variables =
+            [role.cookie(), ("PLUGIN_PROTOCOL_VERSIONS", versions), ("PLUGIN_CLIENT_CERT", certificate)];
+        let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Environment::parse(role, &variables)
     }
 
     #[test]
     fn a_program_started_by_hand_says_what_it_is() {
-        assert_eq!(Environment::parse(&HashMap::new()), Err(Unsuitable::NotStartedByOpenBao));
+        assert_eq!(Environment::parse(Role::Kms, &HashMap::new()), Err(Unsuitable::NotStartedByOpenBao));
     }
 
     #[test]
     fn the_older_protocols_are_refused_together_with_a_missing_certificate() {
-        let Err(Unsuitable::Problems(problems)) = from_host("3,4", "") else { panic!("accepted") };
+        let Err(Unsuitable::Problems(problems)) = from_host(Role::Backend, "3,4", "") else {
+            panic!("accepted")
+        };
         assert!(problems.contains("protocol version 5 is needed, host offers \"3,4\""), "{problems}");
         assert!(problems.contains("PLUGIN_CLIENT_CERT"), "{problems}");
     }
@@ -139,9 +165,17 @@ mod tests {
     #[test]
     fn the_hosts_certificate_is_kept_byte_for_byte() {
         let pem = "-----BEGIN CERTIFICATE-----\nAQIDBA==\n-----END CERTIFICATE-----\n";
-        let parsed = from_host("5", pem).unwrap();
+        let parsed = from_host(Role::Backend, "5", pem).unwrap();
         assert_eq!(parsed.host_certificate.as_ref(), [1, 2, 3, 4]);
         assert_eq!(parsed.socket_dir, None);
+    }
+
+    #[test]
+    fn the_host_of_one_role_is_no_host_for_the_other() {
+        let backend = HashMap::from([Role::Backend.cookie()].map(|(k, v)| (k.to_owned(), v.to_owned())));
+        assert_eq!(Environment::parse(Role::Kms, &backend), Err(Unsuitable::NotStartedByOpenBao));
+        let Err(Unsuitable::Problems(problems)) = from_host(Role::Kms, "5", "") else { panic!("accepted") };
+        assert!(problems.contains("protocol version 1 is needed, host offers \"5\""), "{problems}");
     }
 
     #[test]

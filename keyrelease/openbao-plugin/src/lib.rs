@@ -1,4 +1,5 @@
-//! OpenBao's plugin protocol in Rust: write a secrets engine or an auth method, and [`serve`] it.
+//! OpenBao's plugin protocol in Rust: write a secrets engine or an auth method, and [`serve`] it; or write
+//! a [`Seal`], and [`serve_seal`] it.
 //!
 //! OpenBao starts a plugin as a child process and speaks gRPC with it over a Unix socket, with
 //! mutual TLS whose certificates live as long as the process. This crate does that half; a
@@ -61,8 +62,11 @@ mod listen;
 pub mod log;
 mod output;
 mod pool;
+mod process;
 mod request;
 mod response;
+mod seal;
+mod seal_service;
 mod serve;
 mod service;
 mod storage;
@@ -76,6 +80,7 @@ pub use host::Host;
 pub use pool::Abandoned;
 pub use request::{Operation, Request};
 pub use response::{Alias, Auth, Body, Lease, Response, Secret, TokenType};
+pub use seal::{Blob, Plaintext, Seal, SealError, SealPlugin, serve_seal};
 pub use serve::{Plugin, serve};
 pub use storage::{Storage, Transaction};
 pub use system::{Cluster, Entity, ReplicationState, System};

@@ -24,6 +24,9 @@ pub mod multiplexing {
 pub mod logical {
     tonic::include_proto!("logical");
 }
+pub mod metadata {
+    tonic::include_proto!("metadata");
+}
 pub mod pb {
     tonic::include_proto!("pb");
 }

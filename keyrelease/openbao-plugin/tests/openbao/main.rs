@@ -18,5 +18,7 @@ mod identity;
 mod output;
 mod process;
 mod registration;
+mod seal;
+mod sealed;
 mod server;
 mod storage;

@@ -13,7 +13,7 @@ use crate::server::{eventually, example, lives, signal};
 fn start(socket_dir: Option<&Path>) -> (Child, String) {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P521_SHA512).unwrap();
     let host = CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
-    let mut command = Command::new(example());
+    let mut command = Command::new(example("notes"));
     command.env("VAULT_BACKEND_PLUGIN", "6669da05-b1c8-4f49-97d9-c8e5bed98e20");
     command.env("PLUGIN_PROTOCOL_VERSIONS", "5").env("PLUGIN_CLIENT_CERT", host.pem());
     if let Some(dir) = socket_dir {
@@ -35,7 +35,7 @@ fn stop(mut plugin: Child) -> String {
 
 #[test]
 fn a_program_started_by_hand_says_what_it_is_and_fails() {
-    let output = Command::new(example()).output().unwrap();
+    let output = Command::new(example("notes")).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().starts_with("this program is an OpenBao plugin"));
     assert_eq!(output.stdout, b"");
@@ -86,7 +86,7 @@ fn a_plugin_whose_parent_dies_before_it_connects_ends() {
     let host = CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
     let mut parent = Command::new("sh")
         .args(["-c", script])
-        .arg(example())
+        .arg(example("notes"))
         .env("OUT", out.path())
         .env("VAULT_BACKEND_PLUGIN", "6669da05-b1c8-4f49-97d9-c8e5bed98e20")
         .env("PLUGIN_PROTOCOL_VERSIONS", "5")

@@ -88,7 +88,7 @@ impl Server {
         let dir = TempDir::new().unwrap().keep();
         let plugins = dir.join("plugins");
         fs::create_dir(&plugins).unwrap();
-        fs::copy(example(), plugins.join("notes")).unwrap();
+        fs::copy(example("notes"), plugins.join("notes")).unwrap();
         let digest = sha256(&plugins.join("notes"));
         let port = free_port();
         let config = dir.join("bao.hcl");
@@ -284,23 +284,23 @@ pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// The example plugin, which cargo builds together with the tests.
-pub(crate) fn example() -> PathBuf {
+/// An example plugin, which cargo builds together with the tests.
+pub(crate) fn example(name: &str) -> PathBuf {
     let deps = std::env::current_exe().unwrap().parent().unwrap().to_owned();
-    let example = deps.parent().unwrap().join("examples/notes");
-    assert!(example.exists(), "{} is missing: run `cargo build --example notes`", example.display());
+    let example = deps.parent().unwrap().join("examples").join(name);
+    assert!(example.exists(), "{} is missing: run `cargo build --example {name}`", example.display());
     example
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn bao() -> PathBuf {
+pub(crate) fn bao() -> PathBuf {
     std::env::var_os("CLOUDTASER_BAO").map_or_else(|| PathBuf::from("bao"), PathBuf::from)
 }
 
-fn agent(timeout: Duration) -> ureq::Agent {
+pub(crate) fn agent(timeout: Duration) -> ureq::Agent {
     ureq::Agent::config_builder()
         .http_status_as_error(false)
         .allow_non_standard_methods(true)
@@ -310,7 +310,7 @@ fn agent(timeout: Duration) -> ureq::Agent {
         .into()
 }
 
-fn sha256(file: &Path) -> String {
+pub(crate) fn sha256(file: &Path) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &fs::read(file).unwrap());
     digest.as_ref().iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").unwrap();
