@@ -13,7 +13,7 @@ fn a_server_is_initialised_and_unseals_itself_at_every_start() {
     machine.start();
     eventually("unsealing", || machine.is_unsealed());
     assert!(machine.said("decrypted") > before, "{}", machine.log());
-    assert!(machine.log().contains("Box Colour: green"), "{}", machine.log());
+    assert!(machine.log().contains("(box_colour: \"green\", builtin: false)"), "{}", machine.log());
 }
 
 #[test]
