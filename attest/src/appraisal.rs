@@ -12,7 +12,7 @@
 use minicbor::{Decode, Encode};
 
 use crate::check::{Answer, Check};
-use crate::{AttestedKey, Digest, OfferedKey, Platform, Roots, UnixTime};
+use crate::{AttestedKey, Crypto, Digest, OfferedKey, Platform, Roots, UnixTime, catalogue};
 
 /// Everything that was asked about one piece of evidence, and every answer.
 #[derive(Clone, Debug, Eq, PartialEq, Encode, Decode, serde::Serialize)]
@@ -110,21 +110,68 @@ impl Admitted {
 /// A machine, as an operator knows it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Machine {
+    /// Which hardware speaks for it.
+    pub platform: Platform,
+    /// The product line, in the words of [`Subject::Product`](crate::Subject::Product).
+    pub product: String,
     /// The hardware's stable id; `None` where the hardware hides it.
     pub hardware_id: Option<Vec<u8>>,
+    /// What tells this guest, enclave or enrolled node from others on the same hardware; `None` where nothing does.
+    pub instance_id: Option<Vec<u8>>,
     /// What was measured, hex.
     pub measurement: String,
+}
+
+impl Machine {
+    /// A name for the hardware of fixed length, the same wherever it is seen.
+    #[must_use]
+    pub fn hardware_name(&self, crypto: &dyn Crypto) -> Option<Digest<32>> {
+        self.hardware_id.as_ref().map(|id| crypto.sha256(&[b"cloudtaser/machine/v1", id]))
+    }
+
+    /// A name for the guest, enclave or node of fixed length, the same wherever it is seen.
+    #[must_use]
+    pub fn instance_name(&self, crypto: &dyn Crypto) -> Option<Digest<32>> {
+        self.instance_id.as_ref().map(|id| crypto.sha256(&[b"cloudtaser/instance/v1", id]))
+    }
 }
 
 /// A "no" with its reasons. Not an error: the evidence was judged.
 #[derive(Clone, Debug)]
 pub struct Refused {
     appraisal: Appraisal,
+    machine: Option<Machine>,
+    answered: Answered,
+}
+
+/// Whether evidence answered the verifier's own question, just now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Answered {
+    Fresh,
+    Stale,
 }
 
 impl Refused {
-    pub(crate) fn new(appraisal: Appraisal) -> Self {
-        Self { appraisal }
+    pub(crate) fn new(appraisal: Appraisal, machine: Option<Machine>, answered: Answered) -> Self {
+        Self { appraisal, machine, answered }
+    }
+
+    /// Which machine it was; `None` if the evidence is not genuine.
+    #[must_use]
+    pub fn machine(&self) -> Option<&Machine> {
+        self.machine.as_ref()
+    }
+
+    /// The machine, if it has itself shown that it is not what the policy wants: genuine evidence, in answer to this very
+    /// challenge, in a state that the policy does not allow. Nobody else can make a machine fail: not by an old answer, not by
+    /// another guest's, and not by a list that has run out.
+    #[must_use]
+    pub fn failed(&self) -> Option<&Machine> {
+        let mut failing = self.appraisal.failing();
+        let fails = self.answered == Answered::Fresh
+            && !self.appraisal.failing().any(|check| catalogue::presented(&check.id))
+            && failing.any(|check| catalogue::about_state(&check.id));
+        self.machine.as_ref().filter(|_| fails)
     }
 
     /// Every check.

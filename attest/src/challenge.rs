@@ -47,6 +47,12 @@ pub struct Challenge {
 }
 
 impl Challenge {
+    /// The same challenge for a record of its answer. Not `Clone`: this one stays within the crate.
+    pub(crate) fn again(&self) -> Self {
+        let Self { nonce, context, expires, answered } = self;
+        Self { nonce: *nonce, context: context.clone(), expires: *expires, answered: *answered }
+    }
+
     /// Accepts `offered` as the peer's key if the hardware signed it together with our nonce.
     pub fn redeem(
         self,

@@ -5,8 +5,9 @@
 //!
 //! Trusted: the [`Context`]. Untrusted: the [`Question`].
 
+use crate::check::Checks;
 use crate::{Admitted, CannotJudge, Challenge, Crypto, Endorsements, Evidence, OfferedKey, Platform, Policy};
-use crate::{Prepared, Refused, Revocation, TrustAnchors, UnixTime, Unverified};
+use crate::{Prepared, Refused, Revocation, Standing, TrustAnchors, UnixTime, Unverified};
 
 /// What somebody sent.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct Context<'a> {
     pub crypto: &'a dyn Crypto,
     /// The policy that judges.
     pub policy: &'a Policy,
+    /// What it knows of the machine beside the evidence. `None`: it keeps no such knowledge, and nothing is asked.
+    pub standing: Option<&'a Standing>,
 }
 
 /// Admitted or refused.
@@ -48,7 +51,11 @@ pub fn decide(
         Err(Unverified::CannotJudge(error)) => return Err(error),
     };
     let key = question.challenge.redeem(context.crypto, question.offered, &claims, now);
-    Ok(context.policy.appraise(&claims, key, now))
+    let mut standing = Checks::default();
+    if let Some(known) = context.standing {
+        known.ask(context.crypto, &claims.machine(), context.policy, &mut standing);
+    }
+    Ok(context.policy.appraise_with(&claims, key, standing, now))
 }
 
 /// Parses evidence that a caller sent under the name of a platform.

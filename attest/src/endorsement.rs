@@ -28,6 +28,12 @@ impl Endorsements {
     /// See [`Endorsements::MAX_ITEMS`].
     pub const MAX_ITEM_BYTES: usize = 64 * 1024;
 
+    /// Certificates, lists and documents, in this order.
+    #[must_use]
+    pub fn kinds(&self) -> [&Vec<Vec<u8>>; 3] {
+        [&self.certificates, &self.revocation_lists, &self.documents]
+    }
+
     /// Verifies what `evidence` needs: the chain to an anchor, dates, revocation.
     ///
     /// What comes back carries all the checks that were made, and is good for every evidence with the

@@ -135,11 +135,40 @@ impl Claims {
         }
     }
 
+    /// The product line: AMD's, the family of an Intel platform, or the kind of module.
+    #[must_use]
+    pub fn product(&self) -> String {
+        match self {
+            Self::Snp(claims) => claims.vek.product.to_string(),
+            Self::Tdx(claims) => format!("fmspc {}", claims.platform.pck.fmspc),
+            Self::Tpm(_) | Self::Nitro(_) => self.platform().to_string(),
+            Self::Azure(claims) => claims.hardware.product(),
+        }
+    }
+
+    /// What tells this guest, enclave or node from others on the same hardware: SNP's report id, which every launch draws anew;
+    /// the attestation key of a TPM; the id of a Nitro module. TDX has none.
+    #[must_use]
+    pub fn instance_id(&self) -> Option<Cow<'_, [u8]>> {
+        match self {
+            Self::Snp(claims) => (!claims.report_id.is_zero()).then(|| claims.report_id.0.as_slice().into()),
+            Self::Tdx(_) => None,
+            Self::Tpm(claims) => Some(claims.hardware_id().into()),
+            Self::Nitro(claims) => Some(claims.document.module_id.as_bytes().into()),
+            Self::Azure(claims) => Some(claims.tpm.hardware_id().into()),
+        }
+    }
+
     /// The machine, as an operator knows it.
     #[must_use]
     pub fn machine(&self) -> crate::Machine {
-        let hardware_id = self.hardware_id().map(Cow::into_owned);
-        crate::Machine { hardware_id, measurement: self.measurement() }
+        crate::Machine {
+            platform: self.platform(),
+            product: self.product(),
+            hardware_id: self.hardware_id().map(Cow::into_owned),
+            instance_id: self.instance_id().map(Cow::into_owned),
+            measurement: self.measurement(),
+        }
     }
 
     /// When the endorsements behind the claims hold.

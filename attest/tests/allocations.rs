@@ -72,7 +72,7 @@ const READERS: [(&str, Reader); 15] = [
     ("ima_log", |bytes| drop(ImaLog::parse(bytes))),
     ("tcb_info", documents),
     ("qe_identity", documents),
-    ("bundle", |bytes| drop(Bundle::insecure_peek(bytes))),
+    ("bundle", |bytes| drop(Bundle::insecure_peek(bytes, &AwsLcRs))),
     ("signed_policy", |bytes| drop(SignedPolicy::insecure_peek(bytes))),
     ("policy", |bytes| {
         let text = String::from_utf8_lossy(bytes);

@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use attest::crypto::AwsLcRs;
 use attest::{Bundle, Check, Digest};
 use serde::Serialize;
 
@@ -51,7 +52,7 @@ struct Unreadable {
 fn look(args: &Args) -> Result<Seen, NotJudged> {
     let file = input::read(&args.bundle, Bundle::MAX_BYTES)?;
     let signer = Bundle::signer(&file)?;
-    let bundle = Bundle::insecure_peek(&file)?;
+    let bundle = Bundle::insecure_peek(&file, &AwsLcRs)?;
     let mut sections = vec![describe::decision(&bundle)];
     let evidence = attest::parse(bundle.platform, &bundle.evidence)?;
     sections.extend(describe::evidence(&evidence)?);

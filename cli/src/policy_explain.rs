@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use attest::catalogue::{self, Entry, Stage};
+use attest::crypto::AwsLcRs;
 use attest::{Bundle, Check};
 use serde::{Deserialize, Serialize};
 
@@ -89,7 +90,7 @@ fn explained(check: &Check) -> Explained {
 fn failing(path: &Path) -> Result<Vec<Check>, NotJudged> {
     let bytes = input::read(path, Bundle::MAX_BYTES)?;
     if bytes.first() != Some(&b'{') {
-        let bundle = Bundle::insecure_peek(&bytes)?;
+        let bundle = Bundle::insecure_peek(&bytes, &AwsLcRs)?;
         return Ok(bundle.appraisal.failing().cloned().collect());
     }
     let verdict: Judged = serde_json::from_slice(&bytes).map_err(|error| {

@@ -94,22 +94,17 @@ impl Job {
             Ok(admitted) => admitted.appraisal(),
             Err(refused) => refused.appraisal(),
         };
-        let endorsements = &self.brought.endorsements;
-        let bytes = |list: &[Vec<u8>]| list.iter().cloned().map(Into::into).collect();
-        let names = enrolled.into_iter().map(|name| name.as_bytes().to_vec().into());
         Ok(Bundle {
-            format: Bundle::FORMAT.to_owned(),
             request: self.purpose.request.clone(),
             verifier: concat!("openbao-plugin-attest ", env!("CARGO_PKG_VERSION")).to_owned(),
             platform: self.brought.platform,
             evidence: self.brought.evidence.clone(),
-            certificates: bytes(&endorsements.certificates),
-            revocation_lists: bytes(&endorsements.revocation_lists),
-            documents: bytes(&endorsements.documents),
-            attestation_keys: names.collect(),
+            endorsements: self.brought.endorsements.clone(),
+            attestation_keys: enrolled.into_iter().cloned().collect(),
             challenge: self.challenge()?,
             offered: self.brought.offered.clone(),
             policy: policy.text.clone(),
+            standing: None,
             appraisal: appraisal.clone(),
         })
     }

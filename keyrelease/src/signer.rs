@@ -26,7 +26,7 @@ impl Signer {
 
     /// The bundle as a signed file.
     pub(crate) fn sign(&self, bundle: &Bundle) -> Result<Vec<u8>, BadBundle> {
-        self.sign_payload(bundle.to_cbor()?)
+        bundle.file(self.sign_payload(bundle.record(&AwsLcRs)?)?)
     }
 
     /// Any payload as a signed file.

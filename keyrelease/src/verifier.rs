@@ -57,7 +57,7 @@ impl Verifier {
     pub(crate) fn judge(&self, case: Case<'_>, now: UnixTime) -> Result<Decision, CannotJudge> {
         let prepared = self.prepare(case.evidence, case.endorsements, case.anchors, now);
         let question = Question { evidence: case.evidence, challenge: case.challenge, offered: case.offered };
-        let context = Context { crypto: &AwsLcRs, policy: case.policy };
+        let context = Context { crypto: &AwsLcRs, policy: case.policy, standing: None };
         decide(question, prepared.as_deref(), context, now)
     }
 

@@ -78,7 +78,7 @@ impl Subject {
     pub(crate) fn decision(&self) {
         let evidence = self.parsed();
         let question = Question { evidence: &evidence, challenge: challenge(), offered: key() };
-        let context = Context { crypto: &AwsLcRs, policy: &self.policy };
+        let context = Context { crypto: &AwsLcRs, policy: &self.policy, standing: None };
         black_box(decide(question, Ok(&self.prepared), context, NOW).unwrap().unwrap());
     }
 

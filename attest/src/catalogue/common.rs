@@ -11,6 +11,12 @@ pub(super) const TABLE: Table = Table {
         ("challenge.unused", Freshness, "the challenge was not answered before"),
         ("challenge.current", Freshness, "the answer came before the challenge expired"),
         ("policy.grant", Freshness, "a grant of the policy covers the purpose and the workload"),
+        (
+            "standing.revoked",
+            Freshness,
+            "nobody revoked the machine, its measurement, its product line or its policy",
+        ),
+        ("standing.failed", Freshness, "the machine did not fail under this edition of the policy"),
         ("policy.platform", Invariant, "the policy has a section for this platform"),
         ("policy.rego", Invariant, "the policy's own module has no objection"),
         ("binding.nonce", Outside, "the hardware signed the nonce that the caller expects"),
@@ -40,6 +46,16 @@ pub(super) const TABLE: Table = Table {
             "policy.grant",
             "Add the purpose to a `[[grant]]` of the policy, or ask for one that is granted. A grant with selectors \
              (`namespace`, `service_account`, `image_digest`, `spiffe_id`) needs a verified workload identity.",
+        ),
+        (
+            "standing.revoked",
+            "Somebody revoked this machine, or what it runs, and wrote down why. If it is to be trusted again, lift the \
+             revocation; it stays on record.",
+        ),
+        (
+            "standing.failed",
+            "The machine failed under this edition of the policy and is good again. Find out why it changed; then \
+             reinstate it, or store a new edition of the policy.",
         ),
         (
             "policy.platform",

@@ -64,6 +64,21 @@ pub(crate) fn waivable(id: &str) -> bool {
     entry(id).is_some_and(|entry| entry.stage == Stage::Policy)
 }
 
+/// Whether a check that fails says something of the machine's own state: not of certificates, lists and documents, which others
+/// publish, and not of what it asked for.
+pub(crate) fn about_state(id: &str) -> bool {
+    waivable(id) && !published(id) && !presented(id)
+}
+
+/// Whether a check is on what came along with the evidence: anybody on a good machine could leave it out.
+pub(crate) fn presented(id: &str) -> bool {
+    id.split('.').any(|part| ["log", "nonce", "user_data", "public_key", "extra_data", "age"].contains(&part))
+}
+
+fn published(id: &str) -> bool {
+    id.split('.').any(|part| ["crl", "collateral", "tcb_info", "evaluation_data_number"].contains(&part))
+}
+
 /// The checks of one platform, and what helps: the longest beginning of a name that is listed.
 struct Table {
     rows: &'static [Row],

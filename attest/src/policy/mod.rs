@@ -25,6 +25,7 @@ mod tpm;
 
 use serde::Deserialize;
 
+use crate::appraisal::Answered;
 use crate::check::{Answer, Check, Checks};
 use crate::{Admitted, Appraisal, AttestedKey, Claims, Crypto, Digest, Platform, Refused, Rejected, Roots};
 use crate::{Stale, UnixTime, Verified, catalogue};
@@ -201,9 +202,21 @@ impl Policy {
         key: Result<AttestedKey, Stale>,
         now: UnixTime,
     ) -> Result<Admitted, Refused> {
+        self.appraise_with(claims, key, Checks::default(), now)
+    }
+
+    /// Judges genuine claims after what was asked about the machine's standing.
+    pub(crate) fn appraise_with(
+        &self,
+        claims: &Verified<Claims>,
+        key: Result<AttestedKey, Stale>,
+        standing: Checks,
+        now: UnixTime,
+    ) -> Result<Admitted, Refused> {
         let mut checks = Checks::default();
         checks.extend(claims.checks());
         self.invariants(claims.roots(), now, &mut checks);
+        checks.append(standing);
         match &key {
             Ok(key) => {
                 checks.ask("challenge.bound", true, "this nonce, purpose and key", "bound");
@@ -222,7 +235,8 @@ impl Policy {
         let appraisal = self.judge(claims, checks, now);
         match key {
             Ok(key) if appraisal.admits() => Ok(Admitted::assertion(appraisal, key, claims.machine())),
-            _ => Err(Refused::new(appraisal)),
+            Ok(_) => Err(Refused::new(appraisal, Some(claims.machine()), Answered::Fresh)),
+            Err(_) => Err(Refused::new(appraisal, Some(claims.machine()), Answered::Stale)),
         }
     }
 
@@ -251,7 +265,11 @@ impl Policy {
         let mut checks = Checks::default();
         checks.extend(rejected.checks());
         self.invariants(rejected.roots(), now, &mut checks);
-        Refused::new(self.appraisal(rejected.platform(), rejected.roots(), checks, now, now))
+        Refused::new(
+            self.appraisal(rejected.platform(), rejected.roots(), checks, now, now),
+            None,
+            Answered::Stale,
+        )
     }
 
     /// Asks the policy's own questions after those of the earlier stages.

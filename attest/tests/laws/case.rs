@@ -86,7 +86,7 @@ impl Case {
             challenge: self.asked.challenge(),
             offered: self.asked.key.clone(),
         };
-        let context = Context { crypto, policy: &policy };
+        let context = Context { crypto, policy: &policy, standing: None };
         match decide(question, prepared.as_ref(), context, self.now) {
             Ok(Ok(admitted)) => {
                 assert_eq!(admitted.key(), &self.asked.key);

@@ -287,7 +287,7 @@ fn a_verdict_under_endorsements_prepared_earlier_replays_to_identical_bytes() {
             challenge: case.asked.challenge(),
             offered: case.asked.key.clone(),
         };
-        let context = Context { crypto: &AwsLcRs, policy: &policy };
+        let context = Context { crypto: &AwsLcRs, policy: &policy, standing: None };
         let admitted = decide(question, Ok(&prepared), context, later).unwrap().unwrap();
         assert_eq!(admitted.appraisal().at, later);
         let bundle = bundle(&case, admitted.appraisal().clone());
@@ -373,20 +373,17 @@ fn refused_flipped(case: &Case, crypto: &dyn Crypto, prepared: &Prepared, at: us
 }
 
 fn bundle(case: &Case, appraisal: attest::Appraisal) -> Bundle {
-    let owned = |list: &[Vec<u8>]| list.iter().cloned().map(Into::into).collect();
     Bundle {
-        format: Bundle::FORMAT.to_owned(),
         request: "test".to_owned(),
         verifier: "test".to_owned(),
         platform: case.platform,
         evidence: case.evidence.clone(),
-        certificates: owned(&case.endorsements.certificates),
-        revocation_lists: owned(&case.endorsements.revocation_lists),
-        documents: owned(&case.endorsements.documents),
+        endorsements: case.endorsements.clone(),
         attestation_keys: Vec::new(),
         challenge: case.asked.challenge(),
         offered: case.asked.key.clone(),
         policy: case.policy.text(),
+        standing: None,
         appraisal,
     }
 }

@@ -43,7 +43,7 @@ tcb_status = { any_of = ["OutOfDate"] }"#;
             },
             offered: OfferedKey { kem: Kem::X25519, public: vec![9; 32] },
         };
-        let context = Context { crypto: &AwsLcRs, policy: &policy };
+        let context = Context { crypto: &AwsLcRs, policy: &policy, standing: None };
         let admitted = decide(question, prepared.as_ref(), context, now).unwrap().unwrap();
         let record = admitted.appraisal();
         let waived = record.checks.iter().any(|check| check.verdict == Answer::Waived);

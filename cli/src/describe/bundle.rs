@@ -1,7 +1,7 @@
 //! A recorded decision in words.
 
+use attest::Bundle;
 use attest::crypto::AwsLcRs;
-use attest::{Bundle, tpm};
 
 use crate::layout::Section;
 
@@ -19,13 +19,12 @@ pub(crate) fn decision(bundle: &Bundle) -> Section {
     section.row("platform", appraisal.platform);
     section.row("roots", appraisal.roots);
     section.row("evidence", format!("{} bytes", bundle.evidence.len()));
-    let (certificates, lists) = (bundle.certificates.len(), bundle.revocation_lists.len());
-    let documents = bundle.documents.len();
+    let [certificates, lists, documents] = bundle.endorsements.kinds().map(Vec::len);
     let endorsements =
         format!("{certificates} certificates, {lists} revocation lists, {documents} signed documents");
     section.row("endorsements", endorsements);
     for name in &bundle.attestation_keys {
-        section.row("enrolled attestation key", enrolled(name));
+        section.row("enrolled attestation key", name);
     }
     section.row("challenge", hex::encode(bundle.challenge.nonce));
     section.row("challenge purpose", &bundle.challenge.context);
@@ -34,11 +33,4 @@ pub(crate) fn decision(bundle: &Bundle) -> Section {
     let key = &bundle.offered;
     section.row("offered key", format!("{}, thumbprint {}", key.kem.name(), key.thumbprint(&AwsLcRs)));
     section
-}
-
-fn enrolled(name: &[u8]) -> String {
-    match tpm::Name::from_bytes(name) {
-        Ok(name) => name.to_string(),
-        Err(problem) => format!("{} ({problem})", hex::encode(name)),
-    }
 }

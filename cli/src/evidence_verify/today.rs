@@ -42,9 +42,9 @@ pub(super) fn look(
     at: UnixTime,
 ) -> Result<Today, NotJudged> {
     let newer = collateral::read(newer)?;
-    bundle.certificates.extend(newer.certificates.into_iter().map(Into::into));
-    bundle.revocation_lists.extend(newer.revocation_lists.into_iter().map(Into::into));
-    bundle.documents.extend(newer.documents.into_iter().map(Into::into));
+    bundle.endorsements.certificates.extend(newer.certificates);
+    bundle.endorsements.revocation_lists.extend(newer.revocation_lists);
+    bundle.endorsements.documents.extend(newer.documents);
     let checks = match bundle.replay_at(&AwsLcRs, anchors, at) {
         Ok(replay) => replay.appraisal.checks,
         Err(error) => {

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use attest::crypto::AwsLcRs;
-use attest::{Answer, Appraisal, Bundle, CannotJudge, Challenge, Context, Endorsements, Evidence, Prepared};
-use attest::{Policy, Question, Revocation, TrustAnchors, UnixTime, Unverified, decide, tpm};
+use attest::{Answer, Appraisal, Bundle, CannotJudge, Challenge, Context, Evidence, Prepared};
+use attest::{Policy, Question, Revocation, TrustAnchors, UnixTime, Unverified, decide};
 use serde::Serialize;
 
 use crate::answer::NotJudged;
@@ -63,21 +63,14 @@ type Judged = Result<Appraisal, CannotJudge>;
 
 /// The recorded evidence and challenge, under the case's policy.
 fn bundle(case: &Case, file: &[u8], anchors: TrustAnchors) -> Result<Judged, NotJudged> {
-    let bundle = Bundle::insecure_peek(file)?;
+    let bundle = Bundle::insecure_peek(file, &AwsLcRs)?;
     let at = case.at.unwrap_or(bundle.appraisal.at);
-    let owned = |list: &[minicbor::bytes::ByteVec]| list.iter().map(|bytes| bytes.to_vec()).collect();
-    let endorsements = Endorsements {
-        certificates: owned(&bundle.certificates),
-        revocation_lists: owned(&bundle.revocation_lists),
-        documents: owned(&bundle.documents),
-    };
-    let enrolled = bundle.attestation_keys.iter().map(|name| tpm::Name::from_bytes(name));
-    let anchors = anchors.with_attestation_keys(enrolled.collect::<Result<Vec<_>, _>>()?);
+    let anchors = anchors.with_attestation_keys(bundle.attestation_keys.iter().cloned());
     let evidence = match attest::parse(bundle.platform, &bundle.evidence) {
         Ok(evidence) => evidence,
         Err(error) => return Ok(Err(error)),
     };
-    let prepared = attest::prepare(&evidence, &endorsements, &AwsLcRs, &anchors, at);
+    let prepared = attest::prepare(&evidence, &bundle.endorsements, &AwsLcRs, &anchors, at);
     let question = Question { evidence: &evidence, challenge: bundle.challenge, offered: bundle.offered };
     Ok(decided(question, prepared.as_ref(), &case.policy, at))
 }
@@ -112,7 +105,7 @@ fn decided(
     policy: &Policy,
     at: UnixTime,
 ) -> Judged {
-    let context = Context { crypto: &AwsLcRs, policy };
+    let context = Context { crypto: &AwsLcRs, policy, standing: None };
     Ok(match decide(question, prepared, context, at)? {
         Ok(admitted) => admitted.appraisal().clone(),
         Err(refused) => refused.appraisal().clone(),

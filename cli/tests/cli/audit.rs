@@ -37,9 +37,10 @@ impl Archive {
         alter(&mut bundle);
         let pair = Ed25519KeyPair::from_seed_unchecked(&[42; 32]).unwrap();
         let key = VerifierKey(pair.public_key().as_ref().try_into().unwrap());
-        let payload = bundle.to_cbor().unwrap();
+        let payload = bundle.record(&AwsLcRs).unwrap();
         let signature = pair.sign(&Bundle::to_be_signed(payload.clone(), &key, &AwsLcRs));
-        let file = Bundle::signed(payload, &key, &AwsLcRs, signature.as_ref().to_vec()).unwrap();
+        let signed = Bundle::signed(payload, &key, &AwsLcRs, signature.as_ref().to_vec()).unwrap();
+        let file = bundle.file(signed).unwrap();
         let archive = Self {
             dir: tempfile::tempdir().unwrap(),
             chip,
@@ -97,24 +98,22 @@ fn decided(chip: &Chip, change: impl FnOnce(ReportBuilder) -> ReportBuilder) -> 
     let evidence = attest::parse(Platform::SevSnp, &report).unwrap();
     let prepared = attest::prepare(&evidence, &endorsements, &AwsLcRs, &anchors, JUDGED_AT);
     let question = Question { evidence: &evidence, challenge: challenge(), offered: offered.clone() };
-    let context = Context { crypto: &AwsLcRs, policy: &policy };
+    let context = Context { crypto: &AwsLcRs, policy: &policy, standing: None };
     let appraisal = match decide(question, prepared.as_ref(), context, JUDGED_AT).unwrap() {
         Ok(admitted) => admitted.appraisal().clone(),
         Err(refused) => refused.appraisal().clone(),
     };
     Bundle {
-        format: Bundle::FORMAT.to_owned(),
         request: "release of 5a17ed".to_owned(),
         verifier: "test 0.1.0".to_owned(),
         platform: Platform::SevSnp,
         evidence: report.clone(),
-        certificates: endorsements.certificates.into_iter().map(Into::into).collect(),
-        revocation_lists: endorsements.revocation_lists.into_iter().map(Into::into).collect(),
-        documents: Vec::new(),
+        endorsements,
         attestation_keys: Vec::new(),
         challenge: challenge(),
         offered,
         policy: text,
+        standing: None,
         appraisal,
     }
 }

@@ -1,61 +1,50 @@
 //! The evidence bundle: one decision, complete, for somebody who was not there.
 //!
-//! A bundle holds what was decided on (evidence, endorsements, challenge, key, policy, instant) and what
+//! A bundle holds what was decided on (evidence, endorsements, challenge, key, policy, standing, instant) and what
 //! was decided. [`Bundle::replay`] runs the same function again, offline, and compares the appraisals byte
-//! for byte. The file is a `COSE_Sign1` (RFC 9052) by the verifier's Ed25519 key over deterministic CBOR.
+//! for byte. What a verifier signs and keeps for each decision is the [`record`](Bundle::record): evidence and verdict,
+//! with certificates, lists, documents and policy by their SHA-256, because thousands of decisions share them. A
+//! [`File`] is a record with those objects beside it.
 //!
 //! Trusted: the verifier keys and trust anchors that the auditor brings. Untrusted: the file; after
-//! [`Bundle::open`], its signer can still lie about the instant, the policy, the request, the challenge and
+//! [`Bundle::open`], its signer can still lie about the instant, the policy, the request, the challenge, the standing and
 //! which attestation keys were enrolled, but not about the evidence.
 
-use minicbor::{Decode, Encode};
+mod file;
+mod record;
 
 use crate::decide::{Context, Question, decide, parse, prepare};
 use crate::envelope::{BadEnvelope, Envelope};
 use crate::{Appraisal, CannotJudge, Challenge, Crypto, Digest, Endorsements, OfferedKey, Platform, Policy};
-use crate::{TrustAnchors, UnixTime, tpm};
+use crate::{Standing, TrustAnchors, UnixTime, tpm};
+
+pub use file::File;
+use record::Record;
 
 /// One decision with all that it was made from.
-#[derive(Debug, Eq, PartialEq, Encode, Decode)]
+#[derive(Debug, Eq, PartialEq)]
 pub struct Bundle {
-    /// The format of what follows.
-    #[n(0)]
-    pub format: String,
     /// What was asked for: `release of <salted hash>`, `login as <role>`.
-    #[n(1)]
     pub request: String,
     /// Which program judged: name, version, build.
-    #[n(2)]
     pub verifier: String,
     /// The platform that was named.
-    #[n(3)]
     pub platform: Platform,
     /// The evidence, as received.
-    #[cbor(n(4), with = "minicbor::bytes")]
     pub evidence: Vec<u8>,
-    /// The certificates that were used, DER.
-    #[n(5)]
-    pub certificates: Vec<minicbor::bytes::ByteVec>,
-    /// The revocation lists that were used, DER.
-    #[n(6)]
-    pub revocation_lists: Vec<minicbor::bytes::ByteVec>,
-    /// The signed documents that were used.
-    #[n(7)]
-    pub documents: Vec<minicbor::bytes::ByteVec>,
+    /// The certificates, revocation lists and documents that were used.
+    pub endorsements: Endorsements,
     /// The names of the enrolled attestation keys that were believed.
-    #[n(8)]
-    pub attestation_keys: Vec<minicbor::bytes::ByteVec>,
+    pub attestation_keys: Vec<tpm::Name>,
     /// The challenge.
-    #[n(9)]
     pub challenge: Challenge,
     /// The key that was offered.
-    #[n(10)]
     pub offered: OfferedKey,
     /// The policy's text.
-    #[n(11)]
     pub policy: String,
+    /// What was known of the machine. `None`: the verifier keeps no such knowledge.
+    pub standing: Option<Standing>,
     /// What was decided.
-    #[n(12)]
     pub appraisal: Appraisal,
 }
 
@@ -70,62 +59,66 @@ pub struct Replay {
 
 impl Bundle {
     /// The only format so far.
-    pub const FORMAT: &'static str = "cloudtaser/bundle/v1";
+    pub const FORMAT: &'static str = "cloudtaser/bundle/v2";
     /// The longest file that is opened, in bytes.
     pub const MAX_BYTES: usize = 4 * 1024 * 1024;
 
-    /// The deterministic CBOR that gets signed.
-    pub fn to_cbor(&self) -> Result<Vec<u8>, BadBundle> {
-        minicbor::to_vec(self).map_err(|error| BadBundle::Content(error.to_string()))
+    /// The deterministic CBOR that gets signed: shared parts by their SHA-256.
+    pub fn record(&self, crypto: &dyn Crypto) -> Result<Vec<u8>, BadBundle> {
+        Record::of(self, crypto).to_cbor()
     }
 
-    /// The COSE `Sig_structure` that the verifier's key signs, for a payload made by [`Bundle::to_cbor`].
-    pub fn to_be_signed(payload: Vec<u8>, key: &VerifierKey, crypto: &dyn Crypto) -> Vec<u8> {
-        ENVELOPE.to_be_signed(payload, &key.0, crypto)
+    /// The COSE `Sig_structure` that the verifier's key signs, for a [`Bundle::record`].
+    pub fn to_be_signed(record: Vec<u8>, key: &VerifierKey, crypto: &dyn Crypto) -> Vec<u8> {
+        ENVELOPE.to_be_signed(record, &key.0, crypto)
     }
 
-    /// The file: payload, key id and signature.
+    /// The signed record: the record, key id and signature.
     pub fn signed(
-        payload: Vec<u8>,
+        record: Vec<u8>,
         key: &VerifierKey,
         crypto: &dyn Crypto,
         signature: Vec<u8>,
     ) -> Result<Vec<u8>, BadBundle> {
-        Ok(ENVELOPE.signed(payload, &key.0, crypto, signature)?)
+        Ok(ENVELOPE.signed(record, &key.0, crypto, signature)?)
+    }
+
+    /// The parts that a record holds by their SHA-256, in the order in which it names them: certificates, lists, documents,
+    /// the policy's text.
+    pub fn objects(&self) -> impl Iterator<Item = &[u8]> {
+        let kinds = self.endorsements.kinds().into_iter().flatten();
+        kinds.map(Vec::as_slice).chain([self.policy.as_bytes()])
+    }
+
+    /// The whole file, for a signed record of this very bundle.
+    pub fn file(&self, signed: Vec<u8>) -> Result<Vec<u8>, BadBundle> {
+        let objects = self.objects().map(|object| object.to_vec().into()).collect();
+        File { record: signed.into(), objects, position: None }.to_cbor()
+    }
+
+    /// The digests of the objects that a signed record needs beside it, whoever signed it.
+    pub fn references(signed: &[u8]) -> Result<Vec<Digest<32>>, BadBundle> {
+        Record::parse(&ENVELOPE.insecure_peek(signed)?).map(|record| record.references())
     }
 
     /// The key id that a file names, before anything is checked.
     pub fn signer(file: &[u8]) -> Result<Digest<32>, BadBundle> {
-        Ok(ENVELOPE.signer(file)?)
+        Ok(ENVELOPE.signer(&File::parse(file)?.record)?)
     }
 
-    /// Checks the file's signature under one of `keys` and decodes it.
+    /// Checks the file's signature under one of `keys`, and that its objects are those that the record names.
     pub fn open(file: &[u8], keys: &[VerifierKey], crypto: &dyn Crypto) -> Result<Self, BadBundle> {
         let keys: Vec<[u8; 32]> = keys.iter().map(|key| key.0).collect();
-        let (payload, _signer) = ENVELOPE.open(file, &keys, crypto)?;
-        Self::decode(&payload)
+        let file = File::parse(file)?;
+        let (record, _signer) = ENVELOPE.open(&file.record, &keys, crypto)?;
+        Record::parse(&record)?.with(&file.objects, crypto)
     }
 
     /// Decodes a file without asking who signed it: for somebody who only looks. Anybody may have written
     /// what comes out.
-    pub fn insecure_peek(file: &[u8]) -> Result<Self, BadBundle> {
-        Self::decode(&ENVELOPE.insecure_peek(file)?)
-    }
-
-    fn decode(payload: &[u8]) -> Result<Self, BadBundle> {
-        let mut decoder = minicbor::Decoder::new(payload);
-        let bundle: Self = decoder.decode().map_err(|error| BadBundle::Content(error.to_string()))?;
-        if decoder.position() != payload.len() {
-            return Err(BadBundle::Content("bytes follow the end".to_owned()));
-        }
-        if bundle.format != Self::FORMAT {
-            return Err(BadBundle::Format(bundle.format));
-        }
-        // What does not encode to the same bytes has a second reading.
-        if bundle.to_cbor()? != payload {
-            return Err(BadBundle::Content("not the deterministic encoding".to_owned()));
-        }
-        Ok(bundle)
+    pub fn insecure_peek(file: &[u8], crypto: &dyn Crypto) -> Result<Self, BadBundle> {
+        let file = File::parse(file)?;
+        Record::parse(&ENVELOPE.insecure_peek(&file.record)?)?.with(&file.objects, crypto)
     }
 
     /// Judges again, at the recorded instant.
@@ -142,23 +135,14 @@ impl Bundle {
     ) -> Result<Replay, BadBundle> {
         let policy = Policy::parse(crypto, &self.policy)?;
         let evidence = parse(self.platform, &self.evidence)?;
-        let owned = |list: &[minicbor::bytes::ByteVec]| list.iter().map(|der| der.to_vec()).collect();
-        let endorsements = Endorsements {
-            certificates: owned(&self.certificates),
-            revocation_lists: owned(&self.revocation_lists),
-            documents: owned(&self.documents),
+        let anchors = anchors.clone().with_attestation_keys(self.attestation_keys.iter().cloned());
+        let question = Question {
+            evidence: &evidence,
+            challenge: self.challenge.again(),
+            offered: self.offered.clone(),
         };
-        let enrolled = self.attestation_keys.iter().map(|name| tpm::Name::from_bytes(name));
-        let anchors = anchors.clone().with_attestation_keys(enrolled.collect::<Result<Vec<_>, _>>()?);
-        let challenge = Challenge {
-            nonce: self.challenge.nonce,
-            context: self.challenge.context.clone(),
-            expires: self.challenge.expires,
-            answered: self.challenge.answered,
-        };
-        let question = Question { evidence: &evidence, challenge, offered: self.offered.clone() };
-        let prepared = prepare(&evidence, &endorsements, crypto, &anchors, now);
-        let context = Context { crypto, policy: &policy };
+        let prepared = prepare(&evidence, &self.endorsements, crypto, &anchors, now);
+        let context = Context { crypto, policy: &policy, standing: self.standing.as_ref() };
         let decision = decide(question, prepared.as_ref(), context, now)?;
         let appraisal = match decision {
             Ok(admitted) => admitted.appraisal().clone(),
@@ -182,7 +166,7 @@ impl VerifierKey {
 }
 
 const ENVELOPE: Envelope =
-    Envelope { media_type: "application/vnd.cloudtaser.bundle.v1+cbor", max_bytes: Bundle::MAX_BYTES };
+    Envelope { media_type: "application/vnd.cloudtaser.bundle.v2+cbor", max_bytes: Bundle::MAX_BYTES };
 
 /// Why a file is not a bundle that can be judged.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -201,7 +185,7 @@ pub enum BadBundle {
     #[error("malformed bundle: {0}")]
     Content(String),
     /// A format that this version does not know.
-    #[error("bundle format: expected cloudtaser/bundle/v1, found {0:?}")]
+    #[error("bundle format: expected cloudtaser/bundle/v2, found {0:?}")]
     Format(String),
     /// Longer than any bundle.
     #[error("bundle is longer than {limit} bytes: found {found}")]
@@ -209,6 +193,19 @@ pub enum BadBundle {
         /// The limit.
         limit: usize,
         /// The length.
+        found: usize,
+    },
+    /// The record names an object that does not come with it.
+    #[error("object {0} is missing: the record names it")]
+    Missing(Digest<32>),
+    /// The file has objects that the record does not name, or not in order.
+    #[error(
+        "objects: expected those that the record names, once each and in its order, found {found} beside {expected}"
+    )]
+    Objects {
+        /// How many the record names.
+        expected: usize,
+        /// How many came.
         found: usize,
     },
     /// The policy in the bundle does not parse.
