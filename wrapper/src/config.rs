@@ -12,6 +12,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use release_client::{Authority, Server};
+
 /// Variables that hold a credential of ours; the child never sees them.
 pub const TOKENS: [&str; 2] = ["VAULT_TOKEN", "BAO_TOKEN"];
 
@@ -43,26 +45,6 @@ pub struct Config {
     pub patience: Duration,
     /// The program and its arguments; at least one word.
     pub command: Vec<OsString>,
-}
-
-/// An OpenBao and how to know it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Server {
-    /// `https://host:port`, without a slash at the end.
-    pub address: String,
-    /// The namespace of every request.
-    pub namespace: Option<String>,
-    /// Who vouches for the server's certificate.
-    pub authority: Authority,
-}
-
-/// Who vouches for the server's certificate.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Authority {
-    /// The certificates in a PEM file.
-    File(PathBuf),
-    /// Nobody: `VAULT_SKIP_VERIFY`. Secrets stay sealed to our key, but anyone can answer.
-    InsecureNobody,
 }
 
 /// One secret and the variables that it fills.

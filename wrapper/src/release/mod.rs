@@ -1,30 +1,19 @@
 //! From a configuration to secrets in secret memory: the client's side of a release.
 //!
-//! For each secret: a challenge from OpenBao, evidence from the node agent over challenge, purpose and a
-//! key of its own, the sealed secret in return. All are opened side by side into one piece of secret memory, which is
+//! For each secret one round of a [`Client`], with a key of its own. All are opened side by side into one piece of secret memory, which is
 //! then given to the process that will hand them over. This process ends, with its key and its TLS.
 //!
 //! Untrusted: the agent, the network, OpenBao's answers until they open. Trusted: what opened.
 
-mod agent;
-mod open;
-mod openbao;
 mod patience;
 
-use protocol::agent::{EvidenceRequest, VERSION};
-use protocol::release::{Base64, ChallengeReply, Presentation, Refusal, Sealed, open_context};
+use protocol::release::{Refusal, Sealed};
 use protocol::secret::{BadSecret, fields_of};
-use protocol::{Kem, OfferedKey};
+use release_client::{Client, Key, Keys, plaintext_len, printable};
 use secretmem::Parcel;
-
-pub use agent::Error as AgentError;
-pub use open::Error as OpenError;
-pub use openbao::Error as OpenBaoError;
 
 use crate::config::{Config, Wanted};
 use crate::say;
-use open::{Key, Keys};
-use openbao::OpenBao;
 
 /// Secret memory that is about to change hands, and what lies where in it.
 #[derive(Debug)]
@@ -51,71 +40,37 @@ pub struct Place {
 /// Has everything released that the configuration wants, or nothing.
 pub fn fetch(config: &Config) -> Result<Released, Error> {
     let keys = Keys::generate(config.secrets.len())?;
-    let client = Client { config, openbao: OpenBao::new(&config.server, &config.key_mount)? };
+    let client = Client::new(&config.server, &config.key_mount, &config.agent_socket, "cloudtaser-wrapper")?;
     let mut sealed = Vec::with_capacity(config.secrets.len());
     for (wanted, key) in config.secrets.iter().zip(keys.each()) {
         let attempt = || client.ask(&wanted.key, &key);
-        let one = patience::patiently(config.patience, attempt, Error::is_transient, |error, wait| {
-            say(format_args!("{error}; asking again in {} ms", wait.as_millis()));
-        })?;
+        let one = patience::patiently(
+            config.patience,
+            attempt,
+            release_client::Error::is_transient,
+            |error, wait| {
+                say(format_args!("{error}; asking again in {} ms", wait.as_millis()));
+            },
+        )?;
         sealed.push((key, one));
     }
-    client.open(&sealed)
+    open(config, &sealed)
 }
 
-struct Client<'a> {
-    config: &'a Config,
-    openbao: OpenBao,
-}
-
-impl Client<'_> {
-    /// One whole round: a challenge is good for one answer only, so nothing of a failed round is kept.
-    fn ask(&self, name: &str, key: &Key<'_>) -> Result<Sealed, Error> {
-        let challenge = self.openbao.challenge()?;
-        let offered = OfferedKey { kem: Kem::XWing, public: key.public().to_vec() };
-        let request = EvidenceRequest {
-            version: VERSION,
-            nonce: nonce(&challenge)?,
-            context: open_context(&self.config.key_mount, name),
-            key: offered.clone(),
-            platform: None,
-        };
-        let reply = agent::evidence(&self.config.agent_socket, &request)?;
-        let presentation = Presentation {
-            challenge: challenge.challenge,
-            platform: reply.platform,
-            evidence: Base64(reply.evidence),
-            certificates: reply.certificates.into_iter().map(|der| Base64(der.into())).collect(),
-            revocation_lists: reply.revocation_lists.into_iter().map(|der| Base64(der.into())).collect(),
-            documents: reply.documents.into_iter().map(|json| Base64(json.into())).collect(),
-            kem: offered.kem.name().to_owned(),
-            public_key: Base64(offered.public),
-        };
-        Ok(self.openbao.open(name, &presentation)?)
+fn open(config: &Config, sealed: &[(Key<'_>, Sealed)]) -> Result<Released, Error> {
+    let len = sealed.iter().map(|(_, sealed)| plaintext_len(sealed)).fold(0, usize::saturating_add);
+    let mut parcel = Parcel::create(len)?;
+    let mut left = parcel.bytes_mut()?;
+    let mut places = Vec::new();
+    let mut start = 0;
+    for (wanted, (key, sealed)) in config.secrets.iter().zip(sealed) {
+        let opened = key.open(sealed, left)?;
+        let (plaintext, rest) = left.split_at_mut_checked(opened).ok_or(BadSecret::Truncated)?;
+        places.extend(places_in(plaintext, start, wanted)?);
+        start = start.saturating_add(opened);
+        left = rest;
     }
-
-    fn open(&self, sealed: &[(Key<'_>, Sealed)]) -> Result<Released, Error> {
-        let len = sealed.iter().map(|(_, sealed)| open::plaintext_len(sealed)).fold(0, usize::saturating_add);
-        let mut parcel = Parcel::create(len)?;
-        let mut left = parcel.bytes_mut()?;
-        let mut places = Vec::new();
-        let mut start = 0;
-        for (wanted, (key, sealed)) in self.config.secrets.iter().zip(sealed) {
-            let opened = key.open(sealed, left)?;
-            let (plaintext, rest) = left.split_at_mut_checked(opened).ok_or(BadSecret::Truncated)?;
-            places.extend(places_in(plaintext, start, wanted)?);
-            start = start.saturating_add(opened);
-            left = rest;
-        }
-        Ok(Released { parcel, len, places })
-    }
-}
-
-fn nonce(challenge: &ChallengeReply) -> Result<[u8; 32], Error> {
-    let mut nonce = [0; 32];
-    hex::decode_to_slice(&challenge.nonce, &mut nonce)
-        .map_err(|_wrong| Error::Nonce(challenge.nonce.len()))?;
-    Ok(nonce)
+    Ok(Released { parcel, len, places })
 }
 
 /// Where in one opened secret the wanted fields lie; `start` is where the secret itself does.
@@ -132,24 +87,16 @@ fn places_in(plaintext: &[u8], start: usize, wanted: &Wanted) -> Result<Vec<Plac
     wanted.variables.iter().map(place).collect()
 }
 
-/// Text of others, safe for a terminal and a log line.
-fn printable(text: &str) -> String {
-    text.chars().take(500).map(|c| if c.is_control() { '?' } else { c }).collect()
-}
-
 /// Why there are no secrets.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// OpenBao's side.
+    /// Nothing was given to us.
     #[error(transparent)]
-    OpenBao(#[from] openbao::Error),
-    /// The node agent's side.
-    #[error(transparent)]
-    Agent(#[from] agent::Error),
+    Ask(#[from] release_client::Error),
     /// A sealed secret that does not open.
     #[error(transparent)]
-    Open(#[from] open::Error),
+    Open(#[from] release_client::OpenError),
     /// Too little secret memory.
     #[error(transparent)]
     Memory(#[from] secretmem::Error),
@@ -164,34 +111,15 @@ pub enum Error {
         /// The field.
         field: String,
     },
-    /// A nonce that is not one.
-    #[error("malformed challenge: expected a nonce of 64 hex digits, found {0} characters")]
-    Nonce(usize),
 }
 
 impl Error {
-    fn is_transient(&self) -> bool {
-        match self {
-            Self::OpenBao(error) => error.is_transient(),
-            Self::Agent(error) => error.is_transient(),
-            Self::Open(_) | Self::Memory(_) | Self::Secret(_) | Self::NoField { .. } | Self::Nonce(_) => {
-                false
-            }
-        }
-    }
-
     /// The judgement, where there was one.
     #[must_use]
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {
-            Self::OpenBao(openbao::Error::Refused(refusal)) => Some(refusal),
-            Self::OpenBao(_)
-            | Self::Agent(_)
-            | Self::Open(_)
-            | Self::Memory(_)
-            | Self::Secret(_)
-            | Self::NoField { .. }
-            | Self::Nonce(_) => None,
+            Self::Ask(error) => error.refusal(),
+            Self::Open(_) | Self::Memory(_) | Self::Secret(_) | Self::NoField { .. } => None,
         }
     }
 

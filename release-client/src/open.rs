@@ -6,6 +6,8 @@
 //!
 //! Untrusted: the sealed secret, until it has opened.
 
+use std::fmt;
+
 use hpke::aead::{AeadTag, ChaCha20Poly1305};
 use hpke::inout::InOutBuf;
 use hpke::kdf::HkdfSha256;
@@ -19,25 +21,26 @@ use zeroize::Zeroize as _;
 /// `Nsk` of X-Wing: the seed from which the pair is derived.
 const SEED: usize = 32;
 /// The tag of `ChaCha20Poly1305`, at the end of the ciphertext.
-const TAG: usize = 16;
+pub const TAG: usize = 16;
 /// More stack than deriving and opening take, and far less than there is.
 const DEEPEST: usize = 512 * 1024;
 
 /// Key pairs for one start of one program, one for each secret: nobody in between can pass one secret off
 /// as another, because it was released to another key.
 #[derive(Debug)]
-pub(super) struct Keys {
+pub struct Keys {
     seeds: Region,
 }
 
 /// A key pair that one secret is sealed to.
-pub(super) struct Key<'k> {
+pub struct Key<'k> {
     seed: &'k [u8],
     public: Vec<u8>,
 }
 
 impl Keys {
-    pub(super) fn generate(count: usize) -> Result<Self, Error> {
+    /// Draws as many.
+    pub fn generate(count: usize) -> Result<Self, Error> {
         let mut seeds = Region::create(SEED.saturating_mul(count))?;
         for seed in seeds.bytes_mut()?.chunks_exact_mut(SEED) {
             let drawn = getrandom(seed, GetRandomFlags::empty()).map_err(std::io::Error::from)?;
@@ -48,7 +51,8 @@ impl Keys {
         Ok(Self { seeds })
     }
 
-    pub(super) fn each(&self) -> impl Iterator<Item = Key<'_>> {
+    /// Each of them.
+    pub fn each(&self) -> impl Iterator<Item = Key<'_>> {
         self.seeds.bytes().chunks_exact(SEED).map(|seed| {
             let public = without_trace(|| XWing::derive_keypair(seed).1.to_bytes().to_vec());
             Key { seed, public }
@@ -56,42 +60,76 @@ impl Keys {
     }
 }
 
+impl fmt::Debug for Key<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({} public bytes)", self.public.len())
+    }
+}
+
 impl Key<'_> {
-    pub(super) fn public(&self) -> &[u8] {
+    /// What others seal to.
+    #[must_use]
+    pub fn public(&self) -> &[u8] {
         &self.public
     }
 
     /// Opens into the start of `place`; returns how many bytes are plaintext.
-    pub(super) fn open(&self, sealed: &Sealed, place: &mut [u8]) -> Result<usize, Error> {
-        without_trace(|| self.open_in(sealed, place))
+    pub fn open(&self, sealed: &Sealed, place: &mut [u8]) -> Result<usize, Error> {
+        let decision = decision(&sealed.decision)?;
+        let aad = seal_aad(&decision, sealed.version, sealed.lease_seconds);
+        let context = Context { info: SEAL_INFO, aad: &aad };
+        self.open_in(context, &sealed.enc.0, &sealed.ciphertext.0, place)
     }
 
-    fn open_in(&self, sealed: &Sealed, place: &mut [u8]) -> Result<usize, Error> {
-        let decision = decision(&sealed.decision)?;
-        let ciphertext = sealed.ciphertext.0.as_slice();
+    /// Opens what was sealed in another context than a release.
+    pub fn open_in(
+        &self,
+        context: Context<'_>,
+        enc: &[u8],
+        ciphertext: &[u8],
+        place: &mut [u8],
+    ) -> Result<usize, Error> {
+        without_trace(|| self.open_with_trace(context, enc, ciphertext, place))
+    }
+
+    fn open_with_trace(
+        &self,
+        context: Context<'_>,
+        enc: &[u8],
+        ciphertext: &[u8],
+        place: &mut [u8],
+    ) -> Result<usize, Error> {
         let (body, tag) = ciphertext
-            .split_at_checked(plaintext_len(sealed))
+            .split_at_checked(ciphertext.len().saturating_sub(TAG))
             .ok_or(Error::Malformed("ciphertext shorter than its tag"))?;
         let tag =
             AeadTag::from_bytes(tag).map_err(|_wrong| Error::Malformed("ciphertext shorter than its tag"))?;
-        let enc = <XWing as hpke::Kem>::EncappedKey::from_bytes(&sealed.enc.0)
+        let enc = <XWing as hpke::Kem>::EncappedKey::from_bytes(enc)
             .map_err(|_wrong| Error::Malformed("encapsulated key of another kind"))?;
         let (private, _) = XWing::derive_keypair(self.seed);
         let place = place.get_mut(..body.len()).ok_or(Error::Malformed("secret longer than announced"))?;
         place.copy_from_slice(body);
-        let aad = seal_aad(&decision, sealed.version, sealed.lease_seconds);
         single_shot_open_inout_detached::<ChaCha20Poly1305, HkdfSha256, XWing>(
             &OpModeR::Base,
             &private,
             &enc,
-            SEAL_INFO,
+            context.info,
             InOutBuf::from(place),
-            &aad,
+            context.aad,
             &tag,
         )
         .map_err(|_one_answer_for_all| Error::NotForUs)?;
         Ok(body.len())
     }
+}
+
+/// What sealed bytes are bound to beside their key.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// HPKE's `info`.
+    pub info: &'a [u8],
+    /// HPKE's associated data.
+    pub aad: &'a [u8],
 }
 
 /// Does `work` and overwrites the stack that it used: arithmetic on private keys leaves copies there, which
@@ -116,7 +154,8 @@ fn overwrite_stack() {
 }
 
 /// Bytes of plaintext in a sealed secret.
-pub(super) fn plaintext_len(sealed: &Sealed) -> usize {
+#[must_use]
+pub fn plaintext_len(sealed: &Sealed) -> usize {
     sealed.ciphertext.0.len().saturating_sub(TAG)
 }
 

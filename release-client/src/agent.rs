@@ -16,13 +16,13 @@ use protocol::agent::{
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
-use super::printable;
+use crate::printable;
 
 /// For the whole conversation. A TPM may take seconds to sign, and others may be waiting for it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Asks the agent that listens at `socket`.
-pub(super) fn evidence(socket: &Path, request: &EvidenceRequest) -> Result<EvidenceReply, Error> {
+pub fn evidence(socket: &Path, request: &EvidenceRequest) -> Result<EvidenceReply, Error> {
     let frame = to_frame(request)?;
     let body = exchange(socket, &frame, PATIENCE)?;
     match parse_reply(&body)? {
@@ -95,7 +95,8 @@ pub enum Error {
 
 impl Error {
     /// Whether asking again later may help.
-    pub(super) fn is_transient(&self) -> bool {
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
             Self::Failed(failure) => failure.code == "agent.busy",

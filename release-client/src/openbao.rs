@@ -6,6 +6,7 @@
 //! Untrusted: every answer. What matters in it is sealed to our key and bound to a decision.
 
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,16 +15,35 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
-use super::printable;
-use crate::config::{Authority, Server};
+use crate::printable;
 
 /// A sealed secret of 1 MiB in base64, and what is around it.
 const MAX_ANSWER: u64 = 2 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// An OpenBao and how to know it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Server {
+    /// `https://host:port`, without a slash at the end.
+    pub address: String,
+    /// The namespace of every request.
+    pub namespace: Option<String>,
+    /// Who vouches for the server's certificate.
+    pub authority: Authority,
+}
+
+/// Who vouches for the server's certificate.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Authority {
+    /// The certificates in a PEM file.
+    File(PathBuf),
+    /// Nobody: `VAULT_SKIP_VERIFY`. Secrets stay sealed to our key, but anyone can answer.
+    InsecureNobody,
+}
+
 /// One OpenBao, and one mount of its secrets engine.
 #[derive(Debug)]
-pub(super) struct OpenBao {
+pub struct OpenBao {
     agent: ureq::Agent,
     mount: String,
     namespace: Option<String>,
@@ -42,27 +62,30 @@ struct Errors {
 }
 
 impl OpenBao {
-    pub(super) fn new(server: &Server, mount: &str) -> Result<Self, Error> {
+    /// The secrets engine at `mount`; `program` says who asks.
+    pub fn new(server: &Server, mount: &str, program: &str) -> Result<Self, Error> {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .proxy(None)
             .timeout_global(Some(PATIENCE))
-            .user_agent("cloudtaser-wrapper")
+            .user_agent(program)
             .tls_config(tls(&server.authority)?)
             .build();
         let mount = format!("{}/v1/{mount}", server.address);
         Ok(Self { agent: config.new_agent(), mount, namespace: server.namespace.clone() })
     }
 
-    pub(super) fn challenge(&self) -> Result<ChallengeReply, Error> {
+    /// A fresh challenge.
+    pub fn challenge(&self) -> Result<ChallengeReply, Error> {
         match self.post("challenge", b"{}".as_slice())? {
             (200, body) => parse(&body),
             (status, body) => Err(Error::answered(status, &body)),
         }
     }
 
-    pub(super) fn open(&self, key: &str, presentation: &Presentation) -> Result<Sealed, Error> {
+    /// The sealed secret in answer to evidence.
+    pub fn open(&self, key: &str, presentation: &Presentation) -> Result<Sealed, Error> {
         let body = serde_json::to_vec(presentation).map_err(|error| Error::Malformed(error.to_string()))?;
         match self.post(&format!("release/{key}/open"), &body)? {
             (200, body) => parse(&body),
@@ -163,7 +186,8 @@ impl Error {
     }
 
     /// Sealed, restarting, electing a leader, or overloaded: it may answer in a moment.
-    pub(super) fn is_transient(&self) -> bool {
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable(_) => true,
             Self::Answered { status, .. } => *status == 429 || *status >= 500,

@@ -1,0 +1,122 @@
+//! The client's side of a release: what a machine does to be given a secret.
+//!
+//! A [`Client`] asks OpenBao for a challenge, has the node agent gather evidence over challenge, purpose and
+//! a key of ours ([`Keys`]), and presents it. What comes back is sealed to that key and opens
+//! ([`Key::open`]) into memory that the caller gives. No threads, no files written, nothing kept.
+//!
+//! Untrusted: the agent, the network, OpenBao's answers until they open. Trusted: what opened.
+#![forbid(unsafe_code)]
+
+pub mod agent;
+mod open;
+mod openbao;
+
+use std::path::{Path, PathBuf};
+
+use protocol::agent::{EvidenceReply, EvidenceRequest, VERSION};
+use protocol::release::{Base64, ChallengeReply, Presentation, Refusal, Sealed, open_context};
+use protocol::{Kem, OfferedKey};
+
+pub use open::{Context, Error as OpenError, Key, Keys, TAG, plaintext_len};
+pub use openbao::{Authority, Error as OpenBaoError, OpenBao, Server};
+
+/// One mount of one OpenBao, and the agent that speaks for this machine.
+#[derive(Debug)]
+pub struct Client {
+    openbao: OpenBao,
+    agent_socket: PathBuf,
+    mount: String,
+}
+
+impl Client {
+    /// For the secrets engine at `mount`, which has no slash at its end. `program` says who asks.
+    pub fn new(server: &Server, mount: &str, agent_socket: &Path, program: &str) -> Result<Self, Error> {
+        let openbao = OpenBao::new(server, mount, program)?;
+        Ok(Self { openbao, agent_socket: agent_socket.to_owned(), mount: mount.to_owned() })
+    }
+
+    /// One whole round: a challenge is good for one answer only, so nothing of a failed round is kept.
+    pub fn ask(&self, name: &str, key: &Key<'_>) -> Result<Sealed, Error> {
+        let challenge = self.openbao.challenge()?;
+        let offered = key.offered();
+        let request = EvidenceRequest {
+            version: VERSION,
+            nonce: nonce(&challenge)?,
+            context: open_context(&self.mount, name),
+            key: offered.clone(),
+            platform: None,
+        };
+        let reply = agent::evidence(&self.agent_socket, &request)?;
+        Ok(self.openbao.open(name, &presentation(challenge.challenge, reply, offered))?)
+    }
+}
+
+fn presentation(challenge: Base64, reply: EvidenceReply, offered: OfferedKey) -> Presentation {
+    Presentation {
+        challenge,
+        platform: reply.platform,
+        evidence: Base64(reply.evidence),
+        certificates: reply.certificates.into_iter().map(|der| Base64(der.into())).collect(),
+        revocation_lists: reply.revocation_lists.into_iter().map(|der| Base64(der.into())).collect(),
+        documents: reply.documents.into_iter().map(|json| Base64(json.into())).collect(),
+        kem: offered.kem.name().to_owned(),
+        public_key: Base64(offered.public),
+    }
+}
+
+impl Key<'_> {
+    /// The key as it is offered to others.
+    #[must_use]
+    pub fn offered(&self) -> OfferedKey {
+        OfferedKey { kem: Kem::XWing, public: self.public().to_vec() }
+    }
+}
+
+fn nonce(challenge: &ChallengeReply) -> Result<[u8; 32], Error> {
+    let mut nonce = [0; 32];
+    hex::decode_to_slice(&challenge.nonce, &mut nonce)
+        .map_err(|_wrong| Error::Nonce(challenge.nonce.len()))?;
+    Ok(nonce)
+}
+
+/// Text of others, safe for a terminal and a log line.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text.chars().take(500).map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+/// Why there is no sealed secret.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// OpenBao's side.
+    #[error(transparent)]
+    OpenBao(#[from] openbao::Error),
+    /// The node agent's side.
+    #[error(transparent)]
+    Agent(#[from] agent::Error),
+    /// A nonce that is not one.
+    #[error("malformed challenge: expected a nonce of 64 hex digits, found {0} characters")]
+    Nonce(usize),
+}
+
+impl Error {
+    /// Whether asking again later may help.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::OpenBao(error) => error.is_transient(),
+            Self::Agent(error) => error.is_transient(),
+            Self::Nonce(_) => false,
+        }
+    }
+
+    /// The judgement, where there was one.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::OpenBao(openbao::Error::Refused(refusal)) => Some(refusal),
+            Self::OpenBao(_) | Self::Agent(_) | Self::Nonce(_) => None,
+        }
+    }
+}
