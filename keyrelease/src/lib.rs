@@ -19,6 +19,7 @@ pub mod mount;
 mod policies;
 pub mod record;
 mod reply;
+mod rotate;
 pub mod seal;
 pub mod secrets;
 mod signer;

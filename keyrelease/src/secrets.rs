@@ -21,6 +21,7 @@ use crate::manage::manage;
 use crate::mount::{Judged, Mount, salted};
 use crate::record::{DecisionId, record_vouched};
 use crate::reply::{self, bad_request};
+use crate::rotate::{keep_keys, rotate};
 use crate::seal::{Recipient, seal};
 use crate::state::random;
 use crate::vouch::Vouched;
@@ -76,6 +77,9 @@ impl Backend for SecretsEngine {
             (Operation::Update, ["keys", name]) => {
                 self.write_key(request.data, host, reply::name(name)?).await.map(Some)
             }
+            (Operation::Update, ["keys", name, "rotate"]) => {
+                rotate(&self.mount, request.data, host, reply::name(name)?).await.map(Some)
+            }
             (Operation::Delete, ["keys", name]) => {
                 host.storage().delete(&format!("keys/{name}")).await?;
                 Ok(None)
@@ -86,9 +90,14 @@ impl Backend for SecretsEngine {
                 host.storage().put(AUTH_ACCESSOR, body.accessor.into_bytes()).await?;
                 Ok(None)
             }
-            (_, ["challenge"] | ["release" | "keys", _] | ["release", _, "open"] | ["config", "auth"]) => {
-                Err(Error::UnsupportedOperation)
-            }
+            (
+                _,
+                ["challenge"]
+                | ["release" | "keys", _]
+                | ["release", _, "open"]
+                | ["keys", _, "rotate"]
+                | ["config", "auth"],
+            ) => Err(Error::UnsupportedOperation),
             _ => manage(&self.mount, request, host, "record").await,
         }
     }
@@ -170,6 +179,7 @@ impl SecretsEngine {
         let secret = keys::encode(&fields)?;
         let body: KeyBody = reply::body(data)?;
         let existing = StoredKey::load(host.storage(), name).await?;
+        existing.as_ref().map_or(Ok(()), |key| keep_keys(key.secret(), &secret))?;
         let policy = body.policy.or_else(|| existing.as_ref().map(|key| key.policy.clone()));
         let policy =
             policy.ok_or_else(|| Error::BadRequest("policy: expected the name of a policy".to_owned()))?;
@@ -266,6 +276,7 @@ pub fn openapi() -> Value {
         ("/release/{key}/open", "Present evidence, receive the sealed secret. No token needed."),
         ("/release/{key}", "With a token of the trusted auth mount: receive the sealed secret."),
         ("/keys/{key}", "Create, rotate, describe or delete a secret. Plaintext is never returned."),
+        ("/keys/{key}/rotate", "Draw a new key-encryption key beside the older ones. Nobody sees it."),
         ("/policy/{name}", "Store or read a policy; versions only go up."),
         ("/collateral/{kind}/{name}", "Store certificates, revocation lists and attestation keys."),
         ("/record/{decision}", "Read the signed record of a decision."),

@@ -55,6 +55,14 @@ pub fn fields_of(bytes: &[u8]) -> Result<Vec<Field<'_>>, BadSecret> {
     if rest.is_empty() { Ok(fields) } else { Err(BadSecret::Trailing) }
 }
 
+/// The number of a key-encryption key whose field is named `kek.<n>`: from 1, in the one spelling.
+#[must_use]
+pub fn kek_number(name: &str) -> Option<u32> {
+    let digits = name.strip_prefix("kek.")?;
+    let number = digits.parse().ok().filter(|number| *number > 0)?;
+    (u32::to_string(&number) == digits).then_some(number)
+}
+
 fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], BadSecret> {
     let (head, tail) = rest.split_first_chunk::<N>().ok_or(BadSecret::Truncated)?;
     *rest = tail;
@@ -100,6 +108,14 @@ mod tests {
             assert_eq!(fields_of(&bytes[..cut]), Err(BadSecret::Truncated), "{cut}");
         }
         assert_eq!(fields_of(&[&bytes[..], &[0]].concat()), Err(BadSecret::Trailing));
+    }
+
+    #[test]
+    fn a_key_encryption_key_has_one_spelling() {
+        assert_eq!(kek_number("kek.12"), Some(12));
+        for other in ["kek.0", "kek.012", "kek.+1", "kek.", "kek.1 ", "kek.4294967296", "key.1", "1"] {
+            assert_eq!(kek_number(other), None, "{other}");
+        }
     }
 
     #[test]

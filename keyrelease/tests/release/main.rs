@@ -9,5 +9,6 @@ mod management;
 mod platforms;
 mod policies;
 mod refusal;
+mod rotation;
 mod server;
 mod token;
