@@ -25,6 +25,25 @@ pub(super) const TABLE: Table = Table {
         ("policy.succession", Outside, "the policy holds, and is newer than the one that it replaces"),
         ("bundle.signature", Outside, "a pinned verifier signed the bundle"),
         ("bundle.replay", Outside, "judging again gives the recorded appraisal, byte for byte"),
+        (
+            "log.checkpoint",
+            Outside,
+            "the checkpoint is of the log that is asked about, and a pinned key of it signed",
+        ),
+        ("log.witnesses", Outside, "enough of the named witnesses cosigned the checkpoint"),
+        ("log.complete", Outside, "every file that a log of the checkpoint's size has is there, in its form"),
+        (
+            "log.order",
+            Outside,
+            "the entries stand in their order, none is missing, no decision is in it twice",
+        ),
+        ("log.entries", Outside, "every entry is the one that was logged"),
+        ("log.chain", Outside, "every entry names the digest of the one before"),
+        ("log.clock", Outside, "the log's clock never goes back"),
+        ("log.tiles", Outside, "every tile follows from the entries"),
+        ("log.root", Outside, "the entries have the root that the checkpoint says"),
+        ("log.append_only", Outside, "the log contains what it contained at every earlier checkpoint"),
+        ("log.records", Outside, "every record file is the one whose digest was logged"),
     ],
     remedies: &[
         (
@@ -91,6 +110,21 @@ pub(super) const TABLE: Table = Table {
             "bundle.replay",
             "The recorded decision does not follow from what is recorded with it: keep the bundle, and ask the \
              verifier's operator which version and build made it. The differences are listed below the checks.",
+        ),
+        (
+            "log.checkpoint",
+            "Ask the log's operator for its origin and key by a way that you trust. If those are what you passed, the \
+             checkpoint was changed or is another log's.",
+        ),
+        (
+            "log.witnesses",
+            "Without witnesses an operator can show each reader another log. Ask the witnesses for their cosignatures \
+             of this checkpoint; one that refuses has seen a log that contradicts it.",
+        ),
+        (
+            "log",
+            "Keep both the files and the checkpoint as they are: a signed checkpoint that the files do not follow from \
+             is evidence. Export again from another node, and compare from the entry that is named.",
         ),
     ],
 };

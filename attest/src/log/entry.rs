@@ -4,7 +4,7 @@
 //! encoding and at most [`Entry::MAX_BYTES`] bytes; the evidence itself is in a record of its own, of which the
 //! entry holds the digest. Facts about the machine and the secret are here because a recall asks for them.
 //!
-//! Untrusted: the bytes. A decoded entry is what somebody wrote; [`super::verify`] says whether the log did.
+//! Untrusted: the bytes. A decoded entry is what somebody wrote; a [`super::Audit`] says whether the log did.
 
 use std::fmt;
 

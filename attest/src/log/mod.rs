@@ -2,19 +2,21 @@
 //!
 //! An [`Entry`] names its predecessor's digest, so entries form a chain; their hashes are the leaves of a
 //! Merkle tree (RFC 6962), whose size and root the log signs as a [`Checkpoint`]. The files have the form of
-//! C2SP's `tlog-tiles`, so that existing witnesses can cosign what this log says. [`verify`] reads all of it
-//! again and says exactly what is wrong; [`recall`] says what was released to whom.
+//! C2SP's `tlog-tiles`, so that existing witnesses can cosign what this log says. An
+//! [`Audit`] reads all of it again and says exactly what is wrong; a [`Recall`] says what was released to whom.
 //!
 //! Trusted: the keys of the log and its witnesses, and the checkpoints that an auditor kept. Untrusted:
-//! everything that was exported, until [`verify`] is through with it.
+//! everything that was exported, until an [`Audit`] is through with it.
 
 mod checkpoint;
 mod entry;
 mod note;
 mod proof;
+mod recall;
 mod tail;
 mod tile;
 mod tree;
+mod verify;
 
 pub use checkpoint::{BadCheckpoint, BadQuorum, Checkpoint, Cosignature, Origin, Quorum, SignedCheckpoint};
 pub use entry::{
@@ -23,6 +25,10 @@ pub use entry::{
 };
 pub use note::{BadKey, BadNote, KeyId, KeyName, NoteKey, SignatureKind, SignedNote};
 pub use proof::{BadProof, Nodes, Proof, consistency, inclusion};
+pub use recall::{
+    BadSelector, Exposed, Granted, Recall, Recipient, Released, Report, Secret, Selected, Selector,
+};
 pub use tail::{Break, Tail};
 pub use tile::{BadPath, Edge, Level, Tile, Width, bundle, entries, hashes, hashes_from, nodes};
 pub use tree::{BadFrontier, Frontier, Head, LeafHash, leaf_hash};
+pub use verify::{Audit, Fault, Files, Tampered, Witnessed};

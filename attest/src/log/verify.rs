@@ -1,0 +1,472 @@
+//! Reading a whole log again: is it what its checkpoint says, and did nothing ever change?
+//!
+//! [`Audit::run`] reads every entry and every tile that a tree of the checkpoint's size has. The first thing that
+//! is not as it must be is a [`Tampered`], which names the place, what was expected and what was found.
+//!
+//! Trusted: the heads, which the caller took from checkpoints that it verified or kept. Untrusted: every file.
+
+use std::collections::BTreeMap;
+
+use super::entry::{BadEntry, DecisionId, Entry, EntryDigest, RecordDigest};
+use super::tail::{Break, Tail};
+use super::tile::{Edge, Level, Tile, entries, hashes_from};
+use super::tree::{Head, LeafHash, leaf_hash};
+use crate::bytes::Malformed;
+use crate::{Crypto, Digest, UnixTime};
+
+/// Where the files of a log are read; `None` if there is no such file.
+pub type Files<'f, E> = dyn FnMut(Tile) -> Result<Option<Vec<u8>>, E> + 'f;
+
+/// Who is shown every entry that follows the one before. What an entry says holds only once the audit ends well.
+pub type Witnessed<'f, E> = dyn FnMut(&Entry) -> Result<(), Fault<E>> + 'f;
+
+/// What is known of a log before its files are read: how far it was read already, and what it must contain.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    tail: Tail,
+    edge: Edge,
+    earlier: Vec<Head>,
+    decisions: BTreeMap<DecisionId, u64>,
+}
+
+impl Audit {
+    /// From the first entry on. `earlier` are heads that this log once had.
+    #[must_use]
+    pub fn whole(earlier: &[Head]) -> Self {
+        let (edge, decisions) = (Edge::default(), BTreeMap::new());
+        Self { tail: Tail::EMPTY, edge, earlier: earlier.to_vec(), decisions }
+    }
+
+    /// From where an earlier audit ended, at `old`: `tail` and `edge` come from files that were verified then. A
+    /// decision that is logged twice is found only if both entries are new.
+    pub fn resumed(crypto: &dyn Crypto, old: &Head, tail: Tail, edge: Edge) -> Result<Self, Tampered> {
+        let held = edge.head(crypto);
+        if tail.count() != old.size || held.size != old.size {
+            return Err(Tampered::Gap { expected: old.size, found: tail.count().min(held.size) });
+        }
+        if held.root != old.root {
+            return Err(Tampered::Root { size: old.size, expected: old.root, found: held.root });
+        }
+        Ok(Self { tail, edge, earlier: vec![*old], decisions: BTreeMap::new() })
+    }
+
+    /// Reads everything up to `head`.
+    pub fn run<E>(
+        self,
+        crypto: &dyn Crypto,
+        head: &Head,
+        files: &mut Files<'_, E>,
+        witnessed: &mut Witnessed<'_, E>,
+    ) -> Result<(), Fault<E>> {
+        if let Some(old) = self.earlier.iter().find(|old| old.size > head.size) {
+            return Err(Tampered::Shrunken { old: old.size, new: head.size }.into());
+        }
+        let first = self.tail.count() / 256;
+        let mut walk = Walk { audit: self, crypto, head: *head, files, witnessed, doubt: None };
+        walk.compare_earlier()?;
+        for place in first..head.size.div_ceil(256) {
+            walk.bundle(place)?;
+        }
+        walk.finish()
+    }
+}
+
+/// An audit on its way.
+struct Walk<'w, 'f, E> {
+    audit: Audit,
+    crypto: &'w dyn Crypto,
+    head: Head,
+    files: &'w mut Files<'f, E>,
+    witnessed: &'w mut Witnessed<'f, E>,
+    /// The first place where entries and tiles differ. Which of the two was changed shows later.
+    doubt: Option<Doubt>,
+}
+
+/// Two files that say different things.
+#[derive(Clone, Copy, Debug)]
+struct Doubt {
+    tile: Tile,
+    /// The entry, where the tile is one of leaf hashes.
+    index: Option<u64>,
+    in_tile: Digest<32>,
+    in_entries: Digest<32>,
+}
+
+impl<E> Walk<'_, '_, E> {
+    /// Reads one bundle of entries and the tile of their hashes.
+    fn bundle(&mut self, place: u64) -> Result<(), Fault<E>> {
+        let (Some(bundle), Some(tile)) = (
+            Tile::in_tree(Level::Entries, place, self.head.size),
+            Tile::in_tree(Level::Hashes(0), place, self.head.size),
+        ) else {
+            return Ok(());
+        };
+        let bytes = self.read(bundle)?;
+        let stored = entries(&bytes).map_err(|problem| Tampered::File { file: bundle.path(), problem })?;
+        let in_tile = self.hashes(tile)?;
+        if stored.len() > bundle.width.count() {
+            let (expected, found) = (bundle.width.count(), stored.len());
+            return Err(Tampered::Surplus { file: bundle.path(), expected, found }.into());
+        }
+        let mut index = place.saturating_mul(256);
+        for (bytes, in_tile) in stored.iter().zip(in_tile) {
+            self.entry(index, bytes, &stored, (tile, in_tile))?;
+            index = index.saturating_add(1);
+        }
+        if stored.len() < bundle.width.count() {
+            return Err(Tampered::Ends { file: bundle.path(), expected: index }.into());
+        }
+        Ok(())
+    }
+
+    /// Takes the entry that stands at `index`.
+    fn entry(
+        &mut self,
+        index: u64,
+        bytes: &[u8],
+        neighbours: &[&[u8]],
+        (tile, in_tile): (Tile, Digest<32>),
+    ) -> Result<(), Fault<E>> {
+        let leaf = leaf_hash(self.crypto, bytes);
+        if let Some(known) = self.audit.edge.known(index) {
+            let (expected, found) = (known, leaf.0);
+            return if expected == found {
+                Ok(())
+            } else {
+                Err(Tampered::Edited { index, expected, found }.into())
+            };
+        }
+        let entry = Entry::decode(bytes).map_err(|problem| Tampered::Malformed { index, problem })?;
+        self.audit.tail.accept(self.crypto, &entry, bytes).map_err(|why| self.broken(why, neighbours))?;
+        let decision = entry.event.decision;
+        if let Some(first) = self.audit.decisions.insert(decision, index) {
+            return Err(Tampered::Duplicate { decision, first, second: index }.into());
+        }
+        if in_tile != leaf.0 {
+            let doubt = Doubt { tile, index: Some(index), in_tile, in_entries: leaf.0 };
+            self.doubt.get_or_insert(doubt);
+        }
+        self.append(leaf)?;
+        (self.witnessed)(&entry)
+    }
+
+    /// Why an entry does not follow, in the words of somebody who sees its neighbours too.
+    fn broken(&self, why: Break, neighbours: &[&[u8]]) -> Tampered {
+        match why {
+            Break::Index { expected, found } => {
+                let is_expected =
+                    |bytes: &&[u8]| Entry::decode(bytes).is_ok_and(|entry| entry.index == expected);
+                if found < expected || neighbours.iter().any(is_expected) {
+                    Tampered::Reordered { expected, found }
+                } else {
+                    Tampered::Gap { expected, found }
+                }
+            }
+            // The entry before is not the one that its tile and its successor know.
+            Break::Chain { index, expected, found } => match self.doubt {
+                Some(Doubt { index: Some(doubted), in_tile, in_entries, .. })
+                    if doubted.checked_add(1) == Some(index) =>
+                {
+                    Tampered::Edited { index: doubted, expected: in_tile, found: in_entries }
+                }
+                _ => Tampered::Chain { index, expected, found },
+            },
+            Break::ClockBack { index, before, found } => Tampered::ClockBack { index, before, found },
+            Break::Clock { index, expected, found } => Tampered::Clock { index, expected, found },
+        }
+    }
+
+    /// Grows the tree, and compares the tiles above the leaves that became full.
+    fn append(&mut self, leaf: LeafHash) -> Result<(), Fault<E>> {
+        for (tile, bytes) in self.audit.edge.append(self.crypto, leaf) {
+            if tile.level != Level::Hashes(0) {
+                self.compare(tile, &bytes)?;
+            }
+        }
+        self.compare_earlier()
+    }
+
+    fn compare(&mut self, tile: Tile, bytes: &[u8]) -> Result<(), Fault<E>> {
+        let in_tile = self.hashes(tile)?;
+        let own = hashes_from(bytes, tile.width).unwrap_or_default();
+        let differs = in_tile.into_iter().zip(own).find(|(in_tile, own)| in_tile != own);
+        if let Some((in_tile, in_entries)) = differs {
+            self.doubt.get_or_insert(Doubt { tile, index: None, in_tile, in_entries });
+        }
+        Ok(())
+    }
+
+    /// Compares with the heads that the log once had at this size.
+    fn compare_earlier(&mut self) -> Result<(), Fault<E>> {
+        let size = self.audit.tail.count();
+        if self.audit.earlier.iter().all(|old| old.size != size) {
+            return Ok(());
+        }
+        let found = self.audit.edge.head(self.crypto).root;
+        match self.audit.earlier.iter().find(|old| old.size == size && old.root != found) {
+            None => Ok(()),
+            Some(old) => {
+                let fork = Tampered::Fork { size, expected: old.root, found };
+                Err(self.doubt.and_then(Doubt::edited).unwrap_or(fork).into())
+            }
+        }
+    }
+
+    /// Compares the root, and the tiles that are not full.
+    fn finish(mut self) -> Result<(), Fault<E>> {
+        let partial: Vec<_> = self.audit.edge.partial().collect();
+        for (tile, bytes) in partial {
+            if tile.level != Level::Hashes(0) {
+                self.compare(tile, &bytes)?;
+            }
+        }
+        let (expected, found) = (self.head.root, self.audit.edge.head(self.crypto).root);
+        let doubt = match (expected == found, self.doubt) {
+            (true, None) => return Ok(()),
+            // The entries lead to the signed root, so the tile does not.
+            (true, Some(doubt)) => {
+                let Doubt { tile, in_tile: found, in_entries: expected, .. } = doubt;
+                Tampered::Tile { file: tile.path(), expected, found }
+            }
+            (false, doubt) => doubt.and_then(Doubt::edited).unwrap_or(Tampered::Root {
+                size: self.head.size,
+                expected,
+                found,
+            }),
+        };
+        Err(doubt.into())
+    }
+
+    fn hashes(&mut self, tile: Tile) -> Result<Vec<Digest<32>>, Fault<E>> {
+        let bytes = self.read(tile)?;
+        let bad = |problem| Tampered::File { file: tile.path(), problem }.into();
+        hashes_from(&bytes, tile.width).map_err(bad)
+    }
+
+    fn read(&mut self, tile: Tile) -> Result<Vec<u8>, Fault<E>> {
+        let bytes = (self.files)(tile).map_err(Fault::Unreadable)?;
+        bytes.ok_or_else(|| Tampered::Missing { file: tile.path(), size: self.head.size }.into())
+    }
+}
+
+impl Doubt {
+    /// The entry is what was changed.
+    fn edited(self) -> Option<Tampered> {
+        let (expected, found) = (self.in_tile, self.in_entries);
+        self.index.map(|index| Tampered::Edited { index, expected, found })
+    }
+}
+
+/// Why an audit did not end well.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Fault<E> {
+    /// Somebody changed something.
+    #[error(transparent)]
+    Tampered(#[from] Tampered),
+    /// A file cannot be read: there is no verdict.
+    #[error("{0}")]
+    Unreadable(E),
+}
+
+/// Evidence that something was changed, taken out or put in.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Tampered {
+    /// A file that a log of this size has is not there.
+    #[error("expected {file} in a log of {size} entries, found no such file")]
+    Missing {
+        /// Its path.
+        file: String,
+        /// The size in the checkpoint.
+        size: u64,
+    },
+    /// A file has another form.
+    #[error("{file} is not a file of a log: {problem}")]
+    File {
+        /// Its path.
+        file: String,
+        /// What is wrong.
+        problem: Malformed,
+    },
+    /// More entries than the checkpoint counts.
+    #[error("expected {expected} entries in {file}, found {found}")]
+    Surplus {
+        /// The bundle.
+        file: String,
+        /// How many it must hold.
+        expected: usize,
+        /// How many it holds.
+        found: usize,
+    },
+    /// Fewer entries than the checkpoint counts.
+    #[error("gap: expected entry {expected} in {file}, found its end")]
+    Ends {
+        /// The bundle.
+        file: String,
+        /// The first entry that is missing.
+        expected: u64,
+    },
+    /// Entries are missing.
+    #[error("gap: expected entry {expected}, found entry {found}")]
+    Gap {
+        /// The first entry that is missing.
+        expected: u64,
+        /// What stands in its place.
+        found: u64,
+    },
+    /// Entries are in another order.
+    #[error("reordered: expected entry {expected}, found entry {found}")]
+    Reordered {
+        /// Which entry belongs here.
+        expected: u64,
+        /// What stands in its place.
+        found: u64,
+    },
+    /// Not an entry at all.
+    #[error("entry {index} is malformed: {problem}")]
+    Malformed {
+        /// Which.
+        index: u64,
+        /// What is wrong.
+        problem: BadEntry,
+    },
+    /// An entry is not the one that was logged.
+    #[error("entry {index} was edited: expected leaf hash {expected}, found {found}")]
+    Edited {
+        /// Which.
+        index: u64,
+        /// The hash of the entry that was logged.
+        expected: Digest<32>,
+        /// The hash of this one.
+        found: Digest<32>,
+    },
+    /// An entry names another predecessor.
+    #[error("chain broken at entry {index}: expected predecessor {expected}, found {found}")]
+    Chain {
+        /// Which.
+        index: u64,
+        /// The digest of the entry that stands before.
+        expected: EntryDigest,
+        /// The digest that the entry names.
+        found: EntryDigest,
+    },
+    /// The log's clock went back.
+    #[error("the clock goes back at entry {index}: expected {before} or later, found {found}")]
+    ClockBack {
+        /// Which.
+        index: u64,
+        /// The clock of the entry before.
+        before: UnixTime,
+        /// The clock of this one.
+        found: UnixTime,
+    },
+    /// The log's clock is not made of the instants that make it.
+    #[error("the clock of entry {index} is wrong: expected {expected}, found {found}")]
+    Clock {
+        /// Which.
+        index: u64,
+        /// The later of the previous clock and the event's instant.
+        expected: UnixTime,
+        /// What the entry says.
+        found: UnixTime,
+    },
+    /// One decision, two entries.
+    #[error("decision {decision} is logged twice: expected entry {first} alone, found entry {second} too")]
+    Duplicate {
+        /// The decision.
+        decision: DecisionId,
+        /// Its first entry.
+        first: u64,
+        /// Its second.
+        second: u64,
+    },
+    /// A tile is not what the entries make.
+    #[error("{file} is not the entries': expected {expected}, found {found}")]
+    Tile {
+        /// Its path.
+        file: String,
+        /// The hash that follows from the entries.
+        expected: Digest<32>,
+        /// The hash that the tile has in its place.
+        found: Digest<32>,
+    },
+    /// The entries are not those of the checkpoint.
+    #[error("{size} entries do not have the signed root: expected {expected}, found {found}")]
+    Root {
+        /// How many entries.
+        size: u64,
+        /// The root in the checkpoint.
+        expected: Digest<32>,
+        /// The root that follows from the entries.
+        found: Digest<32>,
+    },
+    /// There were more entries once.
+    #[error("the log shrank: expected at least {old} entries, found {new}")]
+    Shrunken {
+        /// How many there were.
+        old: u64,
+        /// How many there are.
+        new: u64,
+    },
+    /// The log was another one once.
+    #[error("fork: the first {size} entries had another root: expected {expected}, found {found}")]
+    Fork {
+        /// How many entries the earlier checkpoint counts.
+        size: u64,
+        /// Its root.
+        expected: Digest<32>,
+        /// The root that they have now.
+        found: Digest<32>,
+    },
+    /// A record file is not the one that was logged.
+    #[error("the record of entry {index} is another file: expected digest {expected}, found {found}")]
+    Record {
+        /// Which.
+        index: u64,
+        /// The digest in the entry.
+        expected: RecordDigest,
+        /// The digest of the file.
+        found: RecordDigest,
+    },
+    /// A record file is not there.
+    #[error("expected the record of decision {decision} for entry {index}, found no such file")]
+    NoRecord {
+        /// Which.
+        index: u64,
+        /// The decision that names it.
+        decision: DecisionId,
+    },
+}
+
+impl Tampered {
+    /// The stable id of the check that failed.
+    #[must_use]
+    pub fn check(&self) -> &'static str {
+        match self {
+            Self::Missing { .. } | Self::File { .. } | Self::Surplus { .. } | Self::Ends { .. } => {
+                "log.complete"
+            }
+            Self::Gap { .. } | Self::Reordered { .. } | Self::Duplicate { .. } => "log.order",
+            Self::Malformed { .. } | Self::Edited { .. } => "log.entries",
+            Self::Chain { .. } => "log.chain",
+            Self::ClockBack { .. } | Self::Clock { .. } => "log.clock",
+            Self::Tile { .. } => "log.tiles",
+            Self::Root { .. } => "log.root",
+            Self::Shrunken { .. } | Self::Fork { .. } => "log.append_only",
+            Self::Record { .. } | Self::NoRecord { .. } => "log.records",
+        }
+    }
+
+    /// The checks of an audit, in the order of the list above.
+    pub const CHECKS: [&'static str; 9] = [
+        "log.complete",
+        "log.order",
+        "log.entries",
+        "log.chain",
+        "log.clock",
+        "log.tiles",
+        "log.root",
+        "log.append_only",
+        "log.records",
+    ];
+}
