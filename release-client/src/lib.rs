@@ -87,7 +87,6 @@ pub fn printable(text: &str) -> String {
 
 /// Why there is no sealed secret.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
     /// OpenBao's side.
     #[error(transparent)]
