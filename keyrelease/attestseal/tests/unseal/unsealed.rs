@@ -54,10 +54,15 @@ fn after_a_rotation_the_root_key_moves_to_the_new_key_and_older_copies_still_ope
     sealed.restart();
     sealed.bao.wait_until_unsealed();
     sealed.bao.wait_for_word("upgrading stored keys", 0);
-    sealed.bao.wait_for_word("key released by peer: decision=", 0);
+    // Encrypted anew, and from now on opened with the new one alone.
+    sealed.bao.wait_for_word("post-unseal setup complete", 2);
+    let (first, second) = (sealed.bao.said("key=1"), sealed.bao.said("key=2"));
     sealed.restart();
     sealed.bao.wait_until_unsealed();
+    sealed.bao.wait_for_word("post-unseal setup complete", 3);
     assert_eq!(sealed.bao.said("upgrading stored keys"), 1);
+    assert_eq!(sealed.bao.said("key=1"), first);
+    assert!(sealed.bao.said("key=2") > second);
 }
 
 #[test]
