@@ -15,6 +15,7 @@ use crate::{attest_inspect, attest_verify, evidence_show, evidence_verify};
 use crate::{measure_nitro, measure_snp, measure_tdx, measure_uki};
 use crate::{
     policy_check, policy_diff, policy_explain, policy_schema, policy_sign, policy_test, policy_verify,
+    source_doctor,
 };
 
 /// Reads attestation evidence, judges it offline, says why.
@@ -39,6 +40,9 @@ enum Command {
     /// Write, compare, sign and test policies
     #[command(subcommand)]
     Policy(Policy),
+    /// Look after the OpenBao that secrets come from
+    #[command(subcommand)]
+    Source(Source),
 }
 
 #[derive(Debug, Subcommand)]
@@ -72,6 +76,11 @@ enum Policy {
     Verify(policy_verify::Args),
 }
 
+#[derive(Debug, Subcommand)]
+enum Source {
+    Doctor(source_doctor::Args),
+}
+
 impl Cli {
     /// Runs the verb. `now` is what the clock says.
     pub(crate) fn run(&self, now: UnixTime) -> Answer {
@@ -91,6 +100,7 @@ impl Cli {
             Command::Policy(Policy::Sign(args)) => policy_sign::run(args),
             Command::Policy(Policy::Test(args)) => policy_test::run(args),
             Command::Policy(Policy::Verify(args)) => policy_verify::run(args, now),
+            Command::Source(Source::Doctor(args)) => source_doctor::run(args, now),
         }
     }
 }
@@ -148,7 +158,7 @@ Examples:
   cloudtaser evidence verify decision.bundle --verifier-key verifier.pem
   cloudtaser policy explain snp.policy.debug
 
-No network is used: what is needed is read from the files that are named.";
+No network is used, except by `source`: what is needed is read from the files that are named.";
 
 #[cfg(test)]
 mod tests {

@@ -1,9 +1,9 @@
 //! The `cloudtaser` command: reads evidence, judges it, says why.
 //!
-//! One file per verb, each read → judge → print. Nothing is fetched or sent, and nothing is changed; `policy sign`
-//! writes one new file.
+//! One file per verb, each read → judge → print. Nothing is fetched or sent, except that `source` asks the server
+//! it is pointed at; and nothing is changed, except that `policy sign` writes one new file.
 //!
-//! Trusted: the command line and the clock. Untrusted: every file that is named on it.
+//! Trusted: the command line and the clock. Untrusted: every file and server that is named on it.
 #![forbid(unsafe_code)]
 
 mod answer;
@@ -12,6 +12,7 @@ mod attest_inspect;
 mod attest_verify;
 mod collateral;
 mod describe;
+mod doctor;
 mod evidence_show;
 mod evidence_verify;
 mod input;
@@ -28,6 +29,7 @@ mod policy_schema;
 mod policy_sign;
 mod policy_test;
 mod policy_verify;
+mod source_doctor;
 mod trust;
 
 use std::process::ExitCode;

@@ -1,0 +1,7 @@
+//! `cloudtaser source` against real servers, and against things that pretend to be one.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "tests")]
+
+mod doctor;
+mod forged;
+mod server;
+mod told;
