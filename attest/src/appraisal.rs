@@ -12,7 +12,7 @@
 use minicbor::{Decode, Encode};
 
 use crate::check::{Answer, Check};
-use crate::{AttestedKey, Crypto, Digest, OfferedKey, Platform, Roots, UnixTime, catalogue};
+use crate::{AttestedKey, Crypto, Digest, OfferedKey, Platform, Roots, Standing, UnixTime, Whom, catalogue};
 
 /// Everything that was asked about one piece of evidence, and every answer.
 #[derive(Clone, Debug, Eq, PartialEq, Encode, Decode, serde::Serialize)]
@@ -55,6 +55,21 @@ impl Appraisal {
         self.checks.iter().filter(|check| check.verdict == Answer::Fail)
     }
 
+    /// The machine under the policy that was asked, by their names.
+    #[must_use]
+    pub fn whom(&self, crypto: &dyn Crypto, machine: &Machine) -> Whom {
+        Whom {
+            hardware: machine.hardware_name(crypto),
+            instance: machine.instance_name(crypto),
+            measurement: machine.measurement.clone(),
+            product: machine.product.clone(),
+            platform: machine.platform,
+            policy: self.policy.clone(),
+            policy_version: self.policy_version,
+            policy_digest: self.policy_digest,
+        }
+    }
+
     /// The deterministic CBOR of this appraisal: the same judgement gives the same bytes.
     #[must_use]
     pub fn to_cbor(&self) -> Vec<u8> {
@@ -74,18 +89,35 @@ pub struct Admitted {
     appraisal: Appraisal,
     key: AttestedKey,
     machine: Machine,
+    standing: Option<Standing>,
 }
 
 impl Admitted {
     /// Says that a policy admits this key.
     pub(crate) fn assertion(appraisal: Appraisal, key: AttestedKey, machine: Machine) -> Self {
-        Self { appraisal, key, machine }
+        Self { appraisal, key, machine, standing: None }
+    }
+
+    pub(crate) fn knowing(self, standing: Option<Standing>) -> Self {
+        Self { standing, ..self }
+    }
+
+    /// What was known of the machine beside its evidence.
+    #[must_use]
+    pub fn standing(&self) -> Option<&Standing> {
+        self.standing.as_ref()
     }
 
     /// Which machine was admitted.
     #[must_use]
     pub fn machine(&self) -> &Machine {
         &self.machine
+    }
+
+    /// The machine under the policy that admitted it, by their names.
+    #[must_use]
+    pub fn whom(&self, crypto: &dyn Crypto) -> Whom {
+        self.appraisal.whom(crypto, &self.machine)
     }
 
     /// Every check.
@@ -142,6 +174,7 @@ pub struct Refused {
     appraisal: Appraisal,
     machine: Option<Machine>,
     answered: Answered,
+    standing: Option<Standing>,
 }
 
 /// Whether evidence answered the verifier's own question, just now.
@@ -153,7 +186,17 @@ pub(crate) enum Answered {
 
 impl Refused {
     pub(crate) fn new(appraisal: Appraisal, machine: Option<Machine>, answered: Answered) -> Self {
-        Self { appraisal, machine, answered }
+        Self { appraisal, machine, answered, standing: None }
+    }
+
+    pub(crate) fn knowing(self, standing: Option<Standing>) -> Self {
+        Self { standing, ..self }
+    }
+
+    /// What was known of the machine beside its evidence.
+    #[must_use]
+    pub fn standing(&self) -> Option<&Standing> {
+        self.standing.as_ref()
     }
 
     /// Which machine it was; `None` if the evidence is not genuine.

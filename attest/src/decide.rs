@@ -6,8 +6,8 @@
 //! Trusted: the [`Context`]. Untrusted: the [`Question`].
 
 use crate::check::Checks;
-use crate::{Admitted, CannotJudge, Challenge, Crypto, Endorsements, Evidence, OfferedKey, Platform, Policy};
-use crate::{Prepared, Refused, Revocation, Standing, TrustAnchors, UnixTime, Unverified};
+use crate::{Admitted, CannotJudge, Challenge, Crypto, Endorsements, Evidence, Known, OfferedKey, Platform};
+use crate::{Policy, Prepared, Refused, Revocation, TrustAnchors, UnixTime, Unverified, Whom};
 
 /// What somebody sent.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub struct Context<'a> {
     /// The policy that judges.
     pub policy: &'a Policy,
     /// What it knows of the machine beside the evidence. `None`: it keeps no such knowledge, and nothing is asked.
-    pub standing: Option<&'a Standing>,
+    pub standing: Option<&'a dyn Known>,
 }
 
 /// Admitted or refused.
@@ -51,11 +51,15 @@ pub fn decide(
         Err(Unverified::CannotJudge(error)) => return Err(error),
     };
     let key = question.challenge.redeem(context.crypto, question.offered, &claims, now);
-    let mut standing = Checks::default();
-    if let Some(known) = context.standing {
-        known.ask(context.crypto, &claims.machine(), context.policy, &mut standing);
-    }
-    Ok(context.policy.appraise_with(&claims, key, standing, now))
+    let whom = Whom::of(context.crypto, &claims.machine(), context.policy);
+    let standing = context.standing.map(|known| known.standing(&whom));
+    let mut asked = Checks::default();
+    standing.iter().for_each(|standing| standing.ask(&whom, &mut asked));
+    let decision = context.policy.appraise_with(&claims, key, asked, now);
+    Ok(match decision {
+        Ok(admitted) => Ok(admitted.knowing(standing)),
+        Err(refused) => Err(refused.knowing(standing)),
+    })
 }
 
 /// Parses evidence that a caller sent under the name of a platform.

@@ -1,8 +1,8 @@
 //! Standing: what the verifier knows of the one who asks, beside the evidence.
 //!
 //! Evidence says what a machine is now. A verifier may know more: that somebody revoked it, or that it failed under
-//! this very policy before and nobody has reinstated it. Each is a [`Bar`]. The caller hands in those that may concern
-//! the machine; whether one does is decided here, so that a replay decides it again.
+//! this very policy before and nobody has reinstated it. Each is a [`Bar`]. A verifier may keep thousands: it is asked for
+//! those that may concern one machine ([`Known`]); whether one does is decided here, so that a replay decides it again.
 //!
 //! Trusted: the bars, as much as the policy is. Untrusted: nothing is read here that was not verified before.
 
@@ -12,6 +12,50 @@ use minicbor::{Decode, Encode};
 
 use crate::check::Checks;
 use crate::{Crypto, Digest, Machine, Platform, Policy, UnixTime};
+
+/// Knows machines: a verifier's store, or the standing that a record holds.
+pub trait Known: fmt::Debug + Sync {
+    /// What is known that may concern this one.
+    fn standing(&self, whom: &Whom) -> Standing;
+}
+
+/// A machine that asks under a policy, by the names that a [`Subject`] may have.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Whom {
+    /// [`Machine::hardware_name`].
+    pub hardware: Option<Digest<32>>,
+    /// [`Machine::instance_name`].
+    pub instance: Option<Digest<32>>,
+    /// What was measured, hex.
+    pub measurement: String,
+    /// The product line.
+    pub product: String,
+    /// Which hardware spoke.
+    pub platform: Platform,
+    /// The policy's name.
+    pub policy: String,
+    /// Its version.
+    pub policy_version: u64,
+    /// SHA-256 of its text.
+    pub policy_digest: Digest<32>,
+}
+
+impl Whom {
+    /// This machine, under this policy.
+    #[must_use]
+    pub fn of(crypto: &dyn Crypto, machine: &Machine, policy: &Policy) -> Self {
+        Self {
+            hardware: machine.hardware_name(crypto),
+            instance: machine.instance_name(crypto),
+            measurement: machine.measurement.clone(),
+            product: machine.product.clone(),
+            platform: machine.platform,
+            policy: policy.name().to_owned(),
+            policy_version: policy.version(),
+            policy_digest: policy.digest(),
+        }
+    }
+}
 
 /// What is known of the one who asks.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Encode, Decode)]
@@ -37,6 +81,9 @@ pub struct Bar {
     /// Since when.
     #[n(3)]
     pub since: UnixTime,
+    /// SHA-256 of the only policy text under which it holds. `None`: under every policy.
+    #[n(4)]
+    pub under: Option<Digest<32>>,
 }
 
 /// Whom a bar concerns.
@@ -88,28 +135,42 @@ pub enum Cause {
 
 impl Standing {
     /// The checks on a machine that asks under `policy`.
-    pub(crate) fn ask(&self, crypto: &dyn Crypto, machine: &Machine, policy: &Policy, checks: &mut Checks) {
+    pub(crate) fn ask(&self, whom: &Whom, checks: &mut Checks) {
         for (cause, id, expected) in ASKED {
             let of_cause = self.bars.iter().filter(|bar| bar.cause == cause);
             let against: Vec<String> =
-                of_cause.filter(|bar| bar.subject.is(crypto, machine, policy)).map(Bar::to_string).collect();
+                of_cause.filter(|bar| bar.concerns(whom)).map(Bar::to_string).collect();
             let found = if against.is_empty() { "none is known".to_owned() } else { against.join("; ") };
             checks.ask(id, against.is_empty(), expected, found);
         }
     }
 }
 
+impl Known for Standing {
+    fn standing(&self, _whom: &Whom) -> Standing {
+        self.clone()
+    }
+}
+
+impl Bar {
+    /// Whether it bars this machine.
+    #[must_use]
+    pub fn concerns(&self, whom: &Whom) -> bool {
+        self.under.is_none_or(|policy| policy == whom.policy_digest) && self.subject.is(whom)
+    }
+}
+
 impl Subject {
     /// Whether this machine, asking under this policy, is meant.
     #[must_use]
-    pub fn is(&self, crypto: &dyn Crypto, machine: &Machine, policy: &Policy) -> bool {
+    pub fn is(&self, whom: &Whom) -> bool {
         match self {
-            Self::Chip(name) => machine.hardware_name(crypto).as_ref() == Some(name),
-            Self::Node(name) => machine.instance_name(crypto).as_ref() == Some(name),
-            Self::Measurement(measurement) => machine.measurement.eq_ignore_ascii_case(measurement),
-            Self::Policy { name, up_to } => policy.name() == name && policy.version() <= *up_to,
-            Self::Product(product) => machine.product == *product,
-            Self::Platform(platform) => machine.platform == *platform,
+            Self::Chip(name) => whom.hardware.as_ref() == Some(name),
+            Self::Node(name) => whom.instance.as_ref() == Some(name),
+            Self::Measurement(measurement) => whom.measurement.eq_ignore_ascii_case(measurement),
+            Self::Policy { name, up_to } => whom.policy == *name && whom.policy_version <= *up_to,
+            Self::Product(product) => whom.product == *product,
+            Self::Platform(platform) => whom.platform == *platform,
         }
     }
 }

@@ -6,7 +6,6 @@
 //!
 //! Untrusted: the login. Trusted: roles and policies, which operators wrote.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use attest::crypto::AwsLcRs;
@@ -18,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::judge::Purpose;
-use crate::ledger::StorageLedger;
+use crate::ledger::prune;
 use crate::manage::manage;
 use crate::mount::{Judged, Mount};
 use crate::record::Receipt;
@@ -69,7 +68,7 @@ impl Backend for AuthMethod {
     }
 
     async fn tick(&self, host: &Host) -> Result<(), Error> {
-        StorageLedger { host }.prune(self.mount.now()).await.map_err(Error::from)
+        prune(host, self.mount.now()).await.map_err(Error::from)
     }
 
     async fn invalidate(&self, key: &str) {
@@ -119,6 +118,7 @@ impl AuthMethod {
             context: login_context(request.mount_point.trim_end_matches('/'), role_name),
             policy: role.policy.clone(),
             request: format!("login as {role_name}"),
+            secret: None,
         };
         match self.mount.judge(host, presentation, purpose).await? {
             Judged::Refused(id, refused) => reply::refusal(id, &refused),
@@ -139,19 +139,17 @@ impl AuthMethod {
         let machine = admitted.machine();
         let decision = receipt.id().to_string();
         // Values with `/`, `+` or `*` would be refused by ACL templates: hex and plain words only.
-        let claims = BTreeMap::from([
-            ("platform".to_owned(), appraisal.platform.to_string()),
+        let mut claims = vouch::claims(&admitted.whom(&AwsLcRs));
+        claims.extend([
             ("roots".to_owned(), appraisal.roots.to_string()),
-            ("measurement".to_owned(), machine.measurement.clone()),
-            ("policy_version".to_owned(), appraisal.policy_version.to_string()),
-            (vouch::POLICY.to_owned(), appraisal.policy_digest.to_string()),
             (vouch::KEY.to_owned(), admitted.key().thumbprint(&AwsLcRs).to_string()),
             (vouch::UNTIL.to_owned(), admitted.valid_until().0.to_string()),
             (vouch::DECISION.to_owned(), decision.clone()),
         ]);
         // Where the hardware hides its id (a VLEK), the decision is the only name: one entity a login.
-        let hardware = machine.hardware_id.as_deref().unwrap_or(decision.as_bytes());
-        let name = AwsLcRs.sha256(&[b"cloudtaser/machine/v1", hardware]).to_string();
+        let name = machine.hardware_name(&AwsLcRs);
+        let name = name.unwrap_or_else(|| AwsLcRs.sha256(&[b"cloudtaser/machine/v1", decision.as_bytes()]));
+        let name = name.to_string();
         let short: String = name.chars().take(12).collect();
         let auth = Auth {
             lease: Lease { ttl, max_ttl: ttl, ..Lease::default() },

@@ -1,4 +1,4 @@
-//! One judgement: a presentation taken apart, decided, and written down as a signed file.
+//! One judgement: a presentation taken apart, decided, and written down as a signed record.
 //!
 //! Work for the processor alone: a [`Job`] owns all it needs and runs on a thread of the pool.
 //!
@@ -7,8 +7,10 @@
 use std::sync::Arc;
 
 use attest::crypto::AwsLcRs;
+use attest::log::SecretRef;
 use attest::{
-    Bundle, Challenge, Decision, Endorsements, Evidence, OfferedKey, Platform, UnixTime, parse, tpm,
+    Bundle, Challenge, Crypto, Decision, Digest, Endorsements, Evidence, OfferedKey, Platform, UnixTime,
+    parse, tpm,
 };
 use openbao_plugin::Error;
 use protocol::release::{Base64, Presentation};
@@ -27,6 +29,18 @@ pub(crate) struct Purpose {
     pub(crate) policy: String,
     /// What the record says was asked for.
     pub(crate) request: String,
+    /// The secret that is asked for.
+    pub(crate) secret: Option<SecretRef>,
+}
+
+/// What a judgement leaves.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    pub(crate) decision: Decision,
+    /// The signed record.
+    pub(crate) signed: Vec<u8>,
+    /// What the record names, with their names.
+    pub(crate) objects: Vec<(Digest<32>, Vec<u8>)>,
 }
 
 /// One judgement, owned, for a thread of the pool.
@@ -41,16 +55,17 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// Decides, and writes the decision down as a signed file.
-    pub(crate) fn run(self) -> Result<(Decision, Vec<u8>), Error> {
+    /// Decides, and writes the decision down as a signed record.
+    pub(crate) fn run(self) -> Result<Verdict, Error> {
         let policy = self.state.policy(&self.purpose.policy)?;
         let evidence = parse(self.brought.platform, &self.brought.evidence).map_err(bad_request)?;
         let enrolled = self.enrolled(&evidence);
         let decision = self.decide(policy, &evidence, enrolled.clone())?;
         let bundle = self.bundle(policy, &decision, enrolled.as_ref())?;
         let unsigned = |error: attest::BadBundle| Error::Internal(error.to_string());
-        let file = self.state.signer.sign(&bundle).map_err(unsigned)?;
-        Ok((decision, file))
+        let signed = self.state.signer.sign(&bundle).map_err(unsigned)?;
+        let objects = bundle.objects().map(|object| (AwsLcRs.sha256(&[object]), object.to_vec())).collect();
+        Ok(Verdict { decision, signed, objects })
     }
 
     /// The attestation key of the evidence, if it is among the enrolled ones. The others are nobody's
@@ -62,7 +77,8 @@ impl Job {
 
     fn challenge(&self) -> Result<Challenge, Error> {
         let challenges = &self.state.challenges;
-        let challenge = challenges.recognise(&self.brought.challenge, self.purpose.context.clone());
+        let context = self.purpose.context.clone();
+        let challenge = challenges.recognise(&self.brought.challenge, context, self.now);
         challenge.map(|challenge| Challenge { answered: self.answered, ..challenge }).map_err(bad_request)
     }
 

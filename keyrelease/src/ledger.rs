@@ -1,92 +1,63 @@
-//! The ledger in a mount's storage: one entry a decision, named after its challenge.
+//! The ledger of a mount: its log, and what becomes of old refusals.
 //!
-//! Taking the name and storing the record are one transaction, so that of all answers to a challenge one is
-//! recorded, on whichever node, before or after a restart. Admissions stay for good. Refusals, which
-//! anybody can cause, are forgotten beyond a cap, the oldest first.
+//! Admissions stay for good. Of refusals, which anybody can cause, the entries stay and the records are forgotten beyond a
+//! cap, the oldest first.
 //!
 //! Trusted: OpenBao's storage.
+
+use std::sync::Arc;
 
 use attest::UnixTime;
 use openbao_plugin::{Host, HostError};
 
+use crate::log::{Draft, Log, LogSigner};
 use crate::record::{DecisionId, Ledger, LedgerError};
 
-/// The ledger in the mount's storage.
+/// The ledger of one mount, for one request.
 #[derive(Debug)]
 pub(crate) struct StorageLedger<'a> {
     pub(crate) host: &'a Host,
+    pub(crate) log: &'a Arc<Log>,
+    pub(crate) signer: &'a Arc<LogSigner>,
+    pub(crate) now: UnixTime,
 }
 
 impl Ledger for StorageLedger<'_> {
-    async fn insert(&self, id: DecisionId, file: Vec<u8>) -> Result<(), LedgerError> {
-        self.insert_with(id, file, None).await
+    async fn append(&self, draft: Draft) -> Result<(), LedgerError> {
+        self.log.append(self.host, self.signer, draft, self.now).await
     }
 }
 
-impl StorageLedger<'_> {
-    /// Stores a refusal, and when it was made, so that old refusals can be forgotten. Both or neither: a
-    /// caller that goes away in between would leave a record that nobody ever forgets.
-    pub(crate) async fn insert_refusal(
-        &self,
-        id: DecisionId,
-        file: Vec<u8>,
-        now: UnixTime,
-    ) -> Result<(), LedgerError> {
-        self.insert_with(id, file, Some(format!("refused/{:020}-{id}", now.0))).await
-    }
-
-    async fn insert_with(
-        &self,
-        id: DecisionId,
-        file: Vec<u8>,
-        note: Option<String>,
-    ) -> Result<(), LedgerError> {
-        let transaction = self.host.transaction().await.map_err(LedgerError::Storage)?;
-        if transaction.get(&record_key(id)).await.map_err(LedgerError::Storage)?.is_some() {
-            return Err(LedgerError::Taken);
-        }
-        transaction.put(&record_key(id), file).await.map_err(LedgerError::Storage)?;
-        if let Some(note) = note {
-            transaction.put(&note, Vec::new()).await.map_err(LedgerError::Storage)?;
-        }
-        match transaction.commit().await {
-            // Another transaction wrote what this one read: the same id.
-            Err(error) if error.is_conflict() => Err(LedgerError::Taken),
-            other => other.map_err(LedgerError::Storage),
-        }
-    }
-
-    /// Forgets the oldest refusals beyond the cap: an unauthenticated caller must not fill the storage.
-    /// Admissions are never forgotten.
-    pub(crate) async fn prune(&self, now: UnixTime) -> Result<(), HostError> {
-        let storage = self.host.storage();
-        let noted = storage.list("refused/").await?;
-        // Many at a time: one by one they would be forgotten more slowly than they are made.
-        for some in surplus(&noted, MOST_REFUSALS, now).chunks(FORGOTTEN_AT_ONCE) {
-            let transaction = self.host.transaction().await?;
-            for name in some {
-                let (_, id) = name.split_once('-').unwrap_or_default();
-                transaction.delete(&format!("record/{id}")).await?;
-                transaction.delete(&format!("refused/{name}")).await?;
-            }
-            transaction.commit().await?;
-        }
-        Ok(())
-    }
+/// The note by which a refusal is found when it is old.
+pub(crate) fn refusal_note(id: DecisionId, now: UnixTime) -> (String, Vec<u8>) {
+    (format!("refused/{:020}-{id}", now.0), Vec::new())
 }
 
-/// The notes, oldest first, of the refusals to forget. A young one still keeps its challenge from being
-/// answered again.
+/// Forgets the oldest refusals beyond the cap: an unauthenticated caller must not fill the storage.
+/// Admissions are never forgotten.
+pub(crate) async fn prune(host: &Host, now: UnixTime) -> Result<(), HostError> {
+    let noted = host.storage().list("refused/").await?;
+    // Many at a time: one by one they would be forgotten more slowly than they are made.
+    for some in surplus(&noted, MOST_REFUSALS, now).chunks(FORGOTTEN_AT_ONCE) {
+        let transaction = host.transaction().await?;
+        for name in some {
+            let (_, id) = name.split_once('-').unwrap_or_default();
+            transaction.delete(&format!("record/{id}")).await?;
+            transaction.delete(&format!("refused/{name}")).await?;
+        }
+        transaction.commit().await?;
+    }
+    Ok(())
+}
+
+/// The notes, oldest first, of the refusals to forget. Young ones stay: somebody may be
+/// looking for the reasons.
 fn surplus(noted: &[String], most: usize, now: UnixTime) -> Vec<&String> {
     let old = |name: &&String| {
         let time = name.split_once('-').and_then(|(time, _)| time.parse().ok()).unwrap_or(0);
         now.since(UnixTime(time)) > crate::challenge::Challenges::LIFETIME
     };
     noted.iter().take(noted.len().saturating_sub(most)).filter(old).collect()
-}
-
-fn record_key(id: DecisionId) -> String {
-    format!("record/{id}")
 }
 
 /// The most records of refusals that are kept.

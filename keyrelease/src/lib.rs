@@ -13,6 +13,7 @@ pub mod config;
 mod judge;
 mod keys;
 mod ledger;
+mod log;
 mod manage;
 mod memory;
 pub mod mount;

@@ -18,14 +18,18 @@ fn main() -> ExitCode {
     let version = concat!("v", env!("CARGO_PKG_VERSION"));
     match config.kind {
         Kind::Auth => serve(
-            Plugin::new(version, move |_| Ok(AuthMethod::new(Mount::new(&config, now)?)))
-                .help(keyrelease::auth::HELP, keyrelease::auth::openapi())
-                .blocking(threads, 256),
+            Plugin::new(version, move |mount: openbao_plugin::Config| {
+                Ok(AuthMethod::new(Mount::new(&config, now, mount.mount_uuid)?))
+            })
+            .help(keyrelease::auth::HELP, keyrelease::auth::openapi())
+            .blocking(threads, 256),
         ),
         Kind::Secrets => serve(
-            Plugin::new(version, move |_| Ok(SecretsEngine::new(Mount::new(&config, now)?)))
-                .help(keyrelease::secrets::HELP, keyrelease::secrets::openapi())
-                .blocking(threads, 256),
+            Plugin::new(version, move |mount: openbao_plugin::Config| {
+                Ok(SecretsEngine::new(Mount::new(&config, now, mount.mount_uuid)?))
+            })
+            .help(keyrelease::secrets::HELP, keyrelease::secrets::openapi())
+            .blocking(threads, 256),
         ),
     }
 }

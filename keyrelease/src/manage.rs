@@ -11,6 +11,7 @@ use openbao_plugin::{Error, Host, Operation, Request, Response};
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::log::{self, StoredRecord};
 use crate::mount::Mount;
 use crate::policies;
 use crate::reply::{self, bad_request};
@@ -71,6 +72,10 @@ pub(crate) async fn manage(
         }
         (Operation::List, [kind, ""]) if *kind == records => {
             Ok(Some(Response::keys(storage.list("record/").await?)))
+        }
+        (operation, ["log", ..]) => {
+            let state = mount.state(host).await?;
+            log::read(&state.log_signer, host, operation, path.split_once('/').unwrap_or_default().1).await
         }
         (Operation::Read, [kind, id]) if *kind == records => show_record(host, reply::name(id)?).await,
         (_, ["policy" | "config", _] | ["collateral", _, _]) => Err(Error::UnsupportedOperation),
@@ -140,9 +145,12 @@ fn shown(kind: &str, bytes: &[u8]) -> String {
 }
 
 async fn show_record(host: &Host, id: &str) -> Result<Option<Response>, Error> {
-    let Some(file) = host.storage().get(&format!("record/{id}")).await? else { return Ok(None) };
+    let Some(record) = StoredRecord::load(host.storage(), id).await? else { return Ok(None) };
+    let index = record.index;
+    let file = record.file(host.storage()).await?;
     let signer = Bundle::signer(&file).map_err(|error| Error::Internal(error.to_string()))?;
-    let data = json!({ "bundle": STANDARD.encode(&file), "verifier_key_id": signer.to_string() });
+    let data =
+        json!({ "bundle": STANDARD.encode(&file), "verifier_key_id": signer.to_string(), "index": index });
     reply::data(&data).map(Some)
 }
 

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use attest::crypto::AwsLcRs;
+use attest::log::{Kind, SaltedName};
 use attest::{Admitted, Crypto, Refused, UnixTime};
 use openbao_plugin::{Error, Host, log};
 use protocol::release::{Base64, ChallengeReply, Presentation};
@@ -15,9 +16,10 @@ use tokio::sync::Mutex;
 
 use crate::config::Config;
 use crate::judge::{Brought, Job, Purpose};
-use crate::ledger::StorageLedger;
+use crate::ledger::{StorageLedger, refusal_note};
+use crate::log::{Draft, Facts, Log, subject};
 use crate::memory::Memory;
-use crate::record::{DecisionId, LedgerError, Receipt, record};
+use crate::record::{DecisionId, Ledger, LedgerError, Receipt, record};
 use crate::reply::bad_request;
 use crate::state::{self, State, random};
 use crate::verifier::Verifier;
@@ -29,7 +31,9 @@ pub type Clock = fn() -> UnixTime;
 #[derive(Debug)]
 pub struct Mount {
     clock: Clock,
+    uuid: String,
     verifier: Arc<Verifier>,
+    log: Arc<Log>,
     state: Memory<State>,
     reading: Mutex<()>,
 }
@@ -44,10 +48,11 @@ pub(crate) enum Judged {
 }
 
 impl Mount {
-    /// A mount of a plugin that was started with this configuration.
-    pub fn new(config: &Config, clock: Clock) -> Result<Self, String> {
+    /// The mount of this UUID, of a plugin that was started with this configuration.
+    pub fn new(config: &Config, clock: Clock, uuid: String) -> Result<Self, String> {
         let verifier = Arc::new(Verifier::new(config)?);
-        Ok(Self { clock, verifier, state: Memory::new(), reading: Mutex::new(()) })
+        let (state, reading) = (Memory::new(), Mutex::new(()));
+        Ok(Self { clock, uuid, verifier, log: Arc::default(), state, reading })
     }
 
     pub(crate) fn now(&self) -> UnixTime {
@@ -67,10 +72,10 @@ impl Mount {
         self.state.forget();
     }
 
-    /// Another node wrote `key`. Records are not remembered: to forget for each of them would have a
+    /// Another node wrote `key`. The log is not remembered: to forget for each of its entries would have a
     /// standby read its whole configuration again for every refusal elsewhere.
     pub(crate) fn changed(&self, key: &str) {
-        if !["record/", "refused/"].iter().any(|records| key.starts_with(records)) {
+        if !["record/", "refused/", "log/", "object/"].iter().any(|records| key.starts_with(records)) {
             self.forget();
         }
     }
@@ -85,7 +90,7 @@ impl Mount {
             Ok(state) => return Ok(state),
             Err(reading) => reading,
         };
-        let state = Arc::new(State::load(host).await?);
+        let state = Arc::new(State::load(host, &self.uuid).await?);
         self.state.keep(&reading, &state);
         drop(turn);
         Ok(state)
@@ -107,65 +112,88 @@ impl Mount {
     ) -> Result<Judged, Error> {
         let state = self.state(host).await?;
         let brought = Brought::from(presentation, &state.collateral)?;
-        let challenge = state.challenges.recognise(&brought.challenge, purpose.context.clone());
-        let nonce = challenge.map_err(bad_request)?.nonce;
         let now = self.now();
+        let challenge = state.challenges.recognise(&brought.challenge, purpose.context.clone(), now);
+        let challenge = challenge.map_err(bad_request)?;
         let job = Job { verifier: Arc::clone(&self.verifier), state, brought, purpose, answered: false, now };
-        // Whether the challenge was answered before, the ledger says when it is to take this answer's record:
-        // to ask beforehand would cost every release a journey, and settle nothing.
-        match judge_as(host, job.clone(), DecisionId(nonce)).await {
-            Err(NotJudged::Ledger(LedgerError::Taken)) => {
+        // Whether the challenge was answered before, the log says when it is to take this answer's record:
+        // to ask beforehand would settle nothing.
+        let id = Id { id: DecisionId(challenge.nonce), answers: Some(challenge.expires) };
+        match self.judge_as(host, job.clone(), id).await {
+            Err(LedgerError::Taken) => {
                 let job = Job { answered: true, ..job };
-                judge_as(host, job, DecisionId(random()?)).await.map_err(Error::from)
+                let id = Id { id: DecisionId(random()?), answers: None };
+                self.judge_as(host, job, id).await.map_err(Error::from)
             }
             other => other.map_err(Error::from),
         }
     }
-}
 
-async fn judge_as(host: &Host, job: Job, id: DecisionId) -> Result<Judged, NotJudged> {
-    let now = job.now;
-    let (decision, file) = host.blocking(move |_| job.run()).await??;
-    let ledger = StorageLedger { host };
-    match decision {
-        Ok(admitted) => {
-            let receipt = record(&ledger, id, &admitted, file).await?;
-            Ok(Judged::Admitted(Box::new(admitted), receipt))
-        }
-        Err(refused) => {
-            ledger.insert_refusal(id, file, now).await?;
-            Ok(Judged::Refused(id, Box::new(refused)))
+    async fn judge_as(&self, host: &Host, job: Job, id: Id) -> Result<Judged, LedgerError> {
+        let (now, state, purpose) = (job.now, Arc::clone(&job.state), job.purpose.clone());
+        let verdict = host.blocking(move |_| job.run()).await??;
+        let ledger = self.ledger(host, &state, now);
+        match verdict.decision {
+            Ok(admitted) => {
+                let subject = subject(admitted.appraisal(), Some(admitted.machine()), purpose.secret);
+                let facts = Facts {
+                    kind: Kind::Admission,
+                    at: now,
+                    id: id.id,
+                    under: None,
+                    request: purpose.request,
+                    subject,
+                };
+                let draft = Draft {
+                    answers: id.answers,
+                    shared: verdict.objects,
+                    ..Draft::new(facts, verdict.signed)
+                };
+                let receipt = record(&ledger, &admitted, draft).await?;
+                Ok(Judged::Admitted(Box::new(admitted), receipt))
+            }
+            Err(refused) => {
+                let subject = subject(refused.appraisal(), refused.machine(), purpose.secret);
+                let facts = Facts {
+                    kind: Kind::Refusal,
+                    at: now,
+                    id: id.id,
+                    under: None,
+                    request: purpose.request,
+                    subject,
+                };
+                let policy = refused.appraisal().policy_digest;
+                let unknown = verdict.objects.into_iter().filter(|(name, _)| !self.log.has(name));
+                // A refusal's own objects go with it: anybody can bring any.
+                let (shared, own): (Vec<_>, Vec<_>) = unknown.partition(|(name, _)| *name == policy);
+                let draft = Draft {
+                    answers: id.answers,
+                    shared,
+                    own: own.into_iter().map(|(_, object)| object).collect(),
+                    puts: vec![refusal_note(id.id, now)],
+                    ..Draft::new(facts, verdict.signed)
+                };
+                ledger.append(draft).await?;
+                Ok(Judged::Refused(id.id, Box::new(refused)))
+            }
         }
     }
+
+    /// The ledger, for one request.
+    pub(crate) fn ledger<'a>(&'a self, host: &'a Host, state: &'a State, now: UnixTime) -> StorageLedger<'a> {
+        StorageLedger { host, log: &self.log, signer: &state.log_signer, now }
+    }
+}
+
+/// What an entry is to be called.
+#[derive(Clone, Copy, Debug)]
+struct Id {
+    id: DecisionId,
+    /// The expiry of the challenge that it answers.
+    answers: Option<UnixTime>,
 }
 
 /// A salted name for a secret: tells records of one secret apart from another's without naming either.
-pub(crate) fn salted(state: &State, name: &str) -> String {
-    AwsLcRs.sha256(&[&state.salt, name.as_bytes()]).to_string()
-}
-
-enum NotJudged {
-    Ledger(LedgerError),
-    Error(Error),
-}
-
-impl From<LedgerError> for NotJudged {
-    fn from(error: LedgerError) -> Self {
-        Self::Ledger(error)
-    }
-}
-
-impl From<Error> for NotJudged {
-    fn from(error: Error) -> Self {
-        Self::Error(error)
-    }
-}
-
-impl From<NotJudged> for Error {
-    fn from(error: NotJudged) -> Self {
-        match error {
-            NotJudged::Error(error) => error,
-            NotJudged::Ledger(error) => error.into(),
-        }
-    }
+pub(crate) fn salted(state: &State, name: &str) -> SaltedName {
+    SaltedName(AwsLcRs.sha256(&[&state.salt, name.as_bytes()]))
 }

@@ -22,6 +22,7 @@ use std::future::Future;
 
 use attest::Admitted;
 
+use crate::log::Draft;
 use crate::vouch::Vouched;
 
 /// The name of a decision: the nonce that was answered.
@@ -35,9 +36,9 @@ impl fmt::Display for DecisionId {
 }
 
 /// Where records are kept: at the edge of the machine.
-pub trait Ledger: Sync {
-    /// Stores `file` under `id` for good; an id that is taken is an error and nothing changes.
-    fn insert(&self, id: DecisionId, file: Vec<u8>) -> impl Future<Output = Result<(), LedgerError>> + Send;
+pub(crate) trait Ledger: Sync {
+    /// Stores a decision for good; an id that is taken, or a challenge that was answered, is an error and nothing changes.
+    fn append(&self, draft: Draft) -> impl Future<Output = Result<(), LedgerError>> + Send;
 }
 
 /// Proof that the record of one decision is stored. Not `Clone`: one record, one release.
@@ -66,24 +67,24 @@ impl Receipt {
 }
 
 /// Stores the record of an admission.
-pub async fn record(
+pub(crate) async fn record(
     ledger: &impl Ledger,
-    id: DecisionId,
     admitted: &Admitted,
-    file: Vec<u8>,
+    draft: Draft,
 ) -> Result<Receipt, LedgerError> {
-    ledger.insert(id, file).await?;
+    let id = draft.id();
+    ledger.append(draft).await?;
     Ok(Receipt::assertion(id, subject_of(admitted)))
 }
 
 /// Stores the record of a release to the holder of an attested token.
 pub(crate) async fn record_vouched(
     ledger: &impl Ledger,
-    id: DecisionId,
     vouched: &Vouched,
-    file: Vec<u8>,
+    draft: Draft,
 ) -> Result<Receipt, LedgerError> {
-    ledger.insert(id, file).await?;
+    let id = draft.id();
+    ledger.append(draft).await?;
     Ok(Receipt::assertion(id, vouched.subject()))
 }
 
@@ -101,14 +102,21 @@ pub enum LedgerError {
     Taken,
     /// The storage did not take it.
     #[error(transparent)]
-    Storage(openbao_plugin::HostError),
+    Storage(#[from] openbao_plugin::HostError),
+    /// The log could not take it.
+    #[error(transparent)]
+    Log(#[from] openbao_plugin::Error),
+    /// The writer ended before it answered.
+    #[error("record was not written: the writer ended")]
+    Lost,
 }
 
 impl From<LedgerError> for openbao_plugin::Error {
     fn from(error: LedgerError) -> Self {
         match error {
             LedgerError::Storage(error) => error.into(),
-            LedgerError::Taken => Self::Internal(error.to_string()),
+            LedgerError::Log(error) => error,
+            LedgerError::Taken | LedgerError::Lost => Self::Internal(error.to_string()),
         }
     }
 }

@@ -7,6 +7,7 @@
 //! Untrusted: every request. Trusted: OpenBao's policies on the paths, and the mount's storage.
 
 use attest::crypto::AwsLcRs;
+use attest::log::{Kind as Event, SecretRef};
 use attest::{Answer, Digest, OfferedKey};
 use minicbor::Encode;
 use openbao_plugin::{Backend, Error, Host, Kind, Operation, Request, Response, SpecialPaths};
@@ -16,7 +17,8 @@ use serde_json::{Map, Value, json};
 
 use crate::judge::Purpose;
 use crate::keys::{self, StoredKey};
-use crate::ledger::StorageLedger;
+use crate::ledger::prune;
+use crate::log::{Draft, Facts};
 use crate::manage::manage;
 use crate::mount::{Judged, Mount, salted};
 use crate::record::{DecisionId, record_vouched};
@@ -58,7 +60,7 @@ impl Backend for SecretsEngine {
     }
 
     async fn tick(&self, host: &Host) -> Result<(), Error> {
-        StorageLedger { host }.prune(self.mount.now()).await.map_err(Error::from)
+        prune(host, self.mount.now()).await.map_err(Error::from)
     }
 
     async fn invalidate(&self, key: &str) {
@@ -114,6 +116,7 @@ impl SecretsEngine {
             context: open_context(request.mount_point.trim_end_matches('/'), name),
             policy: key.policy.clone(),
             request: format!("release of {} version {}", salted(&state, name), key.version),
+            secret: Some(SecretRef { name: salted(&state, name), version: key.version }),
         };
         match self.mount.judge(host, presentation, purpose).await? {
             Judged::Refused(id, refused) => reply::refusal(id, &refused),
@@ -151,15 +154,26 @@ impl SecretsEngine {
         let id = DecisionId(random()?);
         let written = TokenRelease {
             format: TokenRelease::FORMAT,
-            login: vouched.decision(),
+            login: vouched.login().to_string(),
             entity: &request.entity_id,
             key: vouched.key().thumbprint(&AwsLcRs),
             request: format!("release of {} version {}", salted(&state, name), key.version),
             at: now,
         };
         let payload = minicbor::to_vec(&written).map_err(|error| Error::Internal(error.to_string()))?;
-        let file = state.signer.sign_payload(payload).map_err(|error| Error::Internal(error.to_string()))?;
-        let receipt = record_vouched(&StorageLedger { host }, id, &vouched, file).await?;
+        let signed =
+            state.signer.sign_payload(payload).map_err(|error| Error::Internal(error.to_string()))?;
+        let secret = SecretRef { name: salted(&state, name), version: key.version };
+        let facts = Facts {
+            kind: Event::TokenRelease,
+            at: now,
+            id,
+            under: Some(vouched.login()),
+            request: written.request,
+            subject: vouched.entry_subject(Some(secret)),
+        };
+        let draft = Draft::new(facts, signed);
+        let receipt = record_vouched(&self.mount.ledger(host, &state, now), &vouched, draft).await?;
         let sealed: Sealed = seal(key.secret(), key.version, Recipient::Vouched(&vouched), receipt, now)
             .map_err(bad_request)?;
         reply::data(&sealed)
@@ -250,7 +264,7 @@ struct TokenRelease<'a> {
     #[n(0)]
     format: &'a str,
     #[n(1)]
-    login: &'a str,
+    login: String,
     #[n(2)]
     entity: &'a str,
     #[n(3)]

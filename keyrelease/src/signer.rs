@@ -24,12 +24,12 @@ impl Signer {
         self.public
     }
 
-    /// The bundle as a signed file.
+    /// The bundle's signed record.
     pub(crate) fn sign(&self, bundle: &Bundle) -> Result<Vec<u8>, BadBundle> {
-        bundle.file(self.sign_payload(bundle.record(&AwsLcRs)?)?)
+        self.sign_payload(bundle.record(&AwsLcRs)?)
     }
 
-    /// Any payload as a signed file.
+    /// Any payload as a signed record.
     pub(crate) fn sign_payload(&self, payload: Vec<u8>) -> Result<Vec<u8>, BadBundle> {
         let signed = Bundle::to_be_signed(payload.clone(), &self.public, &AwsLcRs);
         let signature = self.pair.sign(&signed).as_ref().to_vec();

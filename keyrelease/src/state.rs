@@ -6,11 +6,13 @@
 //! Trusted: the storage.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use attest::{Endorsements, tpm};
 use openbao_plugin::{Error, Host, HostError, Storage};
 
 use crate::challenge::Challenges;
+use crate::log::LogSigner;
 use crate::policies::{self, StoredPolicy};
 use crate::signer::Signer;
 
@@ -19,6 +21,7 @@ use crate::signer::Signer;
 pub(crate) struct State {
     pub(crate) challenges: Challenges,
     pub(crate) signer: Signer,
+    pub(crate) log_signer: Arc<LogSigner>,
     /// Salts the names of secrets in records.
     pub(crate) salt: [u8; 32],
     /// A policy that no longer parses is kept as the reason: it stops those who name it, and nobody else.
@@ -28,13 +31,14 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) async fn load(host: &Host) -> Result<Self, Error> {
+    pub(crate) async fn load(host: &Host, mount_uuid: &str) -> Result<Self, Error> {
         let storage = host.storage();
         let signer = Signer::new(&stored_key(storage, "config/signing-key").await?);
         let (collateral, attestation_keys) = load_collateral(storage).await?;
         Ok(Self {
             challenges: Challenges::new(&stored_key(storage, "config/challenge-key").await?),
             signer: signer.map_err(|error| Error::Internal(error.to_string()))?,
+            log_signer: Arc::new(LogSigner::new(&stored_key(storage, "config/log-key").await?, mount_uuid)?),
             salt: stored_key(storage, "config/salt").await?,
             policies: policies::load(storage).await?,
             collateral,
@@ -54,7 +58,7 @@ impl State {
 /// Makes the mount's keys if it has none. On a standby the storage says that it is read-only, and the
 /// active node has made them already.
 pub(crate) async fn make_keys(host: &Host) -> Result<(), Error> {
-    for name in ["config/signing-key", "config/challenge-key", "config/salt"] {
+    for name in ["config/signing-key", "config/log-key", "config/challenge-key", "config/salt"] {
         if host.storage().get(name).await?.is_some() {
             continue;
         }

@@ -5,16 +5,23 @@
 //! an alias belongs. Believed is only the one mount whose accessor an operator configured: any other auth
 //! method can write such metadata too.
 
+use std::collections::BTreeMap;
+
 use attest::crypto::AwsLcRs;
-use attest::{Digest, OfferedKey, UnixTime};
+use attest::log::{PolicyRef, SecretRef, Subject};
+use attest::{Digest, OfferedKey, Platform, UnixTime, Whom};
 use openbao_plugin::{Alias, Entity};
+
+use crate::log::text;
+use crate::record::DecisionId;
 
 /// A key and a span of time that the trusted auth mount vouches for.
 #[derive(Debug)]
 pub struct Vouched {
     key: OfferedKey,
     until: UnixTime,
-    decision: String,
+    login: DecisionId,
+    whom: Whom,
 }
 
 impl Vouched {
@@ -41,13 +48,15 @@ impl Vouched {
         if now >= until {
             return Err(NotVouched::Expired { until, now });
         }
-        let decision = field(alias, DECISION)?.to_owned();
-        Ok(Self::assertion(offered, until, decision))
+        let mut login = DecisionId([0; 32]);
+        hex::decode_to_slice(field(alias, DECISION)?, &mut login.0).map_err(|_why| NotVouched::NoAlias)?;
+        let whom = whom(alias)?;
+        Ok(Self::assertion(offered, until, login, whom))
     }
 
     /// Says that the trusted auth mount vouches for this key.
-    fn assertion(key: OfferedKey, until: UnixTime, decision: String) -> Self {
-        Self { key, until, decision }
+    fn assertion(key: OfferedKey, until: UnixTime, login: DecisionId, whom: Whom) -> Self {
+        Self { key, until, login, whom }
     }
 
     pub(crate) fn key(&self) -> &OfferedKey {
@@ -59,12 +68,36 @@ impl Vouched {
     }
 
     /// The login's decision.
-    pub(crate) fn decision(&self) -> &str {
-        &self.decision
+    pub(crate) fn login(&self) -> DecisionId {
+        self.login
+    }
+
+    /// The machine, by its names.
+    pub(crate) fn whom(&self) -> &Whom {
+        &self.whom
+    }
+
+    /// Whom the entry of a release to it concerns.
+    pub(crate) fn entry_subject(&self, secret: Option<SecretRef>) -> Subject {
+        let whom = &self.whom;
+        Subject {
+            platform: Some(whom.platform),
+            product_line: Some(text(&whom.product)),
+            hardware: whom.hardware,
+            instance: whom.instance,
+            measurement: whom.measurement.parse().ok(),
+            policy: Some(PolicyRef {
+                name: text(&whom.policy),
+                version: whom.policy_version,
+                digest: whom.policy_digest,
+            }),
+            secret,
+            valid_until: Some(self.until),
+        }
     }
 
     pub(crate) fn subject(&self) -> Vec<u8> {
-        [self.decision.as_bytes(), &self.key.public].concat()
+        [self.login.0.as_slice(), &self.key.public].concat()
     }
 }
 
@@ -72,6 +105,55 @@ fn field<'a>(alias: &'a Alias, name: &str) -> Result<&'a str, NotVouched> {
     alias.metadata.get(name).map(String::as_str).ok_or(NotVouched::NoAlias)
 }
 
+/// The claims about a machine, as an alias carries them.
+pub(crate) fn claims(whom: &Whom) -> BTreeMap<String, String> {
+    let name = |digest: Option<Digest<32>>| digest.map_or(String::new(), |digest| digest.to_string());
+    [
+        (PLATFORM, whom.platform.to_string()),
+        (PRODUCT, whom.product.clone()),
+        (HARDWARE, name(whom.hardware)),
+        (NODE, name(whom.instance)),
+        (MEASUREMENT, whom.measurement.clone()),
+        (POLICY_NAME, whom.policy.clone()),
+        (POLICY_VERSION, whom.policy_version.to_string()),
+        (POLICY, whom.policy_digest.to_string()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into()
+}
+
+fn whom(alias: &Alias) -> Result<Whom, NotVouched> {
+    let text = |name| field(alias, name).map(str::to_owned);
+    let name = |key| match field(alias, key)? {
+        "" => Ok(None),
+        hex => hex.parse().map(Some).map_err(|_why| NotVouched::NoAlias),
+    };
+    Ok(Whom {
+        platform: Platform::named(field(alias, PLATFORM)?).ok_or(NotVouched::NoAlias)?,
+        product: text(PRODUCT)?,
+        hardware: name(HARDWARE)?,
+        instance: name(NODE)?,
+        measurement: text(MEASUREMENT)?,
+        policy: text(POLICY_NAME)?,
+        policy_version: text(POLICY_VERSION)?.parse().map_err(|_why| NotVouched::NoAlias)?,
+        policy_digest: text(POLICY)?.parse().map_err(|_why| NotVouched::NoAlias)?,
+    })
+}
+
+/// Alias metadata: which hardware spoke.
+const PLATFORM: &str = "platform";
+/// Alias metadata: the product line.
+const PRODUCT: &str = "product";
+/// Alias metadata: the hardware's name, hex; empty where the hardware hides it.
+const HARDWARE: &str = "hardware";
+/// Alias metadata: the name of the guest, enclave or node, hex; empty where nothing tells it apart.
+const NODE: &str = "node";
+/// Alias metadata: what was measured, hex.
+const MEASUREMENT: &str = "measurement";
+/// Alias metadata: the name of the policy that admitted the machine.
+const POLICY_NAME: &str = "policy";
+/// Alias metadata: its version.
+const POLICY_VERSION: &str = "policy_version";
 /// Alias metadata: the thumbprint of the attested key, hex.
 pub(crate) const KEY: &str = "key_thumbprint";
 /// Alias metadata: SHA-256 of the policy that admitted the machine, hex.
@@ -117,7 +199,6 @@ pub(crate) enum NotVouched {
 mod tests {
     use super::*;
     use attest::Kem;
-    use std::collections::BTreeMap;
 
     const POLICY_DIGEST: Digest<32> = Digest([9; 32]);
 
@@ -126,11 +207,21 @@ mod tests {
     }
 
     fn entity(accessor: &str) -> Entity {
-        let metadata = BTreeMap::from([
+        let whom = Whom {
+            hardware: Some(Digest([1; 32])),
+            instance: None,
+            measurement: "07".repeat(48),
+            product: "milan".to_owned(),
+            platform: Platform::SevSnp,
+            policy: "prod".to_owned(),
+            policy_version: 3,
+            policy_digest: POLICY_DIGEST,
+        };
+        let mut metadata = claims(&whom);
+        metadata.extend([
             (KEY.to_owned(), offered(1).thumbprint(&AwsLcRs).to_string()),
-            (POLICY.to_owned(), POLICY_DIGEST.to_string()),
             (UNTIL.to_owned(), "2000".to_owned()),
-            (DECISION.to_owned(), "d".to_owned()),
+            (DECISION.to_owned(), "0d".repeat(32)),
         ]);
         let alias = Alias { mount_accessor: accessor.to_owned(), name: "chip".to_owned(), metadata };
         Entity { aliases: vec![alias], ..Entity::default() }

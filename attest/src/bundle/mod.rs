@@ -16,7 +16,7 @@ mod record;
 use crate::decide::{Context, Question, decide, parse, prepare};
 use crate::envelope::{BadEnvelope, Envelope};
 use crate::{Appraisal, CannotJudge, Challenge, Crypto, Digest, Endorsements, OfferedKey, Platform, Policy};
-use crate::{Standing, TrustAnchors, UnixTime, tpm};
+use crate::{Known, Standing, TrustAnchors, UnixTime, tpm};
 
 pub use file::File;
 use record::Record;
@@ -142,7 +142,8 @@ impl Bundle {
             offered: self.offered.clone(),
         };
         let prepared = prepare(&evidence, &self.endorsements, crypto, &anchors, now);
-        let context = Context { crypto, policy: &policy, standing: self.standing.as_ref() };
+        let standing = self.standing.as_ref().map(|known| -> &dyn Known { known });
+        let context = Context { crypto, policy: &policy, standing };
         let decision = decide(question, prepared.as_ref(), context, now)?;
         let appraisal = match decision {
             Ok(admitted) => admitted.appraisal().clone(),

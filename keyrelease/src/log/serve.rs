@@ -1,0 +1,74 @@
+//! The log as its readers see it: the checkpoint, the tiles, the records.
+//!
+//! The layout is that of C2SP `tlog-tiles` below `<mount>/log`, raw bytes, so that what follows such logs can follow this
+//! one. A tile that is not full is served in every width that it has had.
+//!
+//! Untrusted: the path.
+
+use attest::log::{Level, Tile, Width, bundle, entries};
+use openbao_plugin::{Error, Host, Operation, Response};
+use serde_json::json;
+
+use super::signer::LogSigner;
+use super::tip::{Head, damaged, open_entries, tile_key};
+use crate::reply::{self, bad_request};
+
+/// Answers `log/checkpoint`, `log/key` and `log/tile/…`.
+pub(crate) async fn read(
+    signer: &LogSigner,
+    host: &Host,
+    operation: Operation,
+    path: &str,
+) -> Result<Option<Response>, Error> {
+    if operation != Operation::Read {
+        return Err(Error::UnsupportedOperation);
+    }
+    match path {
+        "key" => {
+            let key = signer.key().to_text(&attest::crypto::AwsLcRs);
+            let origin = signer.origin().to_string();
+            reply::data(&json!({ "origin": origin, "verifier_key": key })).map(Some)
+        }
+        "checkpoint" => {
+            let head = head(host).await?;
+            Ok(head.map(|head| Response::raw(200, "text/plain; charset=utf-8", head.checkpoint.to_vec())))
+        }
+        tile => {
+            let tile = Tile::parse(tile).map_err(bad_request)?;
+            let bytes = tile_bytes(host, tile).await?;
+            Ok(bytes.map(|bytes| Response::raw(200, "application/octet-stream", bytes)))
+        }
+    }
+}
+
+async fn head(host: &Host) -> Result<Option<Head>, Error> {
+    host.storage().get(Head::KEY).await?.map(|bytes| Head::decode(&bytes)).transpose()
+}
+
+async fn tile_bytes(host: &Host, tile: Tile) -> Result<Option<Vec<u8>>, Error> {
+    let full = Tile { width: Width::FULL, ..tile };
+    if let Some(bytes) = host.storage().get(&tile_key(full)).await? {
+        return first(&bytes, tile).map(Some);
+    }
+    let Some(head) = head(host).await? else { return Ok(None) };
+    let known = Tile::in_tree(tile.level, tile.index, head.size).filter(|known| known.width >= tile.width);
+    match (known, tile.level) {
+        (None, _) => Ok(None),
+        (Some(_), Level::Hashes(level)) => head.partial(level).map(|bytes| first(bytes, tile)).transpose(),
+        (Some(_), Level::Entries) => {
+            let open = open_entries(host.storage(), head.size).await?;
+            Ok(bundle(open.iter().take(tile.width.count()).map(Vec::as_slice)))
+        }
+    }
+}
+
+/// The first so many of a tile that is wider.
+fn first(bytes: &[u8], tile: Tile) -> Result<Vec<u8>, Error> {
+    let width = tile.width.count();
+    if tile.level == Level::Entries {
+        let entries = entries(bytes).map_err(|why| damaged(&why))?;
+        return bundle(entries.into_iter().take(width)).ok_or_else(|| damaged(&"an entry is too long"));
+    }
+    let length = width.saturating_mul(32);
+    bytes.get(..length).map(<[u8]>::to_vec).ok_or_else(|| damaged(&"a tile is too short"))
+}

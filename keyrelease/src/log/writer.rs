@@ -1,0 +1,312 @@
+//! The writer: many decisions, one commit.
+//!
+//! Whoever has a decision to record puts it into the queue; whoever holds the end of the log takes all that wait there.
+//! The work is done in a task of its own, because a caller that goes away must not take others' records with it.
+//!
+//! Trusted: OpenBao's transactions: what one has read has not changed when it is committed.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use attest::crypto::AwsLcRs;
+use attest::log::{Edge, Level, Tail, Tile, Width, bundle, leaf_hash};
+use attest::{Digest, UnixTime};
+use openbao_plugin::{Error, Host, HostError, Transaction};
+use tokio::sync::oneshot;
+
+use super::draft::Draft;
+use super::file::{StoredRecord, key, object_key};
+use super::signer::LogSigner;
+use super::tip::{BUNDLE, Head, Piece, Tip, damaged, slot, tile_key};
+use crate::record::{DecisionId, LedgerError};
+
+/// The log of one mount.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    queue: Mutex<Vec<Waiting>>,
+    /// Shared objects that are in storage for sure.
+    objects: Mutex<HashSet<Digest<32>>>,
+    tip: tokio::sync::Mutex<Option<Tip>>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    draft: Draft,
+    answer: oneshot::Sender<Result<(), LedgerError>>,
+}
+
+impl Log {
+    /// Returns when the draft is on record, with all that it brings; or why it is not.
+    pub(crate) async fn append(
+        self: &Arc<Self>,
+        host: &Host,
+        signer: &Arc<LogSigner>,
+        draft: Draft,
+        now: UnixTime,
+    ) -> Result<(), LedgerError> {
+        let (answer, answered) = oneshot::channel();
+        self.queue().push(Waiting { draft, answer });
+        let (log, host, signer) = (Arc::clone(self), host.clone(), Arc::clone(signer));
+        drop(tokio::spawn(async move { log.commit(&host, &signer, now).await }));
+        answered.await.unwrap_or(Err(LedgerError::Lost))
+    }
+
+    /// Whether an object of this name is in storage for sure.
+    pub(crate) fn has(&self, name: &Digest<32>) -> bool {
+        self.objects().contains(name)
+    }
+
+    async fn commit(&self, host: &Host, signer: &LogSigner, now: UnixTime) {
+        let mut tip = self.tip.lock().await;
+        let (drafts, answers): (Vec<_>, Vec<_>) = self.take().into_iter().unzip();
+        if drafts.is_empty() {
+            return;
+        }
+        let results = match self.write(&mut tip, host, signer, &drafts, now).await {
+            Ok(results) => results,
+            // One that cannot be stored must not keep the others from it.
+            Err(error) if drafts.len() > 1 && error != LedgerError::Storage(HostError::ReadOnly) => {
+                let mut results = Vec::new();
+                for draft in &drafts {
+                    let result = self.write(&mut tip, host, signer, std::slice::from_ref(draft), now).await;
+                    results
+                        .push(result.map_or_else(Err, |mut one| one.pop().unwrap_or(Err(LedgerError::Lost))));
+                }
+                results
+            }
+            Err(error) => vec![Err(error); drafts.len()],
+        };
+        drop(tip);
+        for (answer, result) in answers.into_iter().zip(results) {
+            // A caller that left needs no answer.
+            answer.send(result).unwrap_or_default();
+        }
+    }
+
+    /// As many as one commit takes.
+    fn take(&self) -> Vec<(Draft, oneshot::Sender<Result<(), LedgerError>>)> {
+        let mut queue = self.queue();
+        let (mut count, mut bytes) = (0_usize, 0_usize);
+        for waiting in queue.iter() {
+            bytes = bytes.saturating_add(waiting.draft.size());
+            if count >= MOST_AT_ONCE || (count > 0 && bytes > MOST_BYTES) {
+                break;
+            }
+            count = count.saturating_add(1);
+        }
+        queue.drain(..count).map(|waiting| (waiting.draft, waiting.answer)).collect()
+    }
+
+    /// Writes drafts in one transaction, again if another writer was faster. An error means that it is not known to be
+    /// stored: the end of the log is read anew.
+    async fn write(
+        &self,
+        kept: &mut Option<Tip>,
+        host: &Host,
+        signer: &LogSigner,
+        drafts: &[Draft],
+        now: UnixTime,
+    ) -> Result<Results, LedgerError> {
+        let mut error = LedgerError::Lost;
+        for _ in 0..ATTEMPTS {
+            match self.attempt(kept, host, signer, drafts, now).await {
+                Ok(results) => return Ok(results),
+                Err(why) => error = why,
+            }
+            *kept = None;
+            if !matches!(&error, LedgerError::Storage(error) if error.is_conflict()) {
+                break;
+            }
+        }
+        Err(error)
+    }
+
+    async fn attempt(
+        &self,
+        kept: &mut Option<Tip>,
+        host: &Host,
+        signer: &LogSigner,
+        drafts: &[Draft],
+        now: UnixTime,
+    ) -> Result<Results, LedgerError> {
+        let transaction = host.transaction().await?;
+        let stored = transaction.get(Head::KEY).await?;
+        let mut tip = match kept.take() {
+            Some(tip) if tip.stored == stored => tip,
+            _ => Tip::load(&transaction, stored, now).await?,
+        };
+        let step = Step::plan(&tip, drafts, signer)?;
+        if !step.is_empty() {
+            let objects = self.missing(&step, drafts);
+            step.store(&transaction, drafts, &objects).await?;
+            transaction.commit().await?;
+            self.objects().extend(objects.keys());
+        }
+        let results = step.apply(&mut tip);
+        tip.recent.forget(now);
+        *kept = Some(tip);
+        Ok(results)
+    }
+
+    /// The shared objects that are not known to be in storage.
+    fn missing<'d>(&self, step: &Step, drafts: &'d [Draft]) -> BTreeMap<Digest<32>, &'d [u8]> {
+        let stored = self.objects();
+        let taken = step.taken.iter().filter_map(|(place, _)| drafts.get(*place));
+        let named = taken.flat_map(|draft| &draft.shared).filter(|(name, _)| !stored.contains(name));
+        named.map(|(name, object)| (*name, object.as_slice())).collect()
+    }
+
+    fn objects(&self) -> MutexGuard<'_, HashSet<Digest<32>>> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Vec<Waiting>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+type Results = Vec<Result<(), LedgerError>>;
+
+/// What one commit does to the log.
+struct Step {
+    results: Results,
+    tail: Tail,
+    edge: Edge,
+    /// The drafts that are taken, with the index of their entry.
+    taken: Vec<(usize, u64)>,
+    entries: Vec<(UnixTime, DecisionId, Vec<u8>)>,
+    puts: Vec<(String, Vec<u8>)>,
+    head: Vec<u8>,
+    /// The entries of the bundle that is not full, afterwards.
+    open: Vec<Vec<u8>>,
+}
+
+impl Step {
+    fn plan(tip: &Tip, drafts: &[Draft], signer: &LogSigner) -> Result<Self, Error> {
+        let mut step = Self {
+            results: Vec::new(),
+            tail: tip.tail,
+            edge: tip.edge.clone(),
+            taken: Vec::new(),
+            entries: Vec::new(),
+            puts: Vec::new(),
+            head: Vec::new(),
+            open: tip.open.clone(),
+        };
+        for (place, draft) in drafts.iter().enumerate() {
+            let result = step.admits(tip, draft);
+            if result.is_ok() {
+                step.append(place, draft)?;
+            }
+            step.results.push(result);
+        }
+        if !step.is_empty() {
+            step.close(tip, signer)?;
+        }
+        Ok(step)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.taken.is_empty()
+    }
+
+    /// One challenge, one answer.
+    fn admits(&self, tip: &Tip, draft: &Draft) -> Result<(), LedgerError> {
+        let id = draft.id();
+        let answered = match draft.answers {
+            Some(expires) => tip.recent.answered(id, expires),
+            None => tip.recent.contains(id),
+        };
+        let in_this_step = self.entries.iter().any(|(_, taken, _)| *taken == id);
+        if answered || in_this_step { Err(LedgerError::Taken) } else { Ok(()) }
+    }
+
+    fn append(&mut self, place: usize, draft: &Draft) -> Result<(), Error> {
+        let unfit = |why: attest::log::BadEntry| Error::Internal(format!("log entry: {why}"));
+        let (entry, bytes) = self.tail.append(&AwsLcRs, draft.event.clone()).map_err(unfit)?;
+        let full = self.edge.append(&AwsLcRs, leaf_hash(&AwsLcRs, &bytes));
+        self.puts.extend(full.into_iter().map(|(tile, bytes)| (tile_key(tile), bytes)));
+        self.open.push(bytes.clone());
+        if u64::try_from(self.open.len()) == Ok(BUNDLE) {
+            let tile = Tile { level: Level::Entries, index: entry.index / BUNDLE, width: Width::FULL };
+            let entries = bundle(self.open.iter().map(Vec::as_slice));
+            self.puts.push((tile_key(tile), entries.ok_or_else(|| damaged(&"an entry is too long"))?));
+            self.open.clear();
+        }
+        self.taken.push((place, entry.index));
+        self.entries.push((entry.clock, draft.id(), bytes));
+        Ok(())
+    }
+
+    /// The piece of the open bundle and the new head.
+    fn close(&mut self, tip: &Tip, signer: &LogSigner) -> Result<(), Error> {
+        let (before, size) = (tip.tail.count(), self.tail.count());
+        let first = before.max(size.saturating_sub(size % BUNDLE));
+        let new = usize::try_from(size.saturating_sub(first)).unwrap_or(0);
+        let earlier = self.open.len().saturating_sub(new);
+        if new > 0 {
+            let piece = Piece::encode(first, self.open.iter().skip(earlier).map(Vec::as_slice));
+            self.puts.push((slot(first), piece.ok_or_else(|| damaged(&"an entry is too long"))?));
+        }
+        let level = |(tile, bytes): (Tile, Vec<u8>)| match tile.level {
+            Level::Hashes(level) => Some((level, bytes.into())),
+            Level::Entries => None,
+        };
+        let last = self.entries.last().map(|(_, _, bytes)| bytes.clone()).unwrap_or_default();
+        let head = Head {
+            size,
+            last: last.into(),
+            edge: self.edge.partial().filter_map(level).collect(),
+            checkpoint: signer.sign(self.edge.head(&AwsLcRs))?.into(),
+        };
+        self.head = head.encode()?;
+        Ok(())
+    }
+
+    async fn store(
+        &self,
+        transaction: &Transaction,
+        drafts: &[Draft],
+        objects: &BTreeMap<Digest<32>, &[u8]>,
+    ) -> Result<(), LedgerError> {
+        for (place, index) in &self.taken {
+            let Some(draft) = drafts.get(*place) else { continue };
+            let own = draft.own.iter().cloned().map(Into::into).collect();
+            let record = StoredRecord { index: *index, signed: draft.signed.clone().into(), own };
+            transaction.put(&key(&draft.id().to_string()), record.to_cbor()?).await?;
+            for (key, bytes) in &draft.puts {
+                transaction.put(key, bytes.clone()).await?;
+            }
+        }
+        for (name, object) in objects {
+            transaction.put(&object_key(*name), object.to_vec()).await?;
+        }
+        for (key, bytes) in &self.puts {
+            transaction.put(key, bytes.clone()).await?;
+        }
+        transaction.put(Head::KEY, self.head.clone()).await?;
+        Ok(())
+    }
+
+    /// The commit is done: this is the end of the log now.
+    fn apply(self, tip: &mut Tip) -> Results {
+        if self.is_empty() {
+            return self.results;
+        }
+        tip.stored = Some(self.head);
+        tip.tail = self.tail;
+        tip.edge = self.edge;
+        tip.open = self.open;
+        for (clock, id, _) in self.entries {
+            tip.recent.insert(clock, id);
+        }
+        self.results
+    }
+}
+
+/// How often a writer begins again because another was faster.
+const ATTEMPTS: u32 = 8;
+/// The most decisions that one commit takes.
+const MOST_AT_ONCE: usize = 128;
+/// And about how many bytes: raft takes entries of 1 MiB unless told otherwise.
+const MOST_BYTES: usize = 512 * 1024;
