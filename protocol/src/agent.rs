@@ -118,7 +118,7 @@ pub fn parse_reply(body: &[u8]) -> Result<Reply, BadFrame> {
 }
 
 /// Exactly one value, in the one encoding that this side would have chosen: an unknown field is an error.
-fn parse<'b, M: Decode<'b, ()> + Encode<()>>(body: &'b [u8]) -> Result<M, BadFrame> {
+pub(crate) fn parse<'b, M: Decode<'b, ()> + Encode<()>>(body: &'b [u8]) -> Result<M, BadFrame> {
     let mut decoder = minicbor::Decoder::new(body);
     let message: M = decoder.decode().map_err(|error| BadFrame::Content(error.to_string()))?;
     if decoder.position() != body.len() {

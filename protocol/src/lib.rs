@@ -3,11 +3,13 @@
 //! [`agent`]: what a local process and the node agent say to each other over a Unix socket.
 //! [`release`]: what a client and OpenBao say to each other to have a secret released.
 //! [`secret`]: the plaintext inside a sealed secret.
+//! [`unseal`]: what a custodian and a machine that waits to be unsealed say to each other.
 //! No I/O, no cryptography: bytes to values and back, with every length checked.
 #![forbid(unsafe_code)]
 
 pub mod agent;
 pub mod release;
 pub mod secret;
+pub mod unseal;
 
 pub use attest::{Kem, OfferedKey, Platform};
