@@ -56,7 +56,7 @@ fn dial(socket: &Path, patience: Duration) -> io::Result<UnixStream> {
 }
 
 /// Reads exactly as much, until `deadline`: a byte now and then does not help.
-fn fill(line: &mut UnixStream, mut buffer: &mut [u8], deadline: Option<Instant>) -> io::Result<()> {
+pub fn fill(line: &mut UnixStream, mut buffer: &mut [u8], deadline: Option<Instant>) -> io::Result<()> {
     while !buffer.is_empty() {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         if left == Some(Duration::ZERO) {

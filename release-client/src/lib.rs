@@ -17,7 +17,7 @@ use protocol::agent::{EvidenceReply, EvidenceRequest, VERSION};
 use protocol::release::{Base64, ChallengeReply, Presentation, Refusal, Sealed, open_context};
 use protocol::{Kem, OfferedKey};
 
-pub use open::{Context, Error as OpenError, Key, Keys, TAG, plaintext_len};
+pub use open::{Context, Error as OpenError, Key, Keys, TAG, plaintext_len, without_trace};
 pub use openbao::{Authority, Error as OpenBaoError, OpenBao, Server};
 
 /// One mount of one OpenBao, and the agent that speaks for this machine.

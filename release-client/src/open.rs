@@ -134,7 +134,7 @@ pub struct Context<'a> {
 
 /// Does `work` and overwrites the stack that it used: arithmetic on private keys leaves copies there, which
 /// root could read for as long as we wait for others.
-fn without_trace<T>(work: impl FnOnce() -> T) -> T {
+pub fn without_trace<T>(work: impl FnOnce() -> T) -> T {
     let result = apart(work);
     overwrite_stack();
     result

@@ -8,11 +8,19 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use release_client::{Authority, Server};
 
+use crate::custodians::quorum::Terms;
+
 const AGENT_SOCKET: &str = "/run/cloudtaser/agent.sock";
 const MOUNT: &str = "attest-keys";
+const SOCKET: &str = "/run/openbao/attestseal.sock";
+/// Seconds: OpenBao asks every five, and needs the key once or twice.
+const HOLD: u64 = 60;
+/// Seconds: people are called out of bed, one after the other.
+const ROUND: u64 = 3600;
 
 /// The meaning of a stanza.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -27,6 +35,8 @@ pub struct Config {
 pub enum Source {
     /// Another OpenBao.
     Peer(PeerConfig),
+    /// People with shares.
+    Custodians(CustodiansConfig),
 }
 
 /// Another OpenBao that releases our key to an attested machine.
@@ -40,6 +50,19 @@ pub struct PeerConfig {
     pub key: String,
     /// Where this machine's node agent listens.
     pub agent_socket: PathBuf,
+}
+
+/// People with shares of our key, and where they find us.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CustodiansConfig {
+    /// The document of the set.
+    pub custodians: PathBuf,
+    /// The Unix socket where they knock.
+    pub socket: PathBuf,
+    /// Where this machine's node agent listens.
+    pub agent_socket: PathBuf,
+    /// How long things live.
+    pub terms: Terms,
 }
 
 /// Everything that is wrong with the settings, together.
@@ -78,9 +101,10 @@ impl Reader {
     fn source(&mut self) -> Option<Source> {
         match self.left.remove("source").as_deref() {
             Some("peer") => Some(Source::Peer(self.peer())),
+            Some("custodians") => Some(Source::Custodians(self.custodians())),
             Some(other) => {
                 let found: String = other.chars().take(32).collect();
-                self.problems.push(format!("source: expected peer, found {found:?}"));
+                self.problems.push(format!("source: expected peer or custodians, found {found:?}"));
                 None
             }
             None => {
@@ -102,6 +126,27 @@ impl Reader {
             key: self.path("peer_key", None),
             agent_socket: self.agent_socket(),
         }
+    }
+
+    fn custodians(&mut self) -> CustodiansConfig {
+        let terms =
+            Terms { hold: self.seconds("hold_seconds", HOLD), round: self.seconds("round_seconds", ROUND) };
+        CustodiansConfig {
+            custodians: self.required("custodians").into(),
+            socket: self.left.remove("socket").unwrap_or_else(|| SOCKET.to_owned()).into(),
+            agent_socket: self.agent_socket(),
+            terms,
+        }
+    }
+
+    fn seconds(&mut self, name: &str, default: u64) -> Duration {
+        let text = self.left.remove(name);
+        let seconds = text.map_or(Some(default), |text| text.parse().ok());
+        let allowed = seconds.filter(|seconds| (1..=86_400).contains(seconds)).unwrap_or_else(|| {
+            self.problems.push(format!("{name}: expected 1 to 86400 seconds"));
+            default
+        });
+        Duration::from_secs(allowed)
     }
 
     fn agent_socket(&mut self) -> PathBuf {
@@ -164,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_peer_needs_an_address_an_authority_and_a_key() {
-        let Source::Peer(peer) = read(&PEER).unwrap().source;
+        let Source::Peer(peer) = read(&PEER).unwrap().source else { panic!("not a peer") };
         assert_eq!(peer.server.address, "https://bao.example:8200");
         assert_eq!(peer.server.authority, Authority::File("/etc/openbao/peer-ca.pem".into()));
         assert_eq!((peer.mount.as_str(), peer.key.as_str()), ("attest-keys", "unseal"));
@@ -195,8 +240,32 @@ mod tests {
     }
 
     #[test]
+    fn custodians_need_their_document_and_times_have_bounds() {
+        let good = [("source", "custodians"), ("custodians", "/etc/openbao/custodians.json")];
+        let Source::Custodians(config) = read(&good).unwrap().source else { panic!("not custodians") };
+        assert_eq!(config.socket, PathBuf::from(SOCKET));
+        assert_eq!(config.terms, Terms { hold: Duration::from_mins(1), round: Duration::from_hours(1) });
+        let wrong = [
+            ("source", "custodians"),
+            ("hold_seconds", "0"),
+            ("round_seconds", "soon"),
+            ("peer_key", "unseal"),
+        ];
+        let expected = [
+            "hold_seconds: expected 1 to 86400 seconds",
+            "round_seconds: expected 1 to 86400 seconds",
+            "custodians: not set",
+            "peer_key: unknown setting",
+        ];
+        assert_eq!(read(&wrong).unwrap_err().0, expected);
+    }
+
+    #[test]
     fn there_is_no_source_by_default() {
         assert_eq!(read(&[]).unwrap_err().0, ["source: not set"]);
-        assert_eq!(read(&[("source", "file")]).unwrap_err().0, ["source: expected peer, found \"file\""]);
+        assert_eq!(
+            read(&[("source", "file")]).unwrap_err().0,
+            ["source: expected peer or custodians, found \"file\""]
+        );
     }
 }

@@ -71,6 +71,10 @@ impl Seal for Strongbox {
         BTreeMap::from([("box_colour".to_owned(), "green".to_owned())])
     }
 
+    fn init(&self) -> Result<(), SealError> {
+        self.current().and_then(|id| self.key(&id)).map(drop)
+    }
+
     fn key_id(&self) -> Result<String, SealError> {
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Ok(used.unwrap_or_default())

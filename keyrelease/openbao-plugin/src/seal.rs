@@ -28,6 +28,12 @@ pub trait Seal: Send + Sync + 'static {
         BTreeMap::new()
     }
 
+    /// Asked once, before anything is written, when the server is initialised. A seal that would fail later
+    /// says so here: a failure in [`Seal::encrypt`] leaves a storage behind that must be deleted.
+    fn init(&self) -> Result<(), SealError> {
+        Ok(())
+    }
+
     /// The id of the key that the last [`Seal::encrypt`] used. OpenBao encrypts first and asks then, and
     /// what it finds under another id it has decrypted and encrypted anew.
     fn key_id(&self) -> Result<String, SealError>;

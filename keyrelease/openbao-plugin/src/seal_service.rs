@@ -116,7 +116,7 @@ where
     }
 
     async fn init(&self, call: Call<pb::InitRequest>) -> Result<Answer<pb::InitResponse>, Status> {
-        self.with(&call.into_inner().wrapper_id, |_| Ok(pb::InitResponse {})).await
+        self.with(&call.into_inner().wrapper_id, |seal| seal.init().map(|()| pb::InitResponse {})).await
     }
 
     async fn finalize(
