@@ -52,6 +52,11 @@ impl Answer {
         Self { verdict, output, complaint: String::new() }
     }
 
+    /// A text for standard error, where standard output is for entries: judged, and the answer is no.
+    pub(crate) fn refusal(complaint: String) -> Self {
+        Self { verdict: Verdict::Refused, output: String::new(), complaint }
+    }
+
     /// A document for standard output.
     pub(crate) fn json(verdict: Verdict, document: &impl Serialize) -> Self {
         match serde_json::to_string_pretty(document) {

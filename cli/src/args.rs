@@ -11,7 +11,7 @@ use attest::{Platform, UnixTime};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::answer::Answer;
-use crate::{attest_inspect, attest_verify, evidence_show, evidence_verify};
+use crate::{attest_inspect, attest_verify, evidence_log, evidence_show, evidence_verify};
 use crate::{measure_nitro, measure_snp, measure_tdx, measure_uki};
 use crate::{
     policy_check, policy_diff, policy_explain, policy_schema, policy_sign, policy_test, policy_verify,
@@ -53,6 +53,8 @@ enum Attest {
 
 #[derive(Debug, Subcommand)]
 enum Evidence {
+    #[command(subcommand)]
+    Log(evidence_log::Log),
     Show(evidence_show::Args),
     Verify(evidence_verify::Args),
 }
@@ -87,6 +89,7 @@ impl Cli {
         match &self.command {
             Command::Attest(Attest::Inspect(args)) => attest_inspect::run(args),
             Command::Attest(Attest::Verify(args)) => attest_verify::run(args, now),
+            Command::Evidence(Evidence::Log(verb)) => evidence_log::run(verb),
             Command::Evidence(Evidence::Show(args)) => evidence_show::run(args),
             Command::Evidence(Evidence::Verify(args)) => evidence_verify::run(args, now),
             Command::Measure(Measure::Nitro(args)) => measure_nitro::run(args),

@@ -13,6 +13,7 @@ mod attest_verify;
 mod collateral;
 mod describe;
 mod doctor;
+mod evidence_log;
 mod evidence_show;
 mod evidence_verify;
 mod input;

@@ -29,6 +29,6 @@ pub use recall::{
     BadSelector, Exposed, Granted, Recall, Recipient, Released, Report, Secret, Selected, Selector,
 };
 pub use tail::{Break, Tail};
-pub use tile::{BadPath, Edge, Level, Tile, Width, bundle, entries, hashes, hashes_from, nodes};
+pub use tile::{BadPath, Edge, Level, Tile, Width, bundle, cut, entries, hashes, hashes_from, nodes};
 pub use tree::{BadFrontier, Frontier, Head, LeafHash, leaf_hash};
 pub use verify::{Audit, Fault, Files, Tampered, Witnessed};

@@ -180,6 +180,18 @@ pub fn hashes_from(bytes: &[u8], width: Width) -> Result<Vec<Digest<32>>, Malfor
     Ok(hashes.iter().copied().map(Digest).collect())
 }
 
+/// The first so many hashes or entries of a file that holds more: what `tile` was before it grew to `bytes`.
+pub fn cut(bytes: &[u8], tile: Tile) -> Result<Vec<u8>, Malformed> {
+    let count = tile.width.count();
+    let length = match tile.level {
+        Level::Hashes(_) => count.saturating_mul(32),
+        // Every entry, and its length before it.
+        Level::Entries => entries(bytes)?.iter().take(count).map(|entry| entry.len().saturating_add(2)).sum(),
+    };
+    let short = Malformed::Length { what: "a file that grew", expected: length, found: bytes.len() };
+    bytes.get(..length).map(<[u8]>::to_vec).ok_or(short)
+}
+
 /// Looks complete subtrees up in the tiles of a tree of `size`, which `read` fetches.
 pub fn nodes<'n, E: From<Malformed>>(
     crypto: &'n dyn Crypto,

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use attest::crypto::AwsLcRs;
 use attest::log::{
-    Edge, Frontier, Level, Proof, Tile, Width, bundle, consistency, entries, hashes, hashes_from, inclusion,
-    leaf_hash, nodes,
+    Edge, Frontier, Level, Proof, Tile, Width, bundle, consistency, cut, entries, hashes, hashes_from,
+    inclusion, leaf_hash, nodes,
 };
 use attest::{Digest, Malformed};
 
@@ -189,4 +189,17 @@ fn a_tile_of_hashes_has_its_width() {
     let three = Width::new(3).unwrap();
     assert_eq!(hashes_from(&hashes(&two), three), Err(Malformed::Length { what, expected, found: 64 }));
     assert_eq!((Width::new(0), Width::new(257)), (None, None));
+}
+
+#[test]
+fn what_a_file_was_before_it_grew_is_its_beginning() {
+    let (old, new) = (Server::with(260), Server::with(600));
+    for (path, bytes) in &old.shelf.0 {
+        let small = Tile::parse(path).unwrap();
+        let large = Tile::in_tree(small.level, small.index, 600).unwrap();
+        assert_eq!(cut(&new.shelf.0[&large.path()], small).as_ref(), Ok(bytes), "{path}");
+    }
+    let three = tile(Level::Hashes(0), 0, 3);
+    let (what, expected) = ("a file that grew", 96);
+    assert_eq!(cut(&[0; 64], three), Err(Malformed::Length { what, expected, found: 64 }));
 }

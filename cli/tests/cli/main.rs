@@ -12,6 +12,7 @@ mod nitro;
 mod policy;
 mod policy_cases;
 mod quote;
+mod release_log;
 mod run;
 mod schema;
 mod shipped;
