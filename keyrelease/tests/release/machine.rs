@@ -81,8 +81,7 @@ impl Machine {
         let transcript = Transcript { nonce: &nonce, context, key: &self.key.offered };
         let data = transcript.caller_data(&AwsLcRs, Platform::SevSnp).try_into().unwrap();
         let report = (self.spoil)(self.chip.report()).report_data(data).sign();
-        let chain = self.chip.chain();
-        let certificates = self.certificates.clone().unwrap_or_else(|| vec![chain.vcek, chain.ask]);
+        let certificates = self.certificates.clone().unwrap_or_else(|| self.brought());
         Presentation {
             challenge: challenge.challenge.clone(),
             platform: Platform::SevSnp,
@@ -93,6 +92,11 @@ impl Machine {
             kem: self.key.offered.kem.name().to_owned(),
             public_key: Base64(self.key.offered.public.clone()),
         }
+    }
+
+    fn brought(&self) -> Vec<Vec<u8>> {
+        let chain = self.chip.chain();
+        vec![chain.vcek, chain.ask]
     }
 
     /// Asks for `db` with the evidence in the call.

@@ -1,0 +1,225 @@
+//! A fault in the middle of releases: what was released is on record, what is on record was released at most once,
+//! and no hand is needed afterwards.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use protocol::release::Presentation;
+use serde_json::json;
+
+use crate::cluster::{Cluster, NODES, others, rough};
+use crate::evidence::{decisions, record};
+use crate::machine::Machine;
+use crate::requests::{Outcome, prepare, present_once, present_until_answered};
+use crate::server::{SECRET, Server, policy};
+
+#[test]
+fn a_leader_killed_amid_releases_leaves_every_release_on_record_and_every_challenge_good() {
+    let cluster = rough();
+    let leader = cluster.leader();
+    let attempts = amid_releases(&cluster, || cluster.kill(leader));
+    cluster.revive(leader);
+    cluster.settle();
+    on_record(&cluster, &attempts);
+}
+
+/// Whoever unseals it is a person; the two others need nobody.
+#[test]
+fn a_leader_sealed_amid_releases_hands_over_and_joins_again_once_unsealed() {
+    let cluster = rough();
+    let leader = cluster.leader();
+    let attempts = amid_releases(&cluster, || {
+        cluster.node(leader).write("sys/seal", &json!({})).ok();
+    });
+    let sealed = cluster.node(leader).write("attest-keys/challenge", &json!({}));
+    assert_eq!((sealed.status, sealed.errors().as_str()), (503, "Vault is sealed"));
+    // Under a static seal the server unseals itself when it starts.
+    cluster.kill(leader);
+    cluster.revive(leader);
+    cluster.settle();
+    on_record(&cluster, &attempts);
+}
+
+#[test]
+fn a_leader_that_steps_down_amid_releases_loses_none() {
+    let cluster = rough();
+    let leader = cluster.leader();
+    let attempts = amid_releases(&cluster, || {
+        cluster.node(leader).write("sys/step-down", &json!({})).ok();
+    });
+    on_record(&cluster, &attempts);
+}
+
+#[test]
+fn a_plugin_killed_on_the_leader_amid_releases_comes_back_and_loses_none() {
+    let cluster = rough();
+    let leader = cluster.leader();
+    let attempts = amid_releases(&cluster, || cluster.kill_plugins(leader));
+    assert_eq!(cluster.leader(), leader, "the server itself never ended");
+    on_record(&cluster, &attempts);
+}
+
+#[test]
+fn a_leader_cut_off_amid_releases_is_replaced_and_follows_once_the_links_are_whole() {
+    let cluster = rough();
+    let leader = cluster.leader();
+    let attempts = amid_releases(&cluster, || cluster.cut(leader));
+    cluster.heal(leader);
+    cluster.settle();
+    on_record(&cluster, &attempts);
+}
+
+/// Lesson of every key service: who cannot reach the majority must not release.
+#[test]
+fn a_leader_without_a_majority_releases_nothing_and_uses_no_challenge_up() {
+    let cluster = rough();
+    let leader = cluster.leader();
+    let machine = Machine::good();
+    let presentations: Vec<Presentation> = (0..4).map(|_| prepare(&machine, cluster.node(leader))).collect();
+    cluster.cut(leader);
+    // At once, when it still believes that it leads, and later.
+    let outcomes: Vec<Outcome> = std::thread::scope(|scope| {
+        let node = cluster.node(leader);
+        let ask = |presentation| scope.spawn(move || present_once(node, presentation));
+        let asking: Vec<_> = presentations.iter().map(ask).collect();
+        asking.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    println!("without a majority: {outcomes:?}");
+    assert!(!outcomes.iter().any(Outcome::is_answer), "{outcomes:?}");
+    let elected = cluster.leader_among(&others(leader));
+    let later = present_once(cluster.node(leader), &presentations[0]);
+    assert!(!later.is_answer(), "{later:?}");
+    // What the minority could not record the majority has never heard of.
+    for presentation in &presentations {
+        let outcomes = present_until_answered(&[cluster.node(elected).clone()], presentation);
+        assert!(matches!(outcomes.last(), Some(Outcome::Released(_))), "{outcomes:?}");
+    }
+    cluster.heal(leader);
+    cluster.settle();
+    for presentation in &presentations {
+        let again = present_once(cluster.node(leader), presentation);
+        assert!(matches!(&again, Outcome::Refused(checks) if *checks == ["challenge.unused"]), "{again:?}");
+    }
+}
+
+/// A bar that was acknowledged holds on whoever leads next.
+#[test]
+fn a_policy_acknowledged_just_before_the_leader_dies_binds_the_next_one() {
+    let cluster = rough();
+    let leader = cluster.leader();
+    let machine = Machine::good();
+    let version =
+        cluster.node(leader).read("attest-keys/policy/simulated").json["data"]["version"].as_u64().unwrap();
+    // The others have it all in memory.
+    for node in cluster.nodes() {
+        assert!(matches!(present_once(node, &prepare(&machine, node)), Outcome::Released(_)));
+    }
+    let barred = policy(version + 1).replace("5a5a5a", "5b5b5b");
+    cluster.node(leader).write("attest-keys/policy/simulated", &json!({ "policy": barred })).ok();
+    cluster.kill(leader);
+    let survivors = others(leader).map(|node| cluster.node(node).clone());
+    for survivor in &survivors {
+        let presentation = prepare(&machine, survivor);
+        let outcomes = present_until_answered(&survivors, &presentation);
+        let last = outcomes.last().unwrap();
+        assert!(matches!(last, Outcome::Refused(checks) if *checks == ["snp.measurement"]), "{outcomes:?}");
+    }
+    cluster.revive(leader);
+    cluster.settle();
+    let restored = policy(version + 2);
+    cluster.node(leader).write("attest-keys/policy/simulated", &json!({ "policy": restored })).ok();
+}
+
+/// What one client got for one challenge.
+struct Attempt {
+    decision: String,
+    outcomes: Vec<Outcome>,
+    done: Instant,
+}
+
+/// Clients on all nodes present evidence; a third of the way something happens. Nobody changes what they present:
+/// who got no answer asks again, elsewhere.
+fn amid_releases(cluster: &Cluster, event: impl FnOnce()) -> Vec<Attempt> {
+    let machine = Machine::good();
+    let prepared = |turn: usize| prepare(&machine, cluster.node(turn % NODES));
+    let presentations: Vec<Presentation> = (0..RELEASES).map(prepared).collect();
+    let next = AtomicUsize::new(0);
+    let (attempts, began) = std::thread::scope(|scope| {
+        let client = |number| {
+            let (next, presentations) = (&next, &presentations);
+            scope.spawn(move || attempts(cluster, number, next, presentations))
+        };
+        let clients: Vec<_> = (0..CLIENTS).map(client).collect();
+        cluster.eventually("a third", || next.load(Ordering::Relaxed) > RELEASES / 3);
+        let began = Instant::now();
+        event();
+        let attempts = clients.into_iter().flat_map(|client| client.join().unwrap()).collect::<Vec<_>>();
+        (attempts, began)
+    });
+    let recovered = attempts.iter().filter(|attempt| attempt.outcomes.len() > 1);
+    let recovered = recovered.map(|attempt| attempt.done - began).min();
+    println!("first answer after a failed one: {recovered:?}; {:?}", unanswered(&attempts));
+    assert_eq!(attempts.len(), RELEASES);
+    for attempt in &attempts {
+        attempt.check(&machine);
+    }
+    attempts
+}
+
+fn attempts(
+    cluster: &Cluster,
+    client: usize,
+    next: &AtomicUsize,
+    presentations: &[Presentation],
+) -> Vec<Attempt> {
+    let nodes: Vec<Server> = cluster.nodes().iter().cycle().skip(client).take(NODES).cloned().collect();
+    let turns = std::iter::from_fn(|| presentations.get(next.fetch_add(1, Ordering::Relaxed)));
+    let attempt = |presentation: &Presentation| {
+        let outcomes = present_until_answered(&nodes, presentation);
+        Attempt { decision: hex::encode(&presentation.challenge.0[..32]), outcomes, done: Instant::now() }
+    };
+    turns.map(attempt).collect()
+}
+
+impl Attempt {
+    /// The challenge was honoured once; when the answer to that was lost, it is known to be used.
+    fn check(&self, machine: &Machine) {
+        match (self.outcomes.len(), self.outcomes.last().unwrap()) {
+            (_, Outcome::Released(sealed)) => {
+                assert_eq!(sealed.decision, self.decision);
+                assert_eq!(machine.key.field(sealed, "password").as_deref(), Some(SECRET));
+            }
+            (2.., Outcome::Refused(checks)) => assert_eq!(*checks, ["challenge.unused"]),
+            _ => panic!("{:?}", self.outcomes),
+        }
+    }
+}
+
+/// Every one of these was admitted, on every node.
+fn on_record(cluster: &Cluster, attempts: &[Attempt]) {
+    for node in cluster.nodes() {
+        let missing = || {
+            let decisions = decisions(node, "attest-keys");
+            attempts.iter().filter(|attempt| !decisions.contains(&attempt.decision)).count()
+        };
+        cluster.eventually("all records", || missing() == 0);
+        for attempt in attempts {
+            assert!(record(node, "attest-keys", &attempt.decision).appraisal.admits());
+        }
+    }
+}
+
+/// What came instead of answers, and how often.
+fn unanswered(attempts: &[Attempt]) -> BTreeMap<&str, usize> {
+    let mut counts = BTreeMap::new();
+    for outcome in attempts.iter().flat_map(|attempt| &attempt.outcomes) {
+        if let Outcome::Unanswered(what) = outcome {
+            *counts.entry(what.as_str()).or_default() += 1;
+        }
+    }
+    counts
+}
+
+const CLIENTS: usize = 4;
+const RELEASES: usize = 48;

@@ -1,0 +1,146 @@
+//! What holds on every node, whichever is asked.
+
+use protocol::release::{Base64, Sealed, open_context};
+use serde_json::json;
+
+use crate::cluster::{Cluster, NODES, calm};
+use crate::evidence::record;
+use crate::machine::{Key, Machine, challenge, present, sealed};
+use crate::server::{Answer, SECRET, Server, policy};
+
+#[test]
+fn a_challenge_drawn_on_any_node_is_redeemed_on_any_other_and_on_all_of_them_once() {
+    let nodes = calm().nodes();
+    let machine = Machine::good();
+    for (drawn, redeemed) in (0..NODES * NODES).map(|pair| (pair / NODES, pair % NODES)) {
+        let challenge = challenge(&nodes[drawn], "attest-keys");
+        let presentation = machine.answer(&challenge, &open_context("attest-keys", "db"));
+        let sealed = sealed(&present(&nodes[redeemed], &presentation));
+        assert_eq!(sealed.decision, challenge.nonce);
+        assert_eq!(machine.key.field(&sealed, "password").as_deref(), Some(SECRET));
+        for node in nodes {
+            assert_eq!(present(node, &presentation).failing(), ["challenge.unused"]);
+        }
+    }
+}
+
+#[test]
+fn of_nine_answers_to_one_challenge_on_three_nodes_at_the_same_time_exactly_one_is_honoured() {
+    let nodes = calm().nodes();
+    let challenge = challenge(&nodes[0], "attest-keys");
+    let presentation = Machine::good().answer(&challenge, &open_context("attest-keys", "db"));
+    let answers: Vec<Answer> = std::thread::scope(|scope| {
+        let presentation = &presentation;
+        let ask = |node| scope.spawn(move || present(node, presentation));
+        let asking: Vec<_> = nodes.iter().cycle().take(9).map(ask).collect();
+        asking.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let (released, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+    assert_eq!(released.len(), 1, "{answers:?}");
+    for answer in refused {
+        assert_eq!(answer.failing(), ["challenge.unused"]);
+    }
+}
+
+#[test]
+fn the_record_of_a_release_on_a_standby_is_read_on_every_node() {
+    let cluster = calm();
+    for standby in cluster.standbys() {
+        let decision = sealed(&Machine::good().open(cluster.node(standby))).decision;
+        for node in cluster.nodes() {
+            // The active node has it; the others have it as soon as they followed.
+            let path = format!("attest-keys/record/{decision}");
+            cluster.eventually("the record", || node.read(&path).status == 200);
+            assert!(record(node, "attest-keys", &decision).appraisal.admits());
+        }
+    }
+}
+
+#[test]
+fn a_login_on_one_standby_releases_on_the_other() {
+    let cluster = calm();
+    let [one, other] = cluster.standbys();
+    let machine = Machine { key: Key::x_wing(), ..Machine::good() };
+    let login = machine.login(cluster.node(one)).ok();
+    let token = login.json["auth"]["client_token"].as_str().unwrap();
+    let sealed: Sealed = sealed(&release(cluster.node(other), token, &machine.key));
+    assert_eq!(machine.key.field(&sealed, "password").as_deref(), Some(SECRET));
+    let thief = release(cluster.node(other), token, &Key::x25519());
+    assert_eq!(thief.status, 403, "{thief:?}");
+    assert!(thief.errors().contains("which was attested at login"), "{}", thief.errors());
+}
+
+/// A policy is obeyed on all nodes from the moment that its writer is told it is stored: every release is decided on
+/// the active node. What a standby shows may be old, for a moment.
+#[test]
+fn a_policy_stored_through_a_standby_is_obeyed_at_once_and_shown_soon_on_every_node() {
+    let cluster = calm();
+    let [standby, _] = cluster.standbys();
+    let store =
+        |text: &str| cluster.node(standby).write("attest-keys/policy/obeyed", &json!({ "policy": text }));
+    store(&policy(1)).ok();
+    cluster.node(standby).write("attest-keys/keys/guarded", &guarded("obeyed")).ok();
+    let machine = Machine::good();
+    // Every node has read what it keeps in memory.
+    for node in cluster.nodes() {
+        assert_eq!(open(&machine, node, "guarded").status, 200);
+    }
+    for version in [2, 4] {
+        store(&policy(version).replace("5a5a5a", "5b5b5b")).ok();
+        for node in cluster.nodes() {
+            assert_eq!(open(&machine, node, "guarded").failing(), ["snp.measurement"]);
+        }
+        shows(cluster, "attest-keys/policy/obeyed", "version", &json!(version));
+        store(&policy(version + 1)).ok();
+        for node in cluster.nodes() {
+            assert_eq!(open(&machine, node, "guarded").status, 200);
+        }
+    }
+    assert!(store(&policy(5)).errors().contains("policy version: expected above 5, found 5"));
+}
+
+#[test]
+fn collateral_stored_on_one_node_serves_all_and_deleted_on_another_none() {
+    let cluster = calm();
+    cluster.node(0).write("attest-keys/policy/strict", &json!({ "policy": policy(1) })).ok();
+    cluster.node(0).write("attest-keys/keys/listed", &guarded("strict")).ok();
+    let bare = Machine { lists: vec![], ..Machine::good() };
+    let list = json!({ "value": Base64(bare.chip.crl().der()) });
+    for (stored, deleted) in [(0, 1), (1, 2), (2, 0)] {
+        for node in cluster.nodes() {
+            let errors = open(&bare, node, "listed").errors();
+            assert!(errors.contains("missing endorsement: a revocation list"), "{errors}");
+        }
+        cluster.node(stored).write("attest-keys/collateral/crl/genoa", &list).ok();
+        for node in cluster.nodes() {
+            assert_eq!(open(&bare, node, "listed").status, 200);
+        }
+        shows(cluster, "attest-keys/collateral/crl/genoa", "value", &list["value"]);
+        cluster.node(deleted).delete("attest-keys/collateral/crl/genoa").ok();
+    }
+}
+
+/// Waits until each node, asked by itself, shows a field.
+fn shows(cluster: &Cluster, path: &str, field: &str, value: &serde_json::Value) {
+    for node in cluster.nodes() {
+        cluster.eventually(path, || node.read(path).json["data"][field] == *value);
+    }
+}
+
+fn guarded(policy: &str) -> serde_json::Value {
+    json!({ "policy": policy, "data": { "password": SECRET } })
+}
+
+/// Asks for a key of any name.
+fn open(machine: &Machine, server: &Server, key: &str) -> Answer {
+    let challenge = challenge(server, "attest-keys");
+    let presentation = machine.answer(&challenge, &open_context("attest-keys", key));
+    let body = serde_json::to_value(presentation).unwrap();
+    server.call("POST", &format!("attest-keys/release/{key}/open"), Some(&body), "")
+}
+
+pub(crate) fn release(server: &Server, token: &str, key: &Key) -> Answer {
+    let kem = key.offered.kem.name();
+    let body = json!({ "kem": kem, "public_key": Base64(key.offered.public.clone()) });
+    server.call("POST", "attest-keys/release/db", Some(&body), token)
+}

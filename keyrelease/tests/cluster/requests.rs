@@ -1,0 +1,77 @@
+//! What a client of a failing cluster gets for a request, and when it gives up.
+
+use std::time::{Duration, Instant};
+
+use protocol::release::{ChallengeReply, Presentation, Sealed, open_context};
+use serde_json::json;
+
+use crate::machine::Machine;
+use crate::server::{Answer, Server};
+
+/// What became of one request for a secret.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    /// The sealed secret arrived.
+    Released(Box<Sealed>),
+    /// Judged, and refused for these checks.
+    Refused(Vec<String>),
+    /// No judgement arrived: this is what did.
+    Unanswered(String),
+}
+
+impl Outcome {
+    fn of(answer: Result<Answer, ureq::Error>) -> Self {
+        match answer {
+            Ok(answer) if answer.status == 200 => {
+                Self::Released(serde_json::from_value(answer.json["data"].clone()).unwrap())
+            }
+            Ok(answer) if answer.status == 403 => Self::Refused(answer.failing()),
+            Ok(answer) => Self::Unanswered(format!("{} {}", answer.status, answer.errors())),
+            // The addresses and numbers of connections are of no interest.
+            Err(ureq::Error::Io(error)) => Self::Unanswered(error.kind().to_string()),
+            Err(error) => Self::Unanswered(error.to_string()),
+        }
+    }
+
+    pub(crate) fn is_answer(&self) -> bool {
+        !matches!(self, Self::Unanswered(_))
+    }
+}
+
+/// Draws a challenge, if the node gives one.
+pub(crate) fn draw(server: &Server) -> Result<ChallengeReply, String> {
+    let answer = server.try_call("POST", "attest-keys/challenge", Some(&json!({})), "");
+    match answer {
+        Ok(answer) if answer.status == 200 => {
+            Ok(serde_json::from_value(answer.json["data"].clone()).unwrap())
+        }
+        Ok(answer) => Err(format!("{} {}", answer.status, answer.errors())),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Draws a challenge and answers it for `db`.
+pub(crate) fn prepare(machine: &Machine, server: &Server) -> Presentation {
+    machine.answer(&draw(server).unwrap(), &open_context("attest-keys", "db"))
+}
+
+/// Presents evidence once.
+pub(crate) fn present_once(server: &Server, presentation: &Presentation) -> Outcome {
+    let body = serde_json::to_value(presentation).unwrap();
+    Outcome::of(server.try_call("POST", "attest-keys/release/db/open", Some(&body), ""))
+}
+
+/// Presents the same evidence, to one node after the other, until a node has judged it; all that it got.
+pub(crate) fn present_until_answered(nodes: &[Server], presentation: &Presentation) -> Vec<Outcome> {
+    let began = Instant::now();
+    let mut outcomes = Vec::new();
+    for node in nodes.iter().cycle() {
+        outcomes.push(present_once(node, presentation));
+        if outcomes.last().is_some_and(Outcome::is_answer) {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_mins(1), "no answer in a minute: {outcomes:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    outcomes
+}
