@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 use crate::judge::Purpose;
 use crate::ledger::prune;
 use crate::manage::manage;
-use crate::mount::{Judged, Mount};
+use crate::mount::{self, Judged, Mount};
 use crate::record::Receipt;
 use crate::{reply, vouch};
 
@@ -69,6 +69,10 @@ impl Backend for AuthMethod {
 
     async fn tick(&self, host: &Host) -> Result<(), Error> {
         prune(host, self.mount.now()).await.map_err(Error::from)
+    }
+
+    fn needs_active_node(&self, request: &Request) -> bool {
+        mount::writes(request)
     }
 
     async fn invalidate(&self, key: &str) {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use attest::crypto::AwsLcRs;
 use attest::log::{Kind, SaltedName};
 use attest::{Admitted, Crypto, Refused, UnixTime};
-use openbao_plugin::{Error, Host, log};
+use openbao_plugin::{Error, Host, Operation, Request, log};
 use protocol::release::{Base64, ChallengeReply, Presentation};
 use tokio::sync::Mutex;
 
@@ -191,6 +191,13 @@ struct Id {
     id: DecisionId,
     /// The expiry of the challenge that it answers.
     answers: Option<UnixTime>,
+}
+
+/// Whether a request changes what is stored. All that does is decided on the active node, by what is stored there
+/// now; a challenge leaves nothing behind, so whichever node is asked draws it.
+pub(crate) fn writes(request: &Request) -> bool {
+    let changes = matches!(request.operation, Operation::Update | Operation::Patch | Operation::Delete);
+    changes && request.path != "challenge"
 }
 
 /// A salted name for a secret: tells records of one secret apart from another's without naming either.

@@ -20,7 +20,7 @@ use crate::keys::{self, StoredKey};
 use crate::ledger::prune;
 use crate::log::{Draft, Facts};
 use crate::manage::manage;
-use crate::mount::{Judged, Mount, salted};
+use crate::mount::{self, Judged, Mount, salted};
 use crate::record::{DecisionId, record_vouched};
 use crate::reply::{self, bad_request};
 use crate::rotate::{keep_keys, rotate};
@@ -61,6 +61,10 @@ impl Backend for SecretsEngine {
 
     async fn tick(&self, host: &Host) -> Result<(), Error> {
         prune(host, self.mount.now()).await.map_err(Error::from)
+    }
+
+    fn needs_active_node(&self, request: &Request) -> bool {
+        mount::writes(request)
     }
 
     async fn invalidate(&self, key: &str) {

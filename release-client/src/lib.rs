@@ -25,14 +25,15 @@ pub use openbao::{Authority, Error as OpenBaoError, OpenBao, Server};
 pub struct Client {
     openbao: OpenBao,
     agent_socket: PathBuf,
-    mount: String,
+    /// The mount with its namespace: what OpenBao tells the plugin that it is mounted at.
+    place: String,
 }
 
 impl Client {
     /// For the secrets engine at `mount`, which has no slash at its end. `program` says who asks.
     pub fn new(server: &Server, mount: &str, agent_socket: &Path, program: &str) -> Result<Self, Error> {
         let openbao = OpenBao::new(server, mount, program)?;
-        Ok(Self { openbao, agent_socket: agent_socket.to_owned(), mount: mount.to_owned() })
+        Ok(Self { openbao, agent_socket: agent_socket.to_owned(), place: place(server, mount) })
     }
 
     /// One whole round: a challenge is good for one answer only, so nothing of a failed round is kept.
@@ -42,12 +43,19 @@ impl Client {
         let request = EvidenceRequest {
             version: VERSION,
             nonce: nonce(&challenge)?,
-            context: open_context(&self.mount, name),
+            context: open_context(&self.place, name),
             key: offered.clone(),
             platform: None,
         };
         let reply = agent::evidence(&self.agent_socket, &request)?;
         Ok(self.openbao.open(name, &presentation(challenge.challenge, reply, offered))?)
+    }
+}
+
+fn place(server: &Server, mount: &str) -> String {
+    match server.namespace.as_deref().map(|namespace| namespace.trim_matches('/')) {
+        None | Some("") => mount.to_owned(),
+        Some(namespace) => format!("{namespace}/{mount}"),
     }
 }
 
@@ -116,6 +124,27 @@ impl Error {
         match self {
             Self::OpenBao(openbao::Error::Refused(refusal)) => Some(refusal),
             Self::OpenBao(_) | Self::Agent(_) | Self::Nonce(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The namespace is part of what the hardware signs, however the request names it.
+    #[test]
+    fn a_mount_in_a_namespace_is_named_with_it() {
+        for (namespace, expected) in [
+            (None, "attest-keys"),
+            (Some(""), "attest-keys"),
+            (Some("bank/"), "bank/attest-keys"),
+            (Some("/bank/team"), "bank/team/attest-keys"),
+        ] {
+            let namespace = namespace.map(str::to_owned);
+            let authority = Authority::InsecureNobody;
+            let server = Server { address: String::new(), namespace, authority };
+            assert_eq!(place(&server, "attest-keys"), expected);
         }
     }
 }

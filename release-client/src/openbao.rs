@@ -190,7 +190,8 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable(_) => true,
-            Self::Answered { status, .. } => *status == 429 || *status >= 500,
+            // A standby that has lost its leader refers to it: 307, and soon to another.
+            Self::Answered { status, .. } => matches!(status, 307 | 429 | 500..),
             Self::Refused(_) | Self::Malformed(_) | Self::TooLong { .. } | Self::Authority(_) => false,
         }
     }
@@ -215,6 +216,7 @@ mod tests {
         let sealed = Error::answered(503, br#"{"errors":["Vault is sealed"]}"#);
         assert_eq!(sealed.to_string(), "OpenBao answered 503: Vault is sealed");
         assert!(sealed.is_transient());
+        assert!(Error::answered(307, b"").is_transient());
         assert!(!Error::answered(400, b"not json").is_transient());
     }
 

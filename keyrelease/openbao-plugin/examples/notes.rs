@@ -73,6 +73,10 @@ impl Backend for Notes {
         SpecialPaths { unauthenticated, root: vec!["sudo".to_owned()], ..SpecialPaths::default() }
     }
 
+    fn needs_active_node(&self, request: &Request) -> bool {
+        request.path.starts_with("whoami/active")
+    }
+
     /// Paths are lower case. Below `alias/` other spellings are turned into it; elsewhere refused.
     fn spelling(&self, path: &str) -> Result<Spelling, Error> {
         let lower = path.to_ascii_lowercase();

@@ -34,6 +34,16 @@ pub trait Backend: Send + Sync + 'static {
         host: &Host,
     ) -> impl Future<Output = Result<Option<Response>, Error>> + Send;
 
+    /// Whether only the active node may answer.
+    ///
+    /// What a standby has read may be a moment old. A standby that is asked here and hears yes has the active
+    /// node answer ([`Error::ReadOnly`]) before [`Backend::handle`] sees the request: so a caller who was just
+    /// told that something is stored is not told by another node that it is missing, and no work is done twice.
+    /// The default has a handler find out when it writes.
+    fn needs_active_node(&self, _request: &Request) -> bool {
+        false
+    }
+
     /// The one spelling of `path`, asked before the policy check and before [`Backend::handle`].
     ///
     /// Policy and handler must see the same object, so either refuse all spellings but one here

@@ -6,6 +6,7 @@
 //! Trusted: the host. Untrusted: the caller's words inside a request, and the backend's temper.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tonic::metadata::MetadataMap;
@@ -16,7 +17,7 @@ use crate::isolate::isolated;
 use crate::pool::Pool;
 use crate::serve::Help;
 use crate::wire::pb;
-use crate::{Backend, Config, Error, Host, Kind, Operation, Response, convert, log};
+use crate::{Backend, Config, Error, Host, Kind, Operation, ReplicationState, Response, convert, log};
 
 /// All instances in this process.
 pub(crate) struct Service<F, B> {
@@ -32,6 +33,8 @@ pub(crate) struct Service<F, B> {
 pub(crate) struct Instance<B> {
     backend: B,
     host: Host,
+    /// Whether the node was a standby when the mount was made here.
+    standby: AtomicBool,
 }
 
 impl<F, B> Service<F, B>
@@ -51,13 +54,13 @@ where
         let backend = backend.map_err(|error| error.to_string())?;
         let channel = self.broker.dial(args.broker_id).await.map_err(|error| error.to_string())?;
         let host = Host::new(channel, Arc::clone(&self.pool));
-        let instance = Arc::new(Instance { backend, host });
+        let instance = Arc::new(Instance { backend, host, standby: AtomicBool::new(false) });
         drop(self.instances.lock().unwrap_or_else(PoisonError::into_inner).insert(id, instance));
         Ok(())
     }
 
     async fn respond(&self, instance: &Instance<B>, request: pb::Request) -> Result<Option<Response>, Error> {
-        let Instance { backend, host } = instance;
+        let Instance { backend, host, .. } = instance;
         let operation = match request.operation.as_str() {
             "rollback" => return backend.tick(host).await.map(|()| None),
             "help" => return self.help.at(&request.path).map(Some),
@@ -74,7 +77,28 @@ where
             // A later server's internal question is not for a handler to guess at.
             _ => return Err(Error::UnsupportedOperation),
         };
-        backend.handle(convert::request(request, operation)?, host).await
+        let request = convert::request(request, operation)?;
+        if backend.needs_active_node(&request) && instance.is_standby().await? {
+            return Err(Error::ReadOnly);
+        }
+        backend.handle(request, host).await
+    }
+}
+
+impl<B: Backend> Instance<B> {
+    async fn initialize(&self) -> Result<(), Error> {
+        let state = self.host.system().replication_state().await;
+        self.standby.store(state.is_ok_and(ReplicationState::is_standby), Ordering::Relaxed);
+        self.backend.initialize(&self.host).await
+    }
+
+    /// Whether the node is a standby. One that becomes active makes its mounts anew, and so does one that ceases to
+    /// be; who was a standby asks all the same, because a node that refers callers to itself answers nobody.
+    async fn is_standby(&self) -> Result<bool, Error> {
+        if !self.standby.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        Ok(self.host.system().replication_state().await?.is_standby())
     }
 }
 
@@ -148,7 +172,7 @@ where
         call: Call<pb::InitializeArgs>,
     ) -> Result<Answer<pb::InitializeReply>, Status> {
         let instance = self.instance(call.metadata())?;
-        let result = isolated(async { instance.backend.initialize(&instance.host).await }).await;
+        let result = isolated(instance.initialize()).await;
         Ok(Answer::new(pb::InitializeReply { err: result.err().as_ref().map(convert::proto_error) }))
     }
 

@@ -172,8 +172,6 @@ impl Cluster {
         let first = &self.nodes[0];
         let autopilot = json!({ "server_stabilization_time": "1s" });
         first.write("sys/storage/raft/autopilot/configuration", &autopilot).ok();
-        let acl = r#"path "attest-keys/release/*" { capabilities = ["update"] }"#;
-        first.write("sys/policies/acl/machine", &json!({ "policy": acl })).ok();
         furnish(first);
     }
 
@@ -190,6 +188,8 @@ impl Cluster {
 
 /// Mounts both faces of the plugin, with one policy, one role, one key.
 pub(crate) fn furnish(server: &Server) {
+    let acl = r#"path "attest-keys/release/*" { capabilities = ["update"] }"#;
+    server.write("sys/policies/acl/machine", &json!({ "policy": acl })).ok();
     let mount = |kind: &str| json!({ "type": format!("attest-{kind}"), "config": { "plugin_version": OLD } });
     server.write("sys/auth/attest", &mount("auth")).ok();
     server.write("sys/mounts/attest-keys", &mount("secrets")).ok();

@@ -1,12 +1,13 @@
 //! What holds on every node, whichever is asked.
 
-use protocol::release::{Base64, Sealed, open_context};
+use protocol::release::{Base64, open_context};
 use serde_json::json;
 
 use crate::cluster::{Cluster, NODES, calm};
 use crate::evidence::record;
 use crate::machine::{Key, Machine, challenge, present, sealed};
-use crate::server::{Answer, SECRET, Server, policy};
+use crate::requests::{log_in, open, release};
+use crate::server::{Answer, SECRET, policy};
 
 #[test]
 fn a_challenge_drawn_on_any_node_is_redeemed_on_any_other_and_on_all_of_them_once() {
@@ -61,11 +62,10 @@ fn a_login_on_one_standby_releases_on_the_other() {
     let cluster = calm();
     let [one, other] = cluster.standbys();
     let machine = Machine { key: Key::x_wing(), ..Machine::good() };
-    let login = machine.login(cluster.node(one)).ok();
-    let token = login.json["auth"]["client_token"].as_str().unwrap();
-    let sealed: Sealed = sealed(&release(cluster.node(other), token, &machine.key));
+    let token = log_in(&machine, cluster.node(one), "auth/attest");
+    let sealed = sealed(&release(cluster.node(other), "attest-keys", &token, &machine.key));
     assert_eq!(machine.key.field(&sealed, "password").as_deref(), Some(SECRET));
-    let thief = release(cluster.node(other), token, &Key::x25519());
+    let thief = release(cluster.node(other), "attest-keys", &token, &Key::x25519());
     assert_eq!(thief.status, 403, "{thief:?}");
     assert!(thief.errors().contains("which was attested at login"), "{}", thief.errors());
 }
@@ -83,17 +83,17 @@ fn a_policy_stored_through_a_standby_is_obeyed_at_once_and_shown_soon_on_every_n
     let machine = Machine::good();
     // Every node has read what it keeps in memory.
     for node in cluster.nodes() {
-        assert_eq!(open(&machine, node, "guarded").status, 200);
+        assert_eq!(open(&machine, node, "attest-keys", "guarded").status, 200);
     }
     for version in [2, 4] {
         store(&policy(version).replace("5a5a5a", "5b5b5b")).ok();
         for node in cluster.nodes() {
-            assert_eq!(open(&machine, node, "guarded").failing(), ["snp.measurement"]);
+            assert_eq!(open(&machine, node, "attest-keys", "guarded").failing(), ["snp.measurement"]);
         }
         shows(cluster, "attest-keys/policy/obeyed", "version", &json!(version));
         store(&policy(version + 1)).ok();
         for node in cluster.nodes() {
-            assert_eq!(open(&machine, node, "guarded").status, 200);
+            assert_eq!(open(&machine, node, "attest-keys", "guarded").status, 200);
         }
     }
     assert!(store(&policy(5)).errors().contains("policy version: expected above 5, found 5"));
@@ -108,12 +108,12 @@ fn collateral_stored_on_one_node_serves_all_and_deleted_on_another_none() {
     let list = json!({ "value": Base64(bare.chip.crl().der()) });
     for (stored, deleted) in [(0, 1), (1, 2), (2, 0)] {
         for node in cluster.nodes() {
-            let errors = open(&bare, node, "listed").errors();
+            let errors = open(&bare, node, "attest-keys", "listed").errors();
             assert!(errors.contains("missing endorsement: a revocation list"), "{errors}");
         }
         cluster.node(stored).write("attest-keys/collateral/crl/genoa", &list).ok();
         for node in cluster.nodes() {
-            assert_eq!(open(&bare, node, "listed").status, 200);
+            assert_eq!(open(&bare, node, "attest-keys", "listed").status, 200);
         }
         shows(cluster, "attest-keys/collateral/crl/genoa", "value", &list["value"]);
         cluster.node(deleted).delete("attest-keys/collateral/crl/genoa").ok();
@@ -129,18 +129,4 @@ fn shows(cluster: &Cluster, path: &str, field: &str, value: &serde_json::Value) 
 
 fn guarded(policy: &str) -> serde_json::Value {
     json!({ "policy": policy, "data": { "password": SECRET } })
-}
-
-/// Asks for a key of any name.
-fn open(machine: &Machine, server: &Server, key: &str) -> Answer {
-    let challenge = challenge(server, "attest-keys");
-    let presentation = machine.answer(&challenge, &open_context("attest-keys", key));
-    let body = serde_json::to_value(presentation).unwrap();
-    server.call("POST", &format!("attest-keys/release/{key}/open"), Some(&body), "")
-}
-
-pub(crate) fn release(server: &Server, token: &str, key: &Key) -> Answer {
-    let kem = key.offered.kem.name();
-    let body = json!({ "kem": kem, "public_key": Base64(key.offered.public.clone()) });
-    server.call("POST", "attest-keys/release/db", Some(&body), token)
 }

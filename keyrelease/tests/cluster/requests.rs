@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use protocol::release::{ChallengeReply, Presentation, Sealed, open_context};
-use serde_json::json;
+use protocol::release::{Base64, ChallengeReply, Presentation, Sealed, login_context, open_context};
+use serde_json::{Value, json};
 
-use crate::machine::Machine;
+use crate::machine::{Key, Machine, challenge};
 use crate::server::{Answer, Server};
 
 /// What became of one request for a secret.
@@ -53,6 +53,34 @@ pub(crate) fn draw(server: &Server) -> Result<ChallengeReply, String> {
 /// Draws a challenge and answers it for `db`.
 pub(crate) fn prepare(machine: &Machine, server: &Server) -> Presentation {
     machine.answer(&draw(server).unwrap(), &open_context("attest-keys", "db"))
+}
+
+/// Asks for a key of any name in any mount, wherever it is.
+pub(crate) fn open(machine: &Machine, server: &Server, mount: &str, key: &str) -> Answer {
+    let presentation = machine.answer(&challenge(server, mount), &open_context(mount, key));
+    present_at(server, mount, key, &presentation)
+}
+
+/// Presents evidence for a key of any name in any mount.
+pub(crate) fn present_at(server: &Server, mount: &str, key: &str, presentation: &Presentation) -> Answer {
+    let body = serde_json::to_value(presentation).unwrap();
+    server.call("POST", &format!("{mount}/release/{key}/open"), Some(&body), "")
+}
+
+/// Logs in as `node`; the token.
+pub(crate) fn log_in(machine: &Machine, server: &Server, mount: &str) -> String {
+    let presentation = machine.answer(&challenge(server, mount), &login_context(mount, "node"));
+    let mut body = serde_json::to_value(presentation).unwrap();
+    body["role"] = Value::from("node");
+    let answer = server.call("POST", &format!("{mount}/login"), Some(&body), "").ok();
+    answer.json["auth"]["client_token"].as_str().unwrap().to_owned()
+}
+
+/// Asks for `db` with a token.
+pub(crate) fn release(server: &Server, mount: &str, token: &str, key: &Key) -> Answer {
+    let kem = key.offered.kem.name();
+    let body = json!({ "kem": kem, "public_key": Base64(key.offered.public.clone()) });
+    server.call("POST", &format!("{mount}/release/db"), Some(&body), token)
 }
 
 /// Presents evidence once.

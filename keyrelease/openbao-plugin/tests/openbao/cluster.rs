@@ -10,6 +10,10 @@ fn a_standby_serves_reads_and_has_its_writes_done_by_the_active_node() {
     let standby = Server::start_joining(&active);
     // Initialisation wrote on the active node, and could not on the standby, which mounted anyway.
     assert_eq!(active.read("notes/whoami").data()["standby"], false);
+    // What only the active node may answer it does answer, whoever is asked; the rest everybody answers.
+    assert_eq!(standby.read("notes/whoami").data()["standby"], true);
+    assert_eq!(standby.read("notes/whoami/active").data()["standby"], false);
+    assert_eq!(active.read("notes/whoami/active").data()["standby"], false);
     let invalidated = || standby.read("notes/counters").data()["invalidated"].as_u64().unwrap();
     let before = invalidated();
     let written = standby.write("notes/note/forwarded", &json!({"text": "t"}));
