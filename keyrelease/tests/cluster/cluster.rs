@@ -123,6 +123,23 @@ impl Cluster {
         plugins.into_iter().for_each(keeper::kill);
     }
 
+    /// Has a mount run another build of the plugin, on every node.
+    pub(crate) fn upgrade(&self, mount: &str, version: &str) {
+        let leader = &self.nodes[self.leader()];
+        leader.write(&format!("sys/mounts/{mount}/tune"), &json!({ "plugin_version": version })).ok();
+        // A reload is of one node alone, unless it is said to be of all.
+        let reload = json!({ "mounts": [format!("{mount}/")], "scope": "global" });
+        leader.write("sys/plugins/reload/backend", &reload).ok();
+        let kind = if mount.starts_with("auth/") { "--kind=auth" } else { "--kind=secrets" };
+        let ends = format!("-{version}");
+        self.eventually("the new build on every node", || {
+            (0..NODES).all(|node| {
+                let programs = keeper::programs(self.links.process(node), kind);
+                programs.len() == 1 && programs[0].ends_with(&ends)
+            })
+        });
+    }
+
     /// Waits until all nodes are unsealed, have a vote and follow one leader.
     pub(crate) fn settle(&self) {
         self.eventually("a whole cluster", || {

@@ -1,7 +1,6 @@
 //! A fault in the middle of releases: what was released is on record, what is on record was released at most once,
 //! and no hand is needed afterwards.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -11,7 +10,7 @@ use serde_json::json;
 use crate::cluster::{Cluster, NODES, others, rough};
 use crate::evidence::{decisions, record};
 use crate::machine::Machine;
-use crate::requests::{Outcome, prepare, present_once, present_until_answered};
+use crate::requests::{Outcome, prepare, present_once, present_until_answered, unanswered};
 use crate::server::{SECRET, Server, policy};
 
 #[test]
@@ -159,7 +158,10 @@ fn amid_releases(cluster: &Cluster, event: impl FnOnce()) -> Vec<Attempt> {
     });
     let recovered = attempts.iter().filter(|attempt| attempt.outcomes.len() > 1);
     let recovered = recovered.map(|attempt| attempt.done - began).min();
-    println!("first answer after a failed one: {recovered:?}; {:?}", unanswered(&attempts));
+    println!(
+        "first answer after a failed one: {recovered:?}; {:?}",
+        unanswered(attempts.iter().flat_map(|attempt| &attempt.outcomes))
+    );
     assert_eq!(attempts.len(), RELEASES);
     for attempt in &attempts {
         attempt.check(&machine);
@@ -208,17 +210,6 @@ fn on_record(cluster: &Cluster, attempts: &[Attempt]) {
             assert!(record(node, "attest-keys", &attempt.decision).appraisal.admits());
         }
     }
-}
-
-/// What came instead of answers, and how often.
-fn unanswered(attempts: &[Attempt]) -> BTreeMap<&str, usize> {
-    let mut counts = BTreeMap::new();
-    for outcome in attempts.iter().flat_map(|attempt| &attempt.outcomes) {
-        if let Outcome::Unanswered(what) = outcome {
-            *counts.entry(what.as_str()).or_default() += 1;
-        }
-    }
-    counts
 }
 
 const CLIENTS: usize = 4;

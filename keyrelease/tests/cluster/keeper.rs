@@ -73,6 +73,15 @@ fn is_child(process: u32, parent: u32) -> bool {
     field("PPid:") == parent.to_string() && lives(process)
 }
 
+/// The programs of the plugins that a server runs with this argument.
+pub(crate) fn programs(parent: u32, argument: &str) -> Vec<String> {
+    let arguments =
+        |process: &u32| std::fs::read_to_string(format!("/proc/{process}/cmdline")).unwrap_or_default();
+    let lines: Vec<String> = children(parent).iter().map(arguments).collect();
+    let ours = lines.iter().filter(|line| line.split('\0').any(|word| word == argument));
+    ours.map(|line| line.split('\0').next().unwrap().to_owned()).collect()
+}
+
 /// Kills a process that one of our servers started.
 pub(crate) fn kill(process: u32) {
     let sent = Command::new("kill").args(["-9", &process.to_string()]).status().unwrap();

@@ -14,12 +14,14 @@
 )]
 #![forbid(unsafe_code)]
 
+mod chaos;
 mod cluster;
 mod configuration;
 mod evidence;
 mod faults;
 mod keeper;
 mod links;
+mod load;
 #[path = "../release/machine.rs"]
 #[expect(dead_code, reason = "the release tests spoil their machines")]
 mod machine;
@@ -27,3 +29,4 @@ mod namespaces;
 mod nodes;
 mod requests;
 mod server;
+mod upgrade;

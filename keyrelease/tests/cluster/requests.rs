@@ -1,5 +1,6 @@
 //! What a client of a failing cluster gets for a request, and when it gives up.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use protocol::release::{Base64, ChallengeReply, Presentation, Sealed, login_context, open_context};
@@ -40,7 +41,11 @@ impl Outcome {
 
 /// Draws a challenge, if the node gives one.
 pub(crate) fn draw(server: &Server) -> Result<ChallengeReply, String> {
-    let answer = server.try_call("POST", "attest-keys/challenge", Some(&json!({})), "");
+    draw_from(server, "attest-keys")
+}
+
+fn draw_from(server: &Server, mount: &str) -> Result<ChallengeReply, String> {
+    let answer = server.try_call("POST", &format!("{mount}/challenge"), Some(&json!({})), "");
     match answer {
         Ok(answer) if answer.status == 200 => {
             Ok(serde_json::from_value(answer.json["data"].clone()).unwrap())
@@ -78,9 +83,41 @@ pub(crate) fn log_in(machine: &Machine, server: &Server, mount: &str) -> String 
 
 /// Asks for `db` with a token.
 pub(crate) fn release(server: &Server, mount: &str, token: &str, key: &Key) -> Answer {
-    let kem = key.offered.kem.name();
-    let body = json!({ "kem": kem, "public_key": Base64(key.offered.public.clone()) });
-    server.call("POST", &format!("{mount}/release/db"), Some(&body), token)
+    server.call("POST", &format!("{mount}/release/db"), Some(&offer(key)), token)
+}
+
+fn offer(key: &Key) -> Value {
+    json!({ "kem": key.offered.kem.name(), "public_key": Base64(key.offered.public.clone()) })
+}
+
+/// Logs in as `node`, at a server that may be dead.
+pub(crate) fn try_log_in(machine: &Machine, server: &Server) -> Result<String, Outcome> {
+    let challenge = draw_from(server, "auth/attest").map_err(Outcome::Unanswered)?;
+    let presentation = machine.answer(&challenge, &login_context("auth/attest", "node"));
+    let mut body = serde_json::to_value(presentation).unwrap();
+    body["role"] = Value::from("node");
+    match server.try_call("POST", "auth/attest/login", Some(&body), "") {
+        Ok(answer) if answer.status == 200 => {
+            Ok(answer.json["auth"]["client_token"].as_str().unwrap().to_owned())
+        }
+        other => Err(Outcome::of(other)),
+    }
+}
+
+/// Asks for `db` with a token, at a server that may be dead.
+pub(crate) fn try_release(server: &Server, token: &str, key: &Key) -> Outcome {
+    Outcome::of(server.try_call("POST", "attest-keys/release/db", Some(&offer(key)), token))
+}
+
+/// What came instead of answers, and how often.
+pub(crate) fn unanswered<'a>(outcomes: impl Iterator<Item = &'a Outcome>) -> BTreeMap<&'a str, usize> {
+    let mut counts = BTreeMap::new();
+    for outcome in outcomes {
+        if let Outcome::Unanswered(what) = outcome {
+            *counts.entry(what.as_str()).or_default() += 1;
+        }
+    }
+    counts
 }
 
 /// Presents evidence once.
