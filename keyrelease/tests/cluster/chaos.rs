@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::cluster::{Cluster, others, rough};
 use crate::configuration::{NEW, OLD};
-use crate::evidence::decisions;
+use crate::evidence::{Log, Pinned, on_record};
 use crate::load::{Load, Note, chip_of};
 use crate::requests::{Outcome, unanswered};
 use crate::server::policy;
@@ -16,6 +16,7 @@ use crate::server::policy;
 #[test]
 fn through_kill_seal_partition_and_upgrade_every_release_is_on_record_and_none_follows_a_revocation() {
     let cluster = rough();
+    let pinned = Pinned::of(cluster.node(0), "attest-keys");
     let mut revoked = None;
     let notes = Load::during(&cluster, MACHINES, |load| {
         load.resumes_on(&[0, 1, 2]);
@@ -37,7 +38,7 @@ fn through_kill_seal_partition_and_upgrade_every_release_is_on_record_and_none_f
     });
     cluster.settle();
     println!("{} requests; {:?}", notes.len(), unanswered(notes.iter().map(|note| &note.outcome)));
-    every_release_is_on_record(&cluster, &notes);
+    every_release_is_on_record(&cluster, &pinned, &notes);
     nothing_after(revoked.unwrap(), &notes);
     for mount in ["attest-keys", "auth/attest"] {
         cluster.upgrade(mount, OLD);
@@ -85,17 +86,12 @@ fn bar(cluster: &Cluster) -> Instant {
     Instant::now()
 }
 
-fn every_release_is_on_record(cluster: &Cluster, notes: &[Note]) {
+fn every_release_is_on_record(cluster: &Cluster, pinned: &Pinned, notes: &[Note]) -> Log {
     let released: Vec<&str> = notes.iter().filter_map(Note::decision).collect();
     let distinct: BTreeSet<&str> = released.iter().copied().collect();
     assert_eq!(distinct.len(), released.len(), "no decision releases twice");
     println!("{} secrets released", released.len());
-    for node in cluster.nodes() {
-        cluster.eventually("all records", || {
-            let decisions = decisions(node, "attest-keys");
-            released.iter().all(|decision| decisions.contains(*decision))
-        });
-    }
+    on_record(cluster, pinned, released.into_iter())
 }
 
 fn nothing_after(revoked: Instant, notes: &[Note]) {

@@ -61,20 +61,20 @@ impl Load<'_> {
         let from = Instant::now();
         let released = |note: &&Note| note.asked > from && note.decision().is_some();
         self.cluster.eventually("releases", || {
-            let notes = self.notes.lock().unwrap();
-            nodes.iter().all(|node| notes.iter().filter(released).any(|note| note.node == *node))
+            let found = self.notes.lock().unwrap();
+            nodes.iter().all(|node| found.iter().filter(released).any(|note| note.node == *node))
         });
-        let notes = self.notes.lock().unwrap();
-        notes.iter().filter(released).map(|note| note.answered - from).min().unwrap()
+        let found = self.notes.lock().unwrap();
+        found.iter().filter(released).map(|note| note.answered - from).min().unwrap()
     }
 
     /// Waits until that machine is refused.
     pub(crate) fn refuses(&self, machine: usize) {
         let from = Instant::now();
         self.cluster.eventually("a refusal", || {
-            let notes = self.notes.lock().unwrap();
+            let found = self.notes.lock().unwrap();
             let refused = |note: &Note| matches!(note.outcome, Outcome::Refused(_));
-            notes.iter().any(|note| note.machine == machine && note.asked > from && refused(note))
+            found.iter().any(|note| note.machine == machine && note.asked > from && refused(note))
         });
     }
 
@@ -88,17 +88,17 @@ impl Load<'_> {
                 break;
             }
             let (drawn, node) = (&nodes[turn % NODES], (turn / NODES) % NODES);
-            let notes = if number % 4 == 3 {
+            let brought = if number % 4 == 3 {
                 self.ask_with_token(number, &machine, drawn, node)
             } else {
                 self.ask_with_evidence(number, &machine, drawn, node)
             };
-            for note in &notes {
+            for note in &brought {
                 if let Outcome::Released(sealed) = &note.outcome {
                     assert_eq!(machine.key.field(sealed, "password").as_deref(), Some(SECRET));
                 }
             }
-            self.notes.lock().unwrap().extend(notes);
+            self.notes.lock().unwrap().extend(brought);
             std::thread::sleep(PAUSE);
         }
     }

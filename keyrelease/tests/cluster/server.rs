@@ -20,6 +20,7 @@ pub(crate) struct Server {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) json: Value,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Answer {
@@ -72,10 +73,6 @@ impl Server {
         self.call("GET", path, None, &self.token)
     }
 
-    pub(crate) fn list(&self, path: &str) -> Answer {
-        self.call("LIST", path, None, &self.token)
-    }
-
     pub(crate) fn delete(&self, path: &str) -> Answer {
         self.call("DELETE", path, None, &self.token)
     }
@@ -116,9 +113,9 @@ impl Server {
         }
         let body = body.map(Value::to_string).unwrap_or_default();
         let mut answer = self.agent.run(request.body(body).unwrap())?;
-        let text = answer.body_mut().with_config().limit(64 << 20).read_to_string()?;
-        let json = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Ok(Answer { status: answer.status().as_u16(), json })
+        let bytes = answer.body_mut().with_config().limit(64 << 20).read_to_vec()?;
+        let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Ok(Answer { status: answer.status().as_u16(), json, bytes })
     }
 
     /// The key that signs the records of a mount.
