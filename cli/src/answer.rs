@@ -52,9 +52,9 @@ impl Answer {
         Self { verdict, output, complaint: String::new() }
     }
 
-    /// A text for standard error, where standard output is for entries: judged, and the answer is no.
-    pub(crate) fn refusal(complaint: String) -> Self {
-        Self { verdict: Verdict::Refused, output: String::new(), complaint }
+    /// A text for standard error, where standard output is for entries.
+    pub(crate) fn aside(verdict: Verdict, complaint: String) -> Self {
+        Self { verdict, output: String::new(), complaint }
     }
 
     /// A document for standard output.

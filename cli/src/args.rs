@@ -161,7 +161,8 @@ Examples:
   cloudtaser evidence verify decision.bundle --verifier-key verifier.pem
   cloudtaser policy explain snp.policy.debug
 
-No network is used, except by `source`: what is needed is read from the files that are named.";
+No network is used, except by `source` and `evidence log export`: what is needed is read from the files
+that are named.";
 
 #[cfg(test)]
 mod tests {

@@ -1,12 +1,16 @@
 //! `cloudtaser evidence log`: what a verifier logged, in files that anybody can check again.
 //!
 //! The files have the form of C2SP's tlog-tiles, with the records beside them. One file per verb; they share the
-//! `folder` that is read, the `pins` that say whom to believe, and the `audit` of the whole.
+//! `folder` that is read, the `pins` that say whom to believe, and the `audit` of the whole. `export` alone uses the
+//! network: it follows a `server`, and what comes `incoming` is kept once it was verified.
 
 mod audit;
+mod export;
 mod folder;
+mod incoming;
 mod pins;
 mod recall;
+mod server;
 mod show;
 mod verify;
 
@@ -17,6 +21,7 @@ use crate::answer::Answer;
 /// Audit the log of all decisions
 #[derive(Debug, Subcommand)]
 pub(crate) enum Log {
+    Export(export::Args),
     Recall(recall::Args),
     Show(show::Args),
     Verify(verify::Args),
@@ -25,6 +30,7 @@ pub(crate) enum Log {
 /// Runs the verb.
 pub(crate) fn run(verb: &Log) -> Answer {
     match verb {
+        Log::Export(args) => export::run(args),
         Log::Recall(args) => recall::run(args),
         Log::Show(args) => show::run(args),
         Log::Verify(args) => verify::run(args),

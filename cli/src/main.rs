@@ -1,7 +1,8 @@
 //! The `cloudtaser` command: reads evidence, judges it, says why.
 //!
-//! One file per verb, each read → judge → print. Nothing is fetched or sent, except that `source` asks the server
-//! it is pointed at; and nothing is changed, except that `policy sign` writes one new file.
+//! One file per verb, each read → judge → print. Nothing is fetched or sent, except that `source` and `evidence
+//! log export` ask the server they are pointed at; and nothing is changed, except that `policy sign` writes one new file
+//! and `export` a directory.
 //!
 //! Trusted: the command line and the clock. Untrusted: every file and server that is named on it.
 #![forbid(unsafe_code)]

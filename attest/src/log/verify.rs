@@ -50,6 +50,13 @@ impl Audit {
         Ok(Self { tail, edge, earlier: vec![*old], decisions: BTreeMap::new() })
     }
 
+    /// Asks that the log also contain what it had at `heads`, none of which is older than where this audit begins.
+    #[must_use]
+    pub fn containing(mut self, heads: impl IntoIterator<Item = Head>) -> Self {
+        self.earlier.extend(heads);
+        self
+    }
+
     /// Reads everything up to `head`.
     pub fn run<E>(
         self,

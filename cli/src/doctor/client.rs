@@ -23,7 +23,7 @@ use crate::layout::printable;
 
 /// A server that questions can be put to.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(crate) struct Client {
     agent: ureq::Agent,
     base: String,
     namespace: Option<String>,
@@ -32,7 +32,7 @@ pub(super) struct Client {
 
 /// The certificates in files that the settings name.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Certificates {
+pub(crate) struct Certificates {
     /// Who vouches for the server.
     pub(super) roots: Vec<Certificate<'static>>,
     /// Ours, and its key.
@@ -63,7 +63,7 @@ struct Errors {
 }
 
 impl Client {
-    pub(super) fn new(
+    pub(crate) fn new(
         settings: &Settings,
         certificates: &Certificates,
         token: Option<Zeroizing<String>>,
@@ -81,7 +81,7 @@ impl Client {
             .max_redirects(0)
             .proxy(None)
             .timeout_global(Some(patience))
-            .user_agent("cloudtaser-source-doctor")
+            .user_agent("cloudtaser")
             .tls_config(tls.build())
             .build();
         let base = format!("{}/v1", settings.address);
@@ -90,7 +90,7 @@ impl Client {
 
     /// What anybody may read; no envelope is around it, and any status may carry it.
     pub(super) fn open<T: DeserializeOwned>(&self, path: &str) -> Result<Seen<T>, Unreachable> {
-        let (_any_status, body) = self.ask(path, As::Anybody, None)?;
+        let (_any_status, body) = self.ask(path, As::Anybody, None, MAX_ANSWER)?;
         Ok(parse(path, &body))
     }
 
@@ -134,6 +134,17 @@ impl Client {
         }
     }
 
+    /// What the token may read, as bytes. `None` if there is no such thing.
+    pub(crate) fn bytes(&self, path: &str) -> Seen<Option<Vec<u8>>> {
+        self.token_for(path)?;
+        let answer = self.ask(path, As::Bearer, None, MAX_FILE);
+        match answer.map_err(|Unreachable(why)| Unseen::Malformed { path: path.to_owned(), why })? {
+            (200, body) => Ok(Some(body)),
+            (404, body) if errors(&body).is_empty() => Ok(None),
+            (status, body) => Err(refused(path, status, &body)),
+        }
+    }
+
     fn data<T: DeserializeOwned>(&self, name: &str, path: &str) -> Seen<T> {
         match self.answer(name, path, None)? {
             (200, body) => parse::<Envelope<T>>(name, &body).map(|envelope| envelope.data),
@@ -142,11 +153,14 @@ impl Client {
     }
 
     fn answer(&self, name: &str, path: &str, body: Option<&serde_json::Value>) -> Seen<(u16, Vec<u8>)> {
-        if self.token.is_none() {
-            return Err(Unseen::NotAsked(format!("{name} needs a token, and BAO_TOKEN is not set")));
-        }
-        let answer = self.ask(path, As::Bearer, body);
+        self.token_for(name)?;
+        let answer = self.ask(path, As::Bearer, body, MAX_ANSWER);
         answer.map_err(|Unreachable(why)| Unseen::Malformed { path: name.to_owned(), why })
+    }
+
+    fn token_for(&self, name: &str) -> Seen<()> {
+        let missing = || Unseen::NotAsked(format!("{name} needs a token, and BAO_TOKEN is not set"));
+        self.token.as_ref().map(drop).ok_or_else(missing)
     }
 
     fn ask(
@@ -154,6 +168,7 @@ impl Client {
         path: &str,
         who: As,
         body: Option<&serde_json::Value>,
+        limit: u64,
     ) -> Result<(u16, Vec<u8>), Unreachable> {
         let method = if body.is_some() { "POST" } else { "GET" };
         let mut request = ureq::http::Request::builder()
@@ -170,14 +185,14 @@ impl Client {
         let request = request.body(body).map_err(|error| Unreachable(printable(&error.to_string())))?;
         let mut answer = self.agent.run(request).map_err(unreachable)?;
         let status = answer.status().as_u16();
-        let body = answer.body_mut().with_config().limit(MAX_ANSWER).read_to_vec().map_err(unreachable)?;
+        let body = answer.body_mut().with_config().limit(limit).read_to_vec().map_err(unreachable)?;
         Ok((status, body))
     }
 }
 
 impl Certificates {
     /// Reads what the settings name.
-    pub(super) fn read(settings: &Settings) -> Result<Self, NotJudged> {
+    pub(crate) fn read(settings: &Settings) -> Result<Self, NotJudged> {
         let roots = match &settings.authority {
             _ if !settings.address.encrypted => Vec::new(),
             Authority::Files(path) => authorities(path)?,
@@ -275,6 +290,8 @@ fn unreachable(error: ureq::Error) -> Unreachable {
 
 /// The longest answer that is read: thousands of accessors.
 const MAX_ANSWER: u64 = 4 * 1024 * 1024;
+/// A record with its objects, in base64.
+const MAX_FILE: u64 = 8 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

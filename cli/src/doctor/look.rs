@@ -108,7 +108,8 @@ fn files(directory: Option<&Path>) -> Result<Seen<BTreeMap<String, String>>, Not
     }
 }
 
-fn token(token: &Token) -> Result<Option<Zeroizing<String>>, NotJudged> {
+/// The token, if there is one where the settings say.
+pub(crate) fn token(token: &Token) -> Result<Option<Zeroizing<String>>, NotJudged> {
     match token {
         Token::Given(token) => Ok(Some(token.clone())),
         Token::File(path) if path.is_file() => {

@@ -8,8 +8,8 @@
 
 mod acl;
 pub(crate) mod checks;
-mod client;
-mod facts;
+pub(crate) mod client;
+pub(crate) mod facts;
 mod handshake;
 pub(crate) mod look;
 mod old_tls;

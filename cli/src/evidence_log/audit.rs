@@ -110,7 +110,8 @@ fn passed(audited: &Audited) -> Vec<Check> {
     asked.map(check).collect()
 }
 
-fn failed(tampered: &Tampered) -> Check {
+/// The check that failed.
+pub(super) fn failed(tampered: &Tampered) -> Check {
     let id = tampered.check();
     Check { id: id.to_owned(), verdict: Outcome::Fail, expected: asks(id), found: tampered.to_string() }
 }

@@ -30,13 +30,22 @@ impl Folder {
         checkpoint(&self.root.join("checkpoint"))
     }
 
-    /// The bytes of a tile, if there is such a file, or one that it grew to.
+    /// The bytes of a tile, if there is such a file, or the full one that it grew to.
     pub(super) fn tile(&self, tile: Tile) -> Result<Option<Vec<u8>>, NotJudged> {
+        self.grown(tile, Tile { width: Width::FULL, ..tile })
+    }
+
+    /// The bytes of a tile out of what a log of `held` entries has of it.
+    pub(super) fn tile_of(&self, tile: Tile, held: u64) -> Result<Option<Vec<u8>>, NotJudged> {
+        let grown = Tile::in_tree(tile.level, tile.index, held).unwrap_or(tile);
+        self.grown(tile, grown)
+    }
+
+    fn grown(&self, tile: Tile, grown: Tile) -> Result<Option<Vec<u8>>, NotJudged> {
         if let Some(bytes) = optional(&self.root.join(tile.path()), TILE_LIMIT)? {
             return Ok(Some(bytes));
         }
-        let full = Tile { width: Width::FULL, ..tile };
-        let grown = optional(&self.root.join(full.path()), TILE_LIMIT)?;
+        let grown = optional(&self.root.join(grown.path()), TILE_LIMIT)?;
         // What cannot be cut is no file of a log: as good as none.
         Ok(grown.and_then(|bytes| cut(&bytes, tile).ok()))
     }

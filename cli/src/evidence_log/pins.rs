@@ -64,6 +64,11 @@ impl Pins {
         Self { insecure_any_key: true, ..self.clone() }
     }
 
+    /// The same, with no witness and no earlier checkpoint: for a file that was held against them when it came.
+    pub(super) fn without_witnesses(&self) -> Self {
+        Self { witness: Vec::new(), witness_threshold: None, since: Vec::new(), ..self.clone() }
+    }
+
     /// Asks everything that can be asked of a checkpoint alone.
     pub(super) fn believe(&self, signed: &SignedCheckpoint) -> Result<Believed, NotJudged> {
         let keys = self.keys()?;

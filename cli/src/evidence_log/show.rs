@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args) -> Answer {
         Ok((audited, _)) => {
             let mut text = "REFUSED: a log that is not what its checkpoint says is not shown\n\n".to_owned();
             layout::checks(&mut text, &audited.checks);
-            Answer::refusal(text)
+            Answer::aside(Verdict::Refused, text)
         }
         Err(why) => Answer::complaint(&why),
     }

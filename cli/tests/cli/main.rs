@@ -3,6 +3,7 @@
 
 mod audit;
 mod document;
+mod follow;
 mod hostile;
 mod inspect;
 mod logs;

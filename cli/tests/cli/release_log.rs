@@ -96,6 +96,10 @@ impl Archive {
         self.write("checkpoint", &SignedNote::assemble(&text, &lines(&text)).unwrap());
     }
 
+    pub(crate) fn size(&self) -> u64 {
+        self.tail.count()
+    }
+
     fn head(&self) -> Head {
         self.edge.head(&AwsLcRs)
     }
@@ -130,7 +134,7 @@ impl Archive {
     }
 }
 
-fn record(number: u64) -> Vec<u8> {
+pub(crate) fn record(number: u64) -> Vec<u8> {
     format!("the record of {number}").into_bytes()
 }
 

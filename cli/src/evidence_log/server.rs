@@ -1,0 +1,89 @@
+//! A log as OpenBao serves it: `<mount>/log/…` and `<mount>/record/<decision>`.
+//!
+//! Untrusted: every answer.
+
+use std::time::Duration;
+
+use attest::log::{DecisionId, Tile};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+
+use crate::answer::NotJudged;
+use crate::doctor::client::{Certificates, Client};
+use crate::doctor::facts::Seen;
+use crate::doctor::look;
+use crate::doctor::settings::{RawSettings, Settings};
+
+/// The code of everything that a server may get over.
+pub(super) const UNREADABLE: &str = "log.server";
+
+/// One mount of one OpenBao.
+#[derive(Debug)]
+pub(super) struct Server {
+    client: Client,
+    mount: String,
+}
+
+impl Server {
+    /// The mount of the server that the words and the environment name.
+    pub(super) fn new(raw: RawSettings, mount: &str, patience: Duration) -> Result<Self, NotJudged> {
+        let settings =
+            Settings::try_from(raw).map_err(|error| NotJudged::new("source.settings", error.to_string()))?;
+        let token = look::token(&settings.token)?;
+        let certificates = Certificates::read(&settings)?;
+        let client = Client::new(&settings, &certificates, token, patience);
+        Ok(Self { client, mount: mount.to_owned() })
+    }
+
+    /// The checkpoint, if anything was logged yet.
+    pub(super) fn checkpoint(&self) -> Result<Option<Vec<u8>>, NotJudged> {
+        self.bytes("log/checkpoint")
+    }
+
+    /// A file of the log.
+    pub(super) fn tile(&self, tile: Tile) -> Result<Option<Vec<u8>>, NotJudged> {
+        self.bytes(&format!("log/{tile}"))
+    }
+
+    /// The record of a decision, if it is still kept.
+    pub(super) fn record(&self, decision: DecisionId) -> Result<Option<Vec<u8>>, NotJudged> {
+        let path = format!("record/{decision}");
+        let Some(body) = self.bytes(&path)? else { return Ok(None) };
+        let malformed =
+            || NotJudged::new(UNREADABLE, format!("{path}: expected a record, found something else"));
+        let answer: Envelope = serde_json::from_slice(&body).map_err(|_why| malformed())?;
+        STANDARD.decode(answer.data.bundle).map(Some).map_err(|_why| malformed())
+    }
+
+    fn bytes(&self, path: &str) -> Result<Option<Vec<u8>>, NotJudged> {
+        let seen: Seen<_> = self.client.bytes(&format!("{}/{path}", self.mount));
+        seen.map_err(|why| NotJudged::new(UNREADABLE, why.to_string()))
+    }
+}
+
+/// What OpenBao says around a record.
+#[derive(Deserialize)]
+struct Envelope {
+    data: Record,
+}
+
+#[derive(Deserialize)]
+struct Record {
+    bundle: String,
+}
+
+/// The path of a mount: segments of letters, digits, `-`, `_` and `.`.
+pub(super) fn mount(text: &str) -> Result<String, String> {
+    let plain = |segment: &str| {
+        !segment.is_empty()
+            && segment.bytes().any(|byte| byte != b'.')
+            && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    let path = text.trim_end_matches('/');
+    if path.split('/').all(plain) {
+        Ok(path.to_owned())
+    } else {
+        Err("expected the path of a mount".to_owned())
+    }
+}
