@@ -192,6 +192,12 @@ impl Cluster {
         furnish(first);
     }
 
+    /// All that the servers and their plugins logged.
+    pub(crate) fn logs(&self) -> String {
+        let log = |node: usize| std::fs::read_to_string(self.dir.join(node.to_string()).join("bao.log"));
+        (0..NODES).map(|node| log(node).unwrap()).collect()
+    }
+
     fn last_words(&self) -> String {
         let logs = (0..NODES).map(|node| {
             let log =

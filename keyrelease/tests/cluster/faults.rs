@@ -69,6 +69,35 @@ fn a_leader_cut_off_amid_releases_is_replaced_and_follows_once_the_links_are_who
     all_on_record(&cluster, &attempts);
 }
 
+/// It can draw a challenge, and that is all: what it is asked beyond that waits for the leader it cannot reach, until
+/// the client gives up.
+#[test]
+fn a_standby_cut_off_releases_nothing_and_the_others_do_not_notice() {
+    let cluster = rough();
+    let [standby, other] = cluster.standbys();
+    let machine = Machine::good();
+    cluster.cut(standby);
+    let presentation = prepare(&machine, cluster.node(standby));
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        let hurried = cluster.node(standby).hurried();
+        let presentation = &presentation;
+        let asking = scope.spawn(move || (present_once(&hurried, presentation), began.elapsed()));
+        for node in [other, cluster.leader(), other] {
+            let outcome = present_once(cluster.node(node), &prepare(&machine, cluster.node(node)));
+            assert!(matches!(outcome, Outcome::Released(_)), "{outcome:?}");
+        }
+        let (outcome, waited) = asking.join().unwrap();
+        println!("cut off from its leader: {outcome:?} after {waited:?}");
+        assert!(!outcome.is_answer(), "{outcome:?}");
+    });
+    // Nobody heard of it, so it is still good.
+    let elsewhere = present_until_answered(&[cluster.node(other).clone()], &presentation);
+    assert!(matches!(elsewhere.last(), Some(Outcome::Released(_))), "{elsewhere:?}");
+    cluster.heal(standby);
+    cluster.settle();
+}
+
 /// Lesson of every key service: who cannot reach the majority must not release.
 #[test]
 fn a_leader_without_a_majority_releases_nothing_and_uses_no_challenge_up() {

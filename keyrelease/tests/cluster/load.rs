@@ -68,13 +68,13 @@ impl Load<'_> {
         found.iter().filter(released).map(|note| note.answered - from).min().unwrap()
     }
 
-    /// Waits until that machine is refused.
-    pub(crate) fn refuses(&self, machine: usize) {
+    /// Waits until each of these machines is refused.
+    pub(crate) fn refuses(&self, machines: &[usize]) {
         let from = Instant::now();
         self.cluster.eventually("a refusal", || {
             let found = self.notes.lock().unwrap();
-            let refused = |note: &Note| matches!(note.outcome, Outcome::Refused(_));
-            found.iter().any(|note| note.machine == machine && note.asked > from && refused(note))
+            let refused = |note: &&Note| note.asked > from && matches!(note.outcome, Outcome::Refused(_));
+            machines.iter().all(|machine| found.iter().filter(refused).any(|note| note.machine == *machine))
         });
     }
 

@@ -51,6 +51,7 @@ fn draw_from(server: &Server, mount: &str) -> Result<ChallengeReply, String> {
             Ok(serde_json::from_value(answer.json["data"].clone()).unwrap())
         }
         Ok(answer) => Err(format!("{} {}", answer.status, answer.errors())),
+        Err(ureq::Error::Io(error)) => Err(error.kind().to_string()),
         Err(error) => Err(error.to_string()),
     }
 }

@@ -48,15 +48,13 @@ impl Answer {
 
 impl Server {
     pub(crate) fn new(port: u16) -> Self {
-        let agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .allow_non_standard_methods(true)
-            // A standby that cannot forward points to the active node it knew.
-            .max_redirects(0)
-            .timeout_global(Some(Duration::from_secs(20)))
-            .build()
-            .into();
-        Self { address: format!("http://127.0.0.1:{port}"), namespace: "", token: String::new(), agent }
+        let (address, agent) = (format!("http://127.0.0.1:{port}"), agent(Duration::from_secs(20)));
+        Self { address, namespace: "", token: String::new(), agent }
+    }
+
+    /// The same node, for a client that gives up soon.
+    pub(crate) fn hurried(&self) -> Self {
+        Self { agent: agent(Duration::from_secs(3)), ..self.clone() }
     }
 
     /// The same node, for the holder of this token.
@@ -124,6 +122,17 @@ impl Server {
         let hex = answer.json["data"]["public_key"].as_str().unwrap().to_owned();
         VerifierKey(hex::decode(hex).unwrap().try_into().unwrap())
     }
+}
+
+fn agent(patience: Duration) -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .allow_non_standard_methods(true)
+        // A standby that cannot forward points to the active node it knew.
+        .max_redirects(0)
+        .timeout_global(Some(patience))
+        .build()
+        .into()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the real server lives now, and so must the chips")]
