@@ -29,6 +29,7 @@ fn through_kill_seal_partition_and_upgrade_every_release_is_on_record_and_none_f
         cluster.kill_plugins(leader);
         println!("plugin killed: first release after {:?}", load.resumes_on(&[0, 1, 2]));
         cut(&cluster, load);
+        cluster.register_new_build();
         for mount in ["attest-keys", "auth/attest"] {
             cluster.upgrade(mount, NEW);
             println!("{mount} upgraded: first release after {:?}", load.resumes_on(&[0, 1, 2]));

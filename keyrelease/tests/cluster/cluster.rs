@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::configuration::{OLD, Ports, configuration, install};
+use crate::configuration::{NEW, OLD, Ports, configuration, install};
 use crate::keeper::{self, Keeper};
 use crate::links::Links;
 use crate::server::{SECRET, Server, policy};
@@ -19,6 +19,8 @@ pub(crate) const NODES: usize = 3;
 /// A running cluster.
 pub(crate) struct Cluster {
     dir: PathBuf,
+    /// How the new build is registered.
+    new_build: String,
     keeper: Mutex<Keeper>,
     links: Arc<Links>,
     nodes: [Server; NODES],
@@ -43,7 +45,7 @@ impl Cluster {
     /// Starts three nodes that believe the simulator, with one key `db` guarded by the policy `simulated`.
     pub(crate) fn start() -> Self {
         let dir = TempDir::new().unwrap().keep();
-        let plugins = install(&dir);
+        let [old_build, new_build] = install(&dir);
         let links = Arc::new(Links::default());
         let ports = std::array::from_fn(|node| {
             let [api, inside] = [free_port(), free_port()];
@@ -52,11 +54,12 @@ impl Cluster {
         });
         for node in 0..NODES {
             std::fs::create_dir_all(dir.join(node.to_string()).join("raft")).unwrap();
-            let text = configuration(&dir, node, &ports, &plugins);
+            let text = configuration(&dir, node, &ports, &old_build);
             std::fs::write(dir.join(node.to_string()).join("bao.hcl"), text).unwrap();
         }
         let keeper = Mutex::new(Keeper::new(&dir));
-        let mut cluster = Self { dir, keeper, links, nodes: ports.map(|ports| Server::new(ports.api)) };
+        let mut cluster =
+            Self { dir, new_build, keeper, links, nodes: ports.map(|ports| Server::new(ports.api)) };
         for node in 0..NODES {
             cluster.revive(node);
         }
@@ -120,7 +123,25 @@ impl Cluster {
     pub(crate) fn kill_plugins(&self, node: usize) {
         let plugins = keeper::children(self.links.process(node));
         assert!(!plugins.is_empty(), "node {node} has no plugins");
-        plugins.into_iter().for_each(keeper::kill);
+        for plugin in plugins {
+            keeper::signal("KILL", plugin);
+        }
+    }
+
+    /// Registers the new build on every node, beside the old one, while the servers run.
+    pub(crate) fn register_new_build(&self) {
+        for node in 0..NODES {
+            let file = self.dir.join(node.to_string()).join("bao.hcl");
+            let text = std::fs::read_to_string(&file).unwrap();
+            if !text.contains(&self.new_build) {
+                std::fs::write(&file, text + &self.new_build).unwrap();
+                keeper::signal("HUP", self.links.process(node));
+            }
+        }
+        let catalogue = "sys/plugins/catalog/secret/attest-secrets";
+        let registered = format!("{catalogue}?version={NEW}");
+        let leader = &self.nodes[self.leader()];
+        self.eventually("the new build in the catalogue", || leader.read(&registered).status == 200);
     }
 
     /// Has a mount run another build of the plugin, on every node.

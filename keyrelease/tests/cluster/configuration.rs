@@ -1,5 +1,5 @@
 //! A node's configuration file, as an operator would write it: raft, a static seal, both builds of the plugin by
-//! their digests.
+//! their digests, the later one added afterwards.
 
 use std::fs;
 use std::path::Path;
@@ -21,20 +21,19 @@ pub(crate) struct Ports {
     pub(crate) door: u16,
 }
 
-/// The two builds of the plugin that are registered: the one under test, and the same under the next number.
+/// The two builds of the plugin: the one under test, and the same under a later number.
 pub(crate) const OLD: &str = concat!("v", env!("CARGO_PKG_VERSION"));
 pub(crate) const NEW: &str = "v0.1.9";
 
-/// Installs both builds and the roots that they are to believe.
-pub(crate) fn install(dir: &Path) -> String {
+/// Installs both builds and the root that they are to believe; the stanzas of each.
+pub(crate) fn install(dir: &Path) -> [String; 2] {
     let plugins = dir.join("plugins");
     fs::create_dir(&plugins).unwrap();
     let root = dir.join("ark.der");
     fs::write(&root, crate::server::chip().ark().der()).unwrap();
     let old = fs::read(env!("CARGO_BIN_EXE_openbao-plugin-attest")).unwrap();
     let new = renumbered(&old);
-    let programs = [(OLD, old), (NEW, new)];
-    let stanzas = programs.map(|(version, program)| {
+    [(OLD, old), (NEW, new)].map(|(version, program)| {
         let command = format!("openbao-plugin-attest-{version}");
         let file = plugins.join(&command);
         fs::write(&file, &program).unwrap();
@@ -53,9 +52,7 @@ pub(crate) fn install(dir: &Path) -> String {
             )
         };
         stanza("auth", "auth") + &stanza("secret", "secrets")
-    });
-    let plugins = plugins.display();
-    format!("plugin_directory = \"{plugins}\"\nplugin_auto_register = true\n{}", stanzas.concat())
+    })
 }
 
 /// The program under another number: what it tells OpenBao, and what its records say judged.
@@ -106,10 +103,13 @@ pub(crate) fn configuration(dir: &Path, node: usize, ports: &[Ports; NODES], plu
           current_key_id = "test"
           current_key = "{STATIC_KEY}"
         }}
-        {plugins}
+        plugin_directory = "{}"
+        plugin_auto_register = true
         {initialization}
+        {plugins}
         "#,
-        dir.join(node.to_string()).join("raft").display()
+        dir.join(node.to_string()).join("raft").display(),
+        dir.join("plugins").display()
     )
 }
 

@@ -82,10 +82,10 @@ pub(crate) fn programs(parent: u32, argument: &str) -> Vec<String> {
     ours.map(|line| line.split('\0').next().unwrap().to_owned()).collect()
 }
 
-/// Kills a process that one of our servers started.
-pub(crate) fn kill(process: u32) {
-    let sent = Command::new("kill").args(["-9", &process.to_string()]).status().unwrap();
-    assert!(sent.success(), "kill -9 {process}");
+/// Sends a signal to one of our servers, or to what it started.
+pub(crate) fn signal(name: &str, process: u32) {
+    let sent = Command::new("kill").args([format!("-{name}"), process.to_string()]).status().unwrap();
+    assert!(sent.success(), "kill -{name} {process}");
 }
 
 fn bao() -> PathBuf {

@@ -1,4 +1,4 @@
-//! Two builds of the plugin are registered; the mounts go from one to the other, and back, while machines ask.
+//! A second build of the plugin is registered; the mounts go from one to the other, and back, while machines ask.
 
 use crate::cluster::rough;
 use crate::configuration::{NEW, OLD};
@@ -10,6 +10,7 @@ use crate::requests::unanswered;
 fn an_upgrade_mount_by_mount_under_load_loses_no_release_and_can_be_taken_back() {
     let cluster = rough();
     let pinned = Pinned::of(cluster.node(0), "attest-keys");
+    cluster.register_new_build();
     for version in [NEW, OLD] {
         let notes = Load::during(&cluster, 4, |load| {
             load.resumes_on(&[0, 1, 2]);
