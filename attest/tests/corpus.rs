@@ -83,3 +83,18 @@ fn no_input_of_the_ima_log_corpus_breaks_a_promise() {
 fn no_input_of_the_hcl_report_corpus_breaks_a_promise() {
     replay("hcl_report", targets::hcl_report);
 }
+
+#[test]
+fn no_input_of_the_log_entry_corpus_breaks_a_promise() {
+    replay("log_entry", targets::log_entry);
+}
+
+#[test]
+fn no_input_of_the_log_tile_corpus_breaks_a_promise() {
+    replay("log_tile", targets::log_tile);
+}
+
+#[test]
+fn no_input_of_the_log_checkpoint_corpus_breaks_a_promise() {
+    replay("log_checkpoint", targets::log_checkpoint);
+}

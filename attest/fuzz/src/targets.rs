@@ -5,6 +5,9 @@
 use attest::crypto::{AwsLcRs, Hash, RustCrypto};
 use attest::eventlog::{Boot, EventLog, Layout};
 use attest::ima::ImaLog;
+use attest::log::{
+    self, Entry, Frontier, Level, NoteKey, Recall, Selector, SignedCheckpoint, SignedNote, Tail, Tile, Width,
+};
 use attest::policy::SignedPolicy;
 use attest::{
     Bundle, Endorsements, Evidence, Platform, Policy, Revocation, TrustAnchors, UnixTime, snp, tdx, tpm,
@@ -202,3 +205,53 @@ pub fn hcl_report(bytes: &[u8]) {
 /// An ECDSA key on P-256 without coordinates.
 const AREA: [u8; 24] =
     [0, 0x23, 0, 0x0b, 0, 5, 0, 0x72, 0, 0, 0, 0x10, 0, 0x18, 0, 0x0b, 0, 3, 0, 0x10, 0, 0, 0, 0];
+
+/// An entry of a release log: it has one encoding, and is read alike wherever it stands.
+pub fn log_entry(bytes: &[u8]) {
+    let Ok(entry) = Entry::decode(bytes) else {
+        assert!(Tail::after(&AwsLcRs, bytes).is_err());
+        return;
+    };
+    assert_eq!(entry.encode().as_deref(), Ok(bytes));
+    assert!(bytes.len() <= Entry::MAX_BYTES);
+    // At most the very first entry of a log follows nothing.
+    let first = { Tail::EMPTY }.accept(&AwsLcRs, &entry, bytes).is_ok();
+    assert!(!first || entry.index == 0);
+    let mut recall = Recall::of(Selector::Platform(Platform::SevSnp));
+    recall.see(&entry);
+    assert!(recall.report().decisions.len() <= 1);
+}
+
+/// A bundle of entries, a tile of hashes, the right edge of a tree and a path: what can be read is written alike.
+pub fn log_tile(bytes: &[u8]) {
+    if let Ok(entries) = log::entries(bytes) {
+        assert!(entries.len() <= Width::FULL.count());
+        assert_eq!(log::bundle(entries.iter().copied()).as_deref(), Some(bytes));
+        let cut = Tile { level: Level::Entries, index: 0, width: Width::FULL };
+        assert_eq!(log::cut(bytes, cut).as_deref(), Ok(bytes));
+    }
+    if let Some(width) = Width::new(u64::try_from(bytes.len() / 32).unwrap_or(0))
+        && let Ok(hashes) = log::hashes_from(bytes, width)
+    {
+        assert_eq!(log::hashes(&hashes), bytes);
+    }
+    if let Ok(frontier) = Frontier::from_bytes(bytes) {
+        assert_eq!(frontier.to_bytes(), bytes);
+    }
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    if let Ok(tile) = Tile::parse(text) {
+        assert_eq!(tile.path(), text);
+    }
+}
+
+/// A signed checkpoint, or a verifier key: nobody signed it, and what can be read is written alike.
+pub fn log_checkpoint(bytes: &[u8]) {
+    if let Ok(key) = NoteKey::parse(&AwsLcRs, std::str::from_utf8(bytes).unwrap_or_default()) {
+        assert_eq!(key.to_text(&AwsLcRs).as_bytes(), bytes);
+    }
+    let Ok(signed) = SignedCheckpoint::parse(bytes) else { return };
+    let checkpoint = signed.insecure_peek();
+    assert!(signed.note().text().starts_with(&checkpoint.to_text()), "extensions come last");
+    assert!(signed.note().names().len() <= SignedNote::MAX_SIGNATURES);
+    assert!(signed.open(&AwsLcRs, &checkpoint.origin, &[]).is_err(), "no key was given");
+}
