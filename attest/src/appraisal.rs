@@ -12,7 +12,8 @@
 use minicbor::{Decode, Encode};
 
 use crate::check::{Answer, Check};
-use crate::{AttestedKey, Crypto, Digest, OfferedKey, Platform, Roots, Standing, UnixTime, Whom, catalogue};
+use crate::log::{PolicyRef, Subject, Text};
+use crate::{AttestedKey, Crypto, Digest, OfferedKey, Platform, Roots, Standing, UnixTime, catalogue};
 
 /// Everything that was asked about one piece of evidence, and every answer.
 #[derive(Clone, Debug, Eq, PartialEq, Encode, Decode, serde::Serialize)]
@@ -55,19 +56,10 @@ impl Appraisal {
         self.checks.iter().filter(|check| check.verdict == Answer::Fail)
     }
 
-    /// The machine under the policy that was asked, by their names.
+    /// The machine and the policy that was asked, by their names.
     #[must_use]
-    pub fn whom(&self, crypto: &dyn Crypto, machine: &Machine) -> Whom {
-        Whom {
-            hardware: machine.hardware_name(crypto),
-            instance: machine.instance_name(crypto),
-            measurement: machine.measurement.clone(),
-            product: machine.product.clone(),
-            platform: machine.platform,
-            policy: self.policy.clone(),
-            policy_version: self.policy_version,
-            policy_digest: self.policy_digest,
-        }
+    pub fn subject(&self, crypto: &dyn Crypto, machine: &Machine) -> Subject {
+        machine.asking(crypto, &self.policy, self.policy_version, self.policy_digest)
     }
 
     /// The deterministic CBOR of this appraisal: the same judgement gives the same bytes.
@@ -114,10 +106,10 @@ impl Admitted {
         &self.machine
     }
 
-    /// The machine under the policy that admitted it, by their names.
+    /// The machine and the policy that admitted it, by their names.
     #[must_use]
-    pub fn whom(&self, crypto: &dyn Crypto) -> Whom {
-        self.appraisal.whom(crypto, &self.machine)
+    pub fn subject(&self, crypto: &dyn Crypto) -> Subject {
+        self.appraisal.subject(crypto, &self.machine)
     }
 
     /// Every check.
@@ -144,7 +136,7 @@ impl Admitted {
 pub struct Machine {
     /// Which hardware speaks for it.
     pub platform: Platform,
-    /// The product line, in the words of [`Subject::Product`](crate::Subject::Product).
+    /// The product line, in the words of [`Selector::ProductLine`](crate::log::Selector::ProductLine).
     pub product: String,
     /// The hardware's stable id; `None` where the hardware hides it.
     pub hardware_id: Option<Vec<u8>>,
@@ -165,6 +157,21 @@ impl Machine {
     #[must_use]
     pub fn instance_name(&self, crypto: &dyn Crypto) -> Option<Digest<32>> {
         self.instance_id.as_ref().map(|id| crypto.sha256(&[b"cloudtaser/instance/v1", id]))
+    }
+}
+
+impl Machine {
+    /// This machine under a policy, by their names.
+    pub(crate) fn asking(&self, crypto: &dyn Crypto, policy: &str, version: u64, digest: Digest<32>) -> Subject {
+        Subject {
+            platform: Some(self.platform),
+            product_line: Some(Text::fitting(&self.product)),
+            hardware: self.hardware_name(crypto),
+            instance: self.instance_name(crypto),
+            measurement: self.measurement.parse().ok(),
+            policy: Some(PolicyRef { name: Text::fitting(policy), version, digest }),
+            ..Subject::default()
+        }
     }
 }
 

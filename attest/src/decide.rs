@@ -7,7 +7,7 @@
 
 use crate::check::Checks;
 use crate::{Admitted, CannotJudge, Challenge, Crypto, Endorsements, Evidence, Known, OfferedKey, Platform};
-use crate::{Policy, Prepared, Refused, Revocation, TrustAnchors, UnixTime, Unverified, Whom};
+use crate::{Policy, Prepared, Refused, Revocation, TrustAnchors, UnixTime, Unverified};
 
 /// What somebody sent.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub fn decide(
         Err(Unverified::CannotJudge(error)) => return Err(error),
     };
     let key = question.challenge.redeem(context.crypto, question.offered, &claims, now);
-    let whom = Whom::of(context.crypto, &claims.machine(), context.policy);
+    let whom = context.policy.subject(context.crypto, &claims.machine());
     let standing = context.standing.map(|known| known.standing(&whom));
     let mut asked = Checks::default();
     standing.iter().for_each(|standing| standing.ask(&whom, &mut asked));

@@ -63,6 +63,6 @@ pub use error::CannotJudge;
 pub use evidence::{Evidence, Platform};
 pub use parcel::{Parcel, Part};
 pub use policy::{BadPolicy, Policy};
-pub use standing::{Bar, Cause, Known, Standing, Subject, Whom};
+pub use standing::{Bar, Cause, Known, Standing};
 pub use time::{NotATime, UnixTime, Window};
 pub use verified::{Claims, Rejected, Unverified, Verified};

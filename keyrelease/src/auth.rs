@@ -143,7 +143,7 @@ impl AuthMethod {
         let machine = admitted.machine();
         let decision = receipt.id().to_string();
         // Values with `/`, `+` or `*` would be refused by ACL templates: hex and plain words only.
-        let mut claims = vouch::claims(&admitted.whom(&AwsLcRs));
+        let mut claims = vouch::claims(&admitted.subject(&AwsLcRs));
         claims.extend([
             ("roots".to_owned(), appraisal.roots.to_string()),
             (vouch::KEY.to_owned(), admitted.key().thumbprint(&AwsLcRs).to_string()),

@@ -6,13 +6,13 @@
 //! method can write such metadata too.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use attest::crypto::AwsLcRs;
-use attest::log::{PolicyRef, SecretRef, Subject};
-use attest::{Digest, OfferedKey, Platform, UnixTime, Whom};
+use attest::log::{PolicyRef, SecretRef, Subject, Text};
+use attest::{Digest, OfferedKey, Platform, UnixTime};
 use openbao_plugin::{Alias, Entity};
 
-use crate::log::text;
 use crate::record::DecisionId;
 
 /// A key and a span of time that the trusted auth mount vouches for.
@@ -21,7 +21,7 @@ pub struct Vouched {
     key: OfferedKey,
     until: UnixTime,
     login: DecisionId,
-    whom: Whom,
+    whom: Subject,
 }
 
 impl Vouched {
@@ -55,7 +55,7 @@ impl Vouched {
     }
 
     /// Says that the trusted auth mount vouches for this key.
-    fn assertion(key: OfferedKey, until: UnixTime, login: DecisionId, whom: Whom) -> Self {
+    fn assertion(key: OfferedKey, until: UnixTime, login: DecisionId, whom: Subject) -> Self {
         Self { key, until, login, whom }
     }
 
@@ -73,27 +73,13 @@ impl Vouched {
     }
 
     /// The machine, by its names.
-    pub(crate) fn whom(&self) -> &Whom {
+    pub(crate) fn whom(&self) -> &Subject {
         &self.whom
     }
 
     /// Whom the entry of a release to it concerns.
     pub(crate) fn entry_subject(&self, secret: Option<SecretRef>) -> Subject {
-        let whom = &self.whom;
-        Subject {
-            platform: Some(whom.platform),
-            product_line: Some(text(&whom.product)),
-            hardware: whom.hardware,
-            instance: whom.instance,
-            measurement: whom.measurement.parse().ok(),
-            policy: Some(PolicyRef {
-                name: text(&whom.policy),
-                version: whom.policy_version,
-                digest: whom.policy_digest,
-            }),
-            secret,
-            valid_until: Some(self.until),
-        }
+        Subject { secret, valid_until: Some(self.until), ..self.whom.clone() }
     }
 
     pub(crate) fn subject(&self) -> Vec<u8> {
@@ -105,38 +91,42 @@ fn field<'a>(alias: &'a Alias, name: &str) -> Result<&'a str, NotVouched> {
     alias.metadata.get(name).map(String::as_str).ok_or(NotVouched::NoAlias)
 }
 
-/// The claims about a machine, as an alias carries them.
-pub(crate) fn claims(whom: &Whom) -> BTreeMap<String, String> {
-    let name = |digest: Option<Digest<32>>| digest.map_or(String::new(), |digest| digest.to_string());
+/// The claims about a machine, as an alias carries them: what is not known is empty.
+pub(crate) fn claims(whom: &Subject) -> BTreeMap<String, String> {
+    let policy = whom.policy.as_ref();
     [
-        (PLATFORM, whom.platform.to_string()),
-        (PRODUCT, whom.product.clone()),
-        (HARDWARE, name(whom.hardware)),
-        (NODE, name(whom.instance)),
-        (MEASUREMENT, whom.measurement.clone()),
-        (POLICY_NAME, whom.policy.clone()),
-        (POLICY_VERSION, whom.policy_version.to_string()),
-        (POLICY, whom.policy_digest.to_string()),
+        (PLATFORM, whom.platform.map(|platform| platform.to_string())),
+        (PRODUCT, whom.product_line.as_ref().map(|product| product.as_str().to_owned())),
+        (HARDWARE, whom.hardware.map(|name| name.to_string())),
+        (NODE, whom.instance.map(|name| name.to_string())),
+        (MEASUREMENT, whom.measurement.as_ref().map(|measurement| hex::encode(measurement.as_bytes()))),
+        (POLICY_NAME, policy.map(|policy| policy.name.as_str().to_owned())),
+        (POLICY_VERSION, policy.map(|policy| policy.version.to_string())),
+        (POLICY, policy.map(|policy| policy.digest.to_string())),
     ]
-    .map(|(key, value)| (key.to_owned(), value))
+    .map(|(key, value)| (key.to_owned(), value.unwrap_or_default()))
     .into()
 }
 
-fn whom(alias: &Alias) -> Result<Whom, NotVouched> {
-    let text = |name| field(alias, name).map(str::to_owned);
-    let name = |key| match field(alias, key)? {
-        "" => Ok(None),
-        hex => hex.parse().map(Some).map_err(|_why| NotVouched::NoAlias),
-    };
-    Ok(Whom {
-        platform: Platform::named(field(alias, PLATFORM)?).ok_or(NotVouched::NoAlias)?,
-        product: text(PRODUCT)?,
-        hardware: name(HARDWARE)?,
-        instance: name(NODE)?,
-        measurement: text(MEASUREMENT)?,
-        policy: text(POLICY_NAME)?,
-        policy_version: text(POLICY_VERSION)?.parse().map_err(|_why| NotVouched::NoAlias)?,
-        policy_digest: text(POLICY)?.parse().map_err(|_why| NotVouched::NoAlias)?,
+fn whom(alias: &Alias) -> Result<Subject, NotVouched> {
+    fn known<T: FromStr>(alias: &Alias, name: &str) -> Result<Option<T>, NotVouched> {
+        match field(alias, name)? {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(|_why| NotVouched::NoAlias),
+        }
+    }
+    Ok(Subject {
+        platform: Platform::named(field(alias, PLATFORM)?),
+        product_line: Some(Text::fitting(field(alias, PRODUCT)?)),
+        hardware: known(alias, HARDWARE)?,
+        instance: known(alias, NODE)?,
+        measurement: known(alias, MEASUREMENT)?,
+        policy: Some(PolicyRef {
+            name: Text::fitting(field(alias, POLICY_NAME)?),
+            version: known(alias, POLICY_VERSION)?.ok_or(NotVouched::NoAlias)?,
+            digest: known(alias, POLICY)?.ok_or(NotVouched::NoAlias)?,
+        }),
+        ..Subject::default()
     })
 }
 
@@ -207,15 +197,13 @@ mod tests {
     }
 
     fn entity(accessor: &str) -> Entity {
-        let whom = Whom {
+        let policy = PolicyRef { name: Text::fitting("prod"), version: 3, digest: POLICY_DIGEST };
+        let whom = Subject {
+            platform: Some(Platform::SevSnp),
             hardware: Some(Digest([1; 32])),
-            instance: None,
-            measurement: "07".repeat(48),
-            product: "milan".to_owned(),
-            platform: Platform::SevSnp,
-            policy: "prod".to_owned(),
-            policy_version: 3,
-            policy_digest: POLICY_DIGEST,
+            measurement: "07".repeat(48).parse().ok(),
+            policy: Some(policy),
+            ..Subject::default()
         };
         let mut metadata = claims(&whom);
         metadata.extend([

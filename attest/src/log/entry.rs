@@ -405,6 +405,19 @@ impl<const MAX: usize> Text<MAX> {
         }
     }
 
+    /// These words as far as they fit: control characters become `?`, and what is too much is cut off.
+    #[must_use]
+    pub fn fitting(words: &str) -> Self {
+        let mut fitting = String::new();
+        for character in words.chars().map(|c| if c.is_control() { '?' } else { c }) {
+            if fitting.len().saturating_add(character.len_utf8()) > MAX {
+                break;
+            }
+            fitting.push(character);
+        }
+        Self(fitting)
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -10,11 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
+use minicbor::{Decode, Encode};
+
 use super::entry::{DecisionId, Entry, Kind, Measurement, PolicyRef, SaltedName, SecretRef, Subject, Text};
 use crate::{Digest, Platform, UnixTime};
 
-/// What is recalled.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// What is recalled, or revoked.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Selector {
     /// One chip.
@@ -37,7 +39,9 @@ pub enum Selector {
 }
 
 impl Selector {
-    fn selects(&self, subject: &Subject) -> bool {
+    /// Whether this subject is meant.
+    #[must_use]
+    pub fn selects(&self, subject: &Subject) -> bool {
         match self {
             Self::Hardware(id) => subject.hardware.as_ref() == Some(id),
             Self::Instance(id) => subject.instance.as_ref() == Some(id),
@@ -95,6 +99,34 @@ impl fmt::Display for Selector {
             Self::ProductLine(line) => write!(f, "product-line={line}"),
             Self::Platform(platform) => write!(f, "platform={}", platform.name()),
         }
+    }
+}
+
+impl<C> Encode<C> for Selector {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        encoder: &mut minicbor::Encoder<W>,
+        _context: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        encoder.str(&self.to_string())?.ok()
+    }
+}
+
+impl<'b, C> Decode<'b, C> for Selector {
+    fn decode(decoder: &mut minicbor::Decoder<'b>, _context: &mut C) -> Result<Self, minicbor::decode::Error> {
+        decoder.str()?.parse().map_err(minicbor::decode::Error::custom)
+    }
+}
+
+impl serde::Serialize for Selector {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Selector {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        std::borrow::Cow::<'_, str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -28,7 +28,7 @@ use serde::Deserialize;
 use crate::appraisal::Answered;
 use crate::check::{Answer, Check, Checks};
 use crate::{Admitted, Appraisal, AttestedKey, Claims, Crypto, Digest, Platform, Refused, Rejected, Roots};
-use crate::{Stale, UnixTime, Verified, catalogue};
+use crate::{Machine, Stale, UnixTime, Verified, catalogue};
 
 pub use azure::AzurePolicy;
 pub use boot::BootPolicy;
@@ -192,6 +192,11 @@ impl Policy {
     #[must_use]
     pub fn digest(&self) -> Digest<32> {
         self.digest
+    }
+
+    /// A machine that asks under this policy, by their names.
+    pub(crate) fn subject(&self, crypto: &dyn Crypto, machine: &Machine) -> crate::log::Subject {
+        machine.asking(crypto, self.name(), self.version(), self.digest)
     }
 
     /// Judges genuine claims. The challenge's outcome is one of the checks, so that a stale answer and a

@@ -1,7 +1,7 @@
 //! An entry to be: all of it but its place in the log.
 
 use attest::crypto::AwsLcRs;
-use attest::log::{DecisionId as EntryId, Event, Kind, PolicyRef, RecordDigest, SecretRef, Subject, Text};
+use attest::log::{DecisionId as EntryId, Event, Kind, RecordDigest, SecretRef, Subject, Text};
 use attest::{Appraisal, Digest, Machine, UnixTime};
 
 use crate::record::DecisionId;
@@ -43,7 +43,7 @@ impl Draft {
             at: facts.at,
             decision: entry_id(facts.id),
             under: facts.under.map(entry_id),
-            request: text(&facts.request),
+            request: Text::fitting(&facts.request),
             record: RecordDigest::of(&AwsLcRs, &signed),
             subject: facts.subject,
         };
@@ -69,33 +69,7 @@ pub(crate) fn subject(
     machine: Option<&Machine>,
     secret: Option<SecretRef>,
 ) -> Subject {
-    let policy = PolicyRef {
-        name: text(&appraisal.policy),
-        version: appraisal.policy_version,
-        digest: appraisal.policy_digest,
-    };
-    Subject {
-        platform: Some(appraisal.platform),
-        product_line: machine.map(|machine| text(&machine.product)),
-        hardware: machine.and_then(|machine| machine.hardware_name(&AwsLcRs)),
-        instance: machine.and_then(|machine| machine.instance_name(&AwsLcRs)),
-        measurement: machine.and_then(|machine| machine.measurement.parse().ok()),
-        policy: Some(policy),
-        secret,
-        valid_until: appraisal.admits().then_some(appraisal.valid_until),
-    }
-}
-
-/// A text as an entry takes it: what is too long or not printable is cut and replaced, because no decision may fail to be
-/// recorded for its words.
-pub(crate) fn text<const MAX: usize>(words: &str) -> Text<MAX> {
-    let printable = words.chars().map(|c| if c.is_control() { '?' } else { c });
-    let mut fitting = String::new();
-    for c in printable {
-        if fitting.len().saturating_add(c.len_utf8()) > MAX {
-            break;
-        }
-        fitting.push(c);
-    }
-    Text::new(fitting).unwrap_or_default()
+    let subject = machine.map(|machine| appraisal.subject(&AwsLcRs, machine)).unwrap_or_default();
+    let valid_until = appraisal.admits().then_some(appraisal.valid_until);
+    Subject { platform: Some(appraisal.platform), secret, valid_until, ..subject }
 }
