@@ -162,7 +162,13 @@ impl Machine {
 
 impl Machine {
     /// This machine under a policy, by their names.
-    pub(crate) fn asking(&self, crypto: &dyn Crypto, policy: &str, version: u64, digest: Digest<32>) -> Subject {
+    pub(crate) fn asking(
+        &self,
+        crypto: &dyn Crypto,
+        policy: &str,
+        version: u64,
+        digest: Digest<32>,
+    ) -> Subject {
         Subject {
             platform: Some(self.platform),
             product_line: Some(Text::fitting(&self.product)),

@@ -21,6 +21,7 @@ use crate::ledger::prune;
 use crate::manage::manage;
 use crate::mount::{self, Judged, Mount};
 use crate::record::Receipt;
+use crate::standing::{self, LeaseTerms, Renewal};
 use crate::{reply, vouch};
 
 /// The auth method.
@@ -39,9 +40,31 @@ struct Role {
     token_policies: Vec<String>,
     /// How long a token lives, in seconds: at most 15 minutes, and never longer than the verdict.
     token_ttl_seconds: u64,
+    /// `batch`, or `service`: stored, and renewed as long as the machine goes on proving itself.
+    #[serde(default)]
+    token_type: RoleToken,
+    /// How old the evidence may be when a token is renewed, in seconds; as long as a token lives unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reattest_interval: Option<u64>,
     /// Networks that the token may be used from; empty is anywhere.
     #[serde(default)]
     token_bound_cidrs: Vec<String>,
+}
+
+/// The kinds of tokens that a role may give.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum RoleToken {
+    #[default]
+    Batch,
+    Service,
+}
+
+impl Role {
+    fn terms(&self) -> LeaseTerms {
+        let seconds = self.token_ttl_seconds;
+        LeaseTerms { seconds, reattest_interval: self.reattest_interval.unwrap_or(seconds) }
+    }
 }
 
 impl AuthMethod {
@@ -85,6 +108,7 @@ impl Backend for AuthMethod {
         match (request.operation, parts.as_slice()) {
             (Operation::Update, ["challenge"]) => reply::data(&self.mount.challenge(host).await?).map(Some),
             (Operation::Update, ["login"]) => self.login(request, host).await.map(Some),
+            (Operation::Renew, ["login"]) => self.renew(request, host).await.map(Some),
             (Operation::ResolveRole, ["login"]) => {
                 // OpenBao takes the answer for a string unseen, and panics where it is none.
                 let role = request.data.get("role").and_then(Value::as_str).unwrap_or_default();
@@ -147,6 +171,7 @@ impl AuthMethod {
         claims.extend([
             ("roots".to_owned(), appraisal.roots.to_string()),
             (vouch::KEY.to_owned(), admitted.key().thumbprint(&AwsLcRs).to_string()),
+            (vouch::AT.to_owned(), appraisal.at.0.to_string()),
             (vouch::UNTIL.to_owned(), admitted.valid_until().0.to_string()),
             (vouch::DECISION.to_owned(), decision.clone()),
         ]);
@@ -156,18 +181,47 @@ impl AuthMethod {
         let name = name.to_string();
         let short: String = name.chars().take(12).collect();
         let auth = Auth {
-            lease: Lease { ttl, max_ttl: ttl, ..Lease::default() },
+            lease: match role.token_type {
+                RoleToken::Batch => Lease { ttl, max_ttl: ttl, ..Lease::default() },
+                RoleToken::Service => Lease { ttl, renewable: true, ..Lease::default() },
+            },
             policies: role.token_policies.clone(),
             metadata: claims.clone(),
             display_name: format!("{role_name}-{short}"),
             alias: Some(Alias { name, metadata: claims, ..Alias::default() }),
             bound_cidrs: role.token_bound_cidrs.clone(),
-            token_type: TokenType::Batch,
+            token_type: match role.token_type {
+                RoleToken::Batch => TokenType::Batch,
+                RoleToken::Service => TokenType::Service,
+            },
+            internal_data: Map::from_iter([("role".to_owned(), Value::from(role_name))]),
             no_default_policy: true,
             ..Auth::default()
         };
         let data = Map::from_iter([("decision".to_owned(), Value::String(decision))]);
         Ok(Response::auth(auth).with_data(data))
+    }
+
+    /// Prolongs a token, for a machine that has attested again.
+    async fn renew(&self, request: Request, host: &Host) -> Result<Response, Error> {
+        let denied = |why: &str| Error::PermissionDenied(format!("refused: {why}"));
+        let auth = request.auth.ok_or_else(|| Error::BadRequest("renewal without a token".to_owned()))?;
+        let role_name = auth.internal_data.get("role").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let role = load_role(host, reply::name(&role_name)?).await?;
+        let role = role.ok_or_else(|| denied("the role is gone"))?;
+        let entity = host.system().entity(&auth.entity_id).await?;
+        let entity = entity.ok_or_else(|| denied("the machine's entity is gone"))?;
+        let state = self.mount.state(host).await?;
+        let accessor = auth.alias.as_ref().map(|alias| alias.mount_accessor.clone()).unwrap_or_default();
+        let renewal = Renewal {
+            entity: &entity,
+            accessor: &accessor,
+            policy: state.policy(&role.policy)?.policy.digest(),
+            terms: role.terms(),
+            request: format!("renewal of a token as {role_name}"),
+        };
+        let lease = standing::renew(&self.mount, host, renewal).await?;
+        Ok(Response::auth(Auth { lease, ..auth }))
     }
 
     async fn write_role(&self, host: &Host, name: &str, role: Role) -> Result<(), Error> {
@@ -177,6 +231,7 @@ impl AuthMethod {
                 "token_ttl_seconds: expected 1 to {MAX_TTL}, found {found}"
             )));
         }
+        role.terms().checked()?;
         self.mount.state(host).await?.policy(&role.policy)?;
         let bytes = serde_json::to_vec(&role).map_err(|error| Error::Internal(error.to_string()))?;
         host.storage().put(&format!("role/{name}"), bytes).await.map_err(Error::from)

@@ -17,6 +17,7 @@ use protocol::release::{Base64, Presentation};
 
 use crate::policies::StoredPolicy;
 use crate::reply::bad_request;
+use crate::standing::Bars;
 use crate::state::State;
 use crate::verifier::{Case, Verifier};
 
@@ -48,6 +49,7 @@ pub(crate) struct Verdict {
 pub(crate) struct Job {
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) state: Arc<State>,
+    pub(crate) bars: Arc<Bars>,
     pub(crate) brought: Brought,
     pub(crate) purpose: Purpose,
     pub(crate) answered: bool,
@@ -96,6 +98,7 @@ impl Job {
             challenge: self.challenge()?,
             offered: self.brought.offered.clone(),
             policy: &policy.policy,
+            known: &*self.bars,
         };
         self.verifier.judge(case, self.now).map_err(bad_request)
     }
@@ -106,9 +109,9 @@ impl Job {
         decision: &Decision,
         enrolled: Option<&tpm::Name>,
     ) -> Result<Bundle, Error> {
-        let appraisal = match decision {
-            Ok(admitted) => admitted.appraisal(),
-            Err(refused) => refused.appraisal(),
+        let (appraisal, standing) = match decision {
+            Ok(admitted) => (admitted.appraisal(), admitted.standing()),
+            Err(refused) => (refused.appraisal(), refused.standing()),
         };
         Ok(Bundle {
             request: self.purpose.request.clone(),
@@ -120,7 +123,7 @@ impl Job {
             challenge: self.challenge()?,
             offered: self.brought.offered.clone(),
             policy: policy.text.clone(),
-            standing: None,
+            standing: standing.cloned(),
             appraisal: appraisal.clone(),
         })
     }

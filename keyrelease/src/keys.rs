@@ -5,12 +5,18 @@
 //!
 //! Trusted: the storage.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
+use attest::UnixTime;
 use minicbor::{Decode, Encode};
-use openbao_plugin::{Error, Storage};
+use openbao_plugin::{Error, Host, Storage};
+use protocol::secret::fields_of;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
+
+use crate::standing::LeaseTerms;
+use crate::state::random;
 
 /// A stored secret.
 #[derive(Decode, Encode)]
@@ -20,15 +26,36 @@ pub(crate) struct StoredKey {
     #[n(1)]
     pub(crate) version: u64,
     #[n(2)]
-    pub(crate) written: attest::UnixTime,
+    pub(crate) written: UnixTime,
     /// [`protocol::secret::encode`].
     #[cbor(n(3), with = "minicbor::bytes")]
     secret: Vec<u8>,
+    /// The lease on each release by token, if there is one.
+    #[n(4)]
+    pub(crate) lease: Option<LeaseTerms>,
+    /// Fields that are drawn here, with their lengths: nobody has to be told their values for them to change.
+    #[n(5)]
+    drawn: Option<Drawn>,
 }
 
+/// The names and lengths of drawn fields.
+pub(crate) type Drawn = BTreeMap<String, u16>;
+
 impl StoredKey {
-    pub(crate) fn new(policy: String, version: u64, written: attest::UnixTime, secret: &[u8]) -> Self {
-        Self { policy, version, written, secret: secret.to_vec() }
+    pub(crate) fn new(policy: String, version: u64, written: UnixTime, secret: &[u8]) -> Self {
+        Self { policy, version, written, secret: secret.to_vec(), lease: None, drawn: None }
+    }
+
+    /// With these terms and drawn fields.
+    pub(crate) fn with(mut self, lease: Option<LeaseTerms>, drawn: Option<Drawn>) -> Self {
+        self.lease = lease;
+        self.drawn = drawn;
+        self
+    }
+
+    /// The fields that are drawn.
+    pub(crate) fn drawn(&self) -> Option<&Drawn> {
+        self.drawn.as_ref()
     }
 
     pub(crate) fn secret(&self) -> &[u8] {
@@ -57,7 +84,7 @@ impl Drop for StoredKey {
 
 impl fmt::Debug for StoredKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { policy, version, written, secret: _ } = self;
+        let Self { policy, version, written, secret: _, lease: _, drawn: _ } = self;
         f.debug_struct("StoredKey")
             .field("policy", policy)
             .field("version", version)
@@ -81,3 +108,53 @@ pub(crate) fn encode(fields: &Map<String, Value>) -> Result<Zeroizing<Vec<u8>>, 
     let borrowed = texts.iter().map(|(name, text)| (name.as_str(), text.as_bytes()));
     protocol::secret::encode(borrowed).map_err(|error| Error::BadRequest(error.to_string()))
 }
+
+/// The fields of a new version: those that were written, and a new value for each that is drawn.
+pub(crate) fn with_drawn(written: &[u8], drawn: &Drawn) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let damaged = |_why| Error::Internal("stored key is damaged".to_owned());
+    let mut values = Vec::new();
+    for (name, length) in drawn {
+        values.push((name.as_str(), password(*length)?));
+    }
+    let kept =
+        fields_of(written).map_err(damaged)?.into_iter().filter(|(name, _)| !drawn.contains_key(*name));
+    let new = values.iter().map(|(name, value)| (*name, value.as_slice()));
+    protocol::secret::encode(kept.chain(new)).map_err(|error| Error::BadRequest(error.to_string()))
+}
+
+/// Letters and digits, each as likely as any other.
+fn password(length: u16) -> Result<Zeroizing<Vec<u8>>, Error> {
+    if !(16..=256).contains(&length) {
+        return Err(Error::BadRequest(format!("draw: expected a length of 16 to 256, found {length}")));
+    }
+    let mut value = Zeroizing::new(Vec::with_capacity(usize::from(length)));
+    while value.len() < usize::from(length) {
+        let drawn = Zeroizing::new(random::<64>()?);
+        // Below 248 = 4 x 62, so that no letter comes more often.
+        let fair =
+            drawn.iter().filter(|byte| **byte < 248).filter_map(|byte| LETTERS.get(usize::from(byte % 62)));
+        let missing = usize::from(length).saturating_sub(value.len());
+        value.extend(fair.take(missing));
+    }
+    Ok(value)
+}
+
+/// Whether a key has drawn fields.
+pub(crate) async fn is_drawn(host: &Host, name: &str) -> Result<bool, Error> {
+    Ok(StoredKey::load(host.storage(), name).await?.is_some_and(|key| key.drawn.is_some()))
+}
+
+/// Gives a key with drawn fields a new version; whether it has any.
+pub(crate) async fn draw_anew(host: &Host, name: &str, now: UnixTime) -> Result<bool, Error> {
+    let transaction = host.transaction().await?;
+    let Some(key) = StoredKey::load(&transaction, name).await? else { return Ok(false) };
+    let Some(drawn) = key.drawn.clone() else { return Ok(false) };
+    let secret = with_drawn(key.secret(), &drawn)?;
+    let (policy, version) = (key.policy.clone(), key.version.saturating_add(1));
+    let next = StoredKey::new(policy, version, now, &secret).with(key.lease, Some(drawn));
+    next.store(&transaction, name).await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";

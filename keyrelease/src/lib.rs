@@ -24,6 +24,7 @@ mod rotate;
 pub mod seal;
 pub mod secrets;
 mod signer;
+mod standing;
 mod state;
 mod verifier;
 mod vouch;

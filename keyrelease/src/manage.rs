@@ -4,7 +4,7 @@
 //! Trusted: the operator. Everything is parsed before it is stored, and versions only go up.
 
 use attest::crypto::AwsLcRs;
-use attest::{Bundle, Endorsements};
+use attest::{Bundle, Cause, Endorsements};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use openbao_plugin::{Error, Host, Operation, Request, Response};
@@ -15,6 +15,7 @@ use crate::log::{self, StoredRecord};
 use crate::mount::Mount;
 use crate::policies;
 use crate::reply::{self, bad_request};
+use crate::standing;
 
 /// Answers `policy/…`, `collateral/…`, `record/…` or `verdict/…`, `config/verifier-key`
 /// and `config/policy-signers`.
@@ -73,12 +74,21 @@ pub(crate) async fn manage(
         (Operation::List, [kind, ""]) if *kind == records => {
             Ok(Some(Response::keys(storage.list("record/").await?)))
         }
+        (Operation::Update, ["revoke"]) => standing::revoke(mount, host, request.data).await.map(Some),
+        (Operation::Update, ["recall"]) => standing::recall_only(mount, host, request.data).await.map(Some),
+        (Operation::Update, ["reinstate"]) => standing::reinstate(mount, host, request.data).await.map(Some),
+        (operation, ["revocation", name]) => {
+            standing::show(mount, host, Cause::Revoked, operation, name).await
+        }
+        (operation, ["failure", name]) => standing::show(mount, host, Cause::Failed, operation, name).await,
         (operation, ["log", ..]) => {
             let state = mount.state(host).await?;
             log::read(&state.log_signer, host, operation, path.split_once('/').unwrap_or_default().1).await
         }
         (Operation::Read, [kind, id]) if *kind == records => show_record(host, reply::name(id)?).await,
-        (_, ["policy" | "config", _] | ["collateral", _, _]) => Err(Error::UnsupportedOperation),
+        (_, ["revoke" | "reinstate" | "recall"] | ["policy" | "config", _] | ["collateral", _, _]) => {
+            Err(Error::UnsupportedOperation)
+        }
         _ => Err(Error::UnsupportedPath),
     }
 }

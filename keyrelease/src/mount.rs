@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use attest::crypto::AwsLcRs;
-use attest::log::{Kind, SaltedName};
+use attest::log::{Kind, SaltedName, Subject};
 use attest::{Admitted, Crypto, Refused, UnixTime};
 use openbao_plugin::{Error, Host, Operation, Request, log};
 use protocol::release::{Base64, ChallengeReply, Presentation};
@@ -21,6 +21,7 @@ use crate::log::{Draft, Facts, Log, subject};
 use crate::memory::Memory;
 use crate::record::{DecisionId, Ledger, LedgerError, Receipt, record};
 use crate::reply::bad_request;
+use crate::standing::{Bars, Change, failure};
 use crate::state::{self, State, random};
 use crate::verifier::Verifier;
 
@@ -52,7 +53,7 @@ impl Mount {
     pub fn new(config: &Config, clock: Clock, uuid: String) -> Result<Self, String> {
         let verifier = Arc::new(Verifier::new(config)?);
         let (state, reading) = (Memory::new(), Mutex::new(()));
-        Ok(Self { clock, uuid, verifier, log: Arc::default(), state, reading })
+        Ok(Self { clock, uuid, verifier, log: Arc::new(Log::new()), state, reading })
     }
 
     pub(crate) fn now(&self) -> UnixTime {
@@ -75,7 +76,9 @@ impl Mount {
     /// Another node wrote `key`. The log is not remembered: to forget for each of its entries would have a
     /// standby read its whole configuration again for every refusal elsewhere.
     pub(crate) fn changed(&self, key: &str) {
-        if !["record/", "refused/", "log/", "object/"].iter().any(|records| key.starts_with(records)) {
+        if key.starts_with("bars/") {
+            self.log.forget_bars();
+        } else if !["record/", "refused/", "log/", "object/"].iter().any(|records| key.starts_with(records)) {
             self.forget();
         }
     }
@@ -115,11 +118,18 @@ impl Mount {
         let now = self.now();
         let challenge = state.challenges.recognise(&brought.challenge, purpose.context.clone(), now);
         let challenge = challenge.map_err(bad_request)?;
-        let job = Job { verifier: Arc::clone(&self.verifier), state, brought, purpose, answered: false, now };
+        let (verifier, bars) = (Arc::clone(&self.verifier), self.bars(host).await?);
+        let job = Job { verifier, state, bars, brought, purpose, answered: false, now };
         // Whether the challenge was answered before, the log says when it is to take this answer's record:
         // to ask beforehand would settle nothing.
         let id = Id { id: DecisionId(challenge.nonce), answers: Some(challenge.expires) };
-        match self.judge_as(host, job.clone(), id).await {
+        let mut judged = self.judge_as(host, job.clone(), id).await;
+        if matches!(judged, Err(LedgerError::Barred)) {
+            // The bar came while it was judged: now it is among the reasons.
+            let job = Job { bars: self.bars(host).await?, ..job.clone() };
+            judged = self.judge_as(host, job, id).await;
+        }
+        match judged {
             Err(LedgerError::Taken) => {
                 let job = Job { answered: true, ..job };
                 let id = Id { id: DecisionId(random()?), answers: None };
@@ -171,12 +181,34 @@ impl Mount {
                     shared,
                     own: own.into_iter().map(|(_, object)| object).collect(),
                     puts: vec![refusal_note(id.id, now)],
+                    change: failure(&refused, now),
                     ..Draft::new(facts, verdict.signed)
                 };
                 ledger.append(draft).await?;
                 Ok(Judged::Refused(id.id, Box::new(refused)))
             }
         }
+    }
+
+    /// What is known of machines.
+    pub(crate) async fn bars(&self, host: &Host) -> Result<Arc<Bars>, Error> {
+        self.log.bars(host.storage()).await
+    }
+
+    /// Puts a change of standing on record; from that entry on it holds.
+    pub(crate) async fn change_standing(
+        &self,
+        host: &Host,
+        change: Change,
+        kind: Kind,
+        request: &str,
+    ) -> Result<DecisionId, Error> {
+        let (state, now, id) = (self.state(host).await?, self.now(), DecisionId(random()?));
+        let (request, subject) = (request.to_owned(), Subject::default());
+        let facts = Facts { kind, at: now, id, under: None, request, subject };
+        let draft = Draft { change: Some(change), ..Draft::statement(facts, &state.signer)? };
+        self.ledger(host, &state, now).append(draft).await?;
+        Ok(id)
     }
 
     /// The ledger, for one request.

@@ -100,6 +100,9 @@ pub enum LedgerError {
     /// The challenge was answered before.
     #[error("decision is on record already")]
     Taken,
+    /// A bar was written since the decision was made.
+    #[error("machine was barred while it was judged")]
+    Barred,
     /// The storage did not take it.
     #[error(transparent)]
     Storage(#[from] openbao_plugin::HostError),
@@ -116,6 +119,7 @@ impl From<LedgerError> for openbao_plugin::Error {
         match error {
             LedgerError::Storage(error) => error.into(),
             LedgerError::Log(error) => error,
+            LedgerError::Barred => Self::PermissionDenied(format!("refused: {error}")),
             LedgerError::Taken | LedgerError::Lost => Self::Internal(error.to_string()),
         }
     }

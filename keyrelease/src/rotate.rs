@@ -35,7 +35,8 @@ pub(crate) async fn rotate(
     let newest = newest(name, stored)?.checked_add(1).ok_or_else(|| bad_request("no version is left"))?;
     let secret = with_new(stored, newest)?;
     let version = existing.as_ref().map_or(1, |key| key.version.saturating_add(1));
-    StoredKey::new(policy, version, mount.now(), &secret).store(&transaction, name).await?;
+    let lease = existing.as_ref().and_then(|key| key.lease);
+    StoredKey::new(policy, version, mount.now(), &secret).with(lease, None).store(&transaction, name).await?;
     transaction.commit().await?;
     reply::data(&json!({ "version": version, "key": newest }))
 }

@@ -10,7 +10,7 @@ use attest::crypto::AwsLcRs;
 use attest::log::{Kind as Event, SecretRef};
 use attest::{Answer, Digest, OfferedKey};
 use minicbor::Encode;
-use openbao_plugin::{Backend, Error, Host, Kind, Operation, Request, Response, SpecialPaths};
+use openbao_plugin::{Backend, Error, Host, Kind, Operation, Request, Response, Secret, SpecialPaths};
 use protocol::release::{Base64, Presentation, Sealed, open_context};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -25,6 +25,7 @@ use crate::record::{DecisionId, record_vouched};
 use crate::reply::{self, bad_request};
 use crate::rotate::{keep_keys, rotate};
 use crate::seal::{Recipient, seal};
+use crate::standing::{self, LeaseTerms, Renewal};
 use crate::state::random;
 use crate::vouch::Vouched;
 
@@ -78,6 +79,9 @@ impl Backend for SecretsEngine {
             (Operation::Update, ["challenge"]) => reply::data(&self.mount.challenge(host).await?).map(Some),
             (Operation::Update, ["release", key, "open"]) => self.open(request, host, key).await.map(Some),
             (Operation::Update, ["release", key]) => self.release(request, host, key).await.map(Some),
+            (Operation::Renew, _) => self.renew(request, host).await.map(Some),
+            // What was released cannot be taken back; a key that is to change is drawn anew by `revoke`.
+            (Operation::Revoke, _) => Ok(None),
             (Operation::List, ["keys", ""]) => Ok(Some(Response::keys(host.storage().list("keys/").await?))),
             (Operation::Read, ["keys", name]) => describe_key(host, name).await,
             (Operation::Update, ["keys", name]) => {
@@ -155,10 +159,14 @@ impl SecretsEngine {
         let now = self.mount.now();
         let vouched = Vouched::find(&entity, &accessor, body.offered()?, digest, now);
         let vouched = vouched.map_err(|error| denied(&error))?;
+        // Asked again when it is recorded; here the reason can be told.
+        if let Some(bar) = self.mount.bars(host).await?.against(&vouched.login().whom) {
+            return Err(denied(&bar));
+        }
         let id = DecisionId(random()?);
         let written = TokenRelease {
             format: TokenRelease::FORMAT,
-            login: vouched.login().to_string(),
+            login: vouched.login().id.to_string(),
             entity: &request.entity_id,
             key: vouched.key().thumbprint(&AwsLcRs),
             request: format!("release of {} version {}", salted(&state, name), key.version),
@@ -172,15 +180,47 @@ impl SecretsEngine {
             kind: Event::TokenRelease,
             at: now,
             id,
-            under: Some(vouched.login()),
+            under: Some(vouched.login().id),
             request: written.request,
-            subject: vouched.entry_subject(Some(secret)),
+            subject: vouched.login().entry_subject(Some(secret)),
         };
         let draft = Draft::new(facts, signed);
         let receipt = record_vouched(&self.mount.ledger(host, &state, now), &vouched, draft).await?;
         let sealed: Sealed = seal(key.secret(), key.version, Recipient::Vouched(&vouched), receipt, now)
             .map_err(bad_request)?;
-        reply::data(&sealed)
+        let answer = reply::data(&sealed)?;
+        Ok(match key.lease {
+            None => answer,
+            Some(terms) => answer.with_secret(Secret {
+                lease: terms.lease(vouched.until(), now),
+                internal_data: Map::from_iter([
+                    ("key".to_owned(), name.into()),
+                    ("entity".to_owned(), request.entity_id.into()),
+                ]),
+            }),
+        })
+    }
+
+    /// Prolongs the lease on a release. Of a key that is gone, nothing is prolonged.
+    async fn renew(&self, request: Request, host: &Host) -> Result<Response, Error> {
+        let denied = |why: &str| Error::PermissionDenied(format!("refused: {why}"));
+        let lease = request.secret.ok_or_else(|| Error::BadRequest("renewal without a lease".to_owned()))?;
+        let word = |name| lease.internal_data.get(name).and_then(Value::as_str).unwrap_or_default();
+        let name = reply::name(word("key"))?.to_owned();
+        let key = StoredKey::load(host.storage(), &name).await?.ok_or_else(|| denied("the key is gone"))?;
+        let terms = key.lease.ok_or_else(|| denied("the key gives no leases any more"))?;
+        let entity = host.system().entity(word("entity")).await?;
+        let entity = entity.ok_or_else(|| denied("the machine's entity is gone"))?;
+        let state = self.mount.state(host).await?;
+        let renewal = Renewal {
+            entity: &entity,
+            accessor: &trusted_accessor(host).await?,
+            policy: state.policy(&key.policy)?.policy.digest(),
+            terms,
+            request: format!("renewal of {} version {}", salted(&state, &name), key.version),
+        };
+        let renewed = standing::renew(&self.mount, host, renewal).await?;
+        Ok(Response::default().with_secret(Secret { lease: renewed, ..lease }))
     }
 
     /// Creates a key, or gives it a new version.
@@ -191,19 +231,29 @@ impl SecretsEngine {
         name: &str,
     ) -> Result<Response, Error> {
         // A type error's message could quote the value: the secret's fields are not parsed by serde.
-        let Some(Value::Object(fields)) = data.remove("data") else {
-            return Err(Error::BadRequest("data: expected an object with the secret's fields".to_owned()));
+        let fields = match (data.remove("data"), data.contains_key("draw")) {
+            (Some(Value::Object(fields)), _) => fields,
+            (None, true) => Map::new(),
+            _ => {
+                return Err(Error::BadRequest("data: expected an object with the secret's fields".to_owned()));
+            }
         };
-        let secret = keys::encode(&fields)?;
         let body: KeyBody = reply::body(data)?;
+        let lease = body.lease.map(LeaseTerms::checked).transpose()?;
+        let secret = match &body.draw {
+            Some(drawn) if fields.is_empty() => keys::with_drawn(NO_FIELDS, drawn)?,
+            Some(drawn) => keys::with_drawn(&keys::encode(&fields)?, drawn)?,
+            None => keys::encode(&fields)?,
+        };
         let existing = StoredKey::load(host.storage(), name).await?;
         existing.as_ref().map_or(Ok(()), |key| keep_keys(key.secret(), &secret))?;
         let policy = body.policy.or_else(|| existing.as_ref().map(|key| key.policy.clone()));
         let policy =
             policy.ok_or_else(|| Error::BadRequest("policy: expected the name of a policy".to_owned()))?;
         self.mount.state(host).await?.policy(&policy)?;
-        let version = existing.map_or(1, |key| key.version.saturating_add(1));
-        let key = StoredKey::new(policy, version, self.mount.now(), &secret);
+        let version = existing.as_ref().map_or(1, |key| key.version.saturating_add(1));
+        let lease = lease.or_else(|| existing.as_ref().and_then(|key| key.lease));
+        let key = StoredKey::new(policy, version, self.mount.now(), &secret).with(lease, body.draw);
         key.store(host.storage(), name).await?;
         reply::data(&json!({ "version": version }))
     }
@@ -212,7 +262,11 @@ impl SecretsEngine {
 async fn describe_key(host: &Host, name: &str) -> Result<Option<Response>, Error> {
     let Some(key) = StoredKey::load(host.storage(), name).await? else { return Ok(None) };
     let (policy, version, written) = (&key.policy, key.version, key.written);
-    reply::data(&json!({ "policy": policy, "version": version, "written": written })).map(Some)
+    let (lease, draw) = (&key.lease, key.drawn());
+    reply::data(&json!({
+        "policy": policy, "version": version, "written": written, "lease": lease, "draw": draw,
+    }))
+    .map(Some)
 }
 
 async fn show_auth(host: &Host) -> Result<Response, Error> {
@@ -235,7 +289,14 @@ fn no_key() -> Error {
 #[serde(deny_unknown_fields)]
 struct KeyBody {
     policy: Option<String>,
+    /// The lease on each release by token; as before unless given.
+    lease: Option<LeaseTerms>,
+    /// Fields to draw, with their lengths.
+    draw: Option<keys::Drawn>,
 }
+
+/// A secret without fields.
+const NO_FIELDS: &[u8] = &[0, 0];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

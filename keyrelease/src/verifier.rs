@@ -11,8 +11,8 @@ use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use attest::crypto::AwsLcRs;
-use attest::{CannotJudge, Context, Crypto, Decision, Digest, Endorsements, Evidence, OfferedKey, Policy};
-use attest::{Challenge, Prepared, Question, TrustAnchors, UnixTime, Unverified, decide, prepare};
+use attest::{CannotJudge, Context, Crypto, Decision, Digest, Endorsements, Evidence, Known, OfferedKey};
+use attest::{Challenge, Policy, Prepared, Question, TrustAnchors, UnixTime, Unverified, decide, prepare};
 
 use crate::config::Config;
 
@@ -32,6 +32,7 @@ pub(crate) struct Case<'a> {
     pub(crate) challenge: Challenge,
     pub(crate) offered: OfferedKey,
     pub(crate) policy: &'a Policy,
+    pub(crate) known: &'a dyn Known,
 }
 
 impl Verifier {
@@ -57,7 +58,7 @@ impl Verifier {
     pub(crate) fn judge(&self, case: Case<'_>, now: UnixTime) -> Result<Decision, CannotJudge> {
         let prepared = self.prepare(case.evidence, case.endorsements, case.anchors, now);
         let question = Question { evidence: case.evidence, challenge: case.challenge, offered: case.offered };
-        let context = Context { crypto: &AwsLcRs, policy: case.policy, standing: None };
+        let context = Context { crypto: &AwsLcRs, policy: case.policy, standing: Some(case.known) };
         decide(question, prepared.as_deref(), context, now)
     }
 

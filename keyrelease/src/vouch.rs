@@ -19,9 +19,7 @@ use crate::record::DecisionId;
 #[derive(Debug)]
 pub struct Vouched {
     key: OfferedKey,
-    until: UnixTime,
-    login: DecisionId,
-    whom: Subject,
+    login: Login,
 }
 
 impl Vouched {
@@ -33,62 +31,86 @@ impl Vouched {
         policy_digest: Digest<32>,
         now: UnixTime,
     ) -> Result<Self, NotVouched> {
-        let alias = entity.aliases.iter().find(|alias| alias.mount_accessor == accessor);
-        let alias = alias.filter(|_| !entity.disabled).ok_or(NotVouched::NoAlias)?;
+        let alias = trusted_alias(entity, accessor)?;
         let thumbprint = offered.thumbprint(&AwsLcRs).to_string();
         let said = field(alias, KEY)?;
         if said != thumbprint {
             return Err(NotVouched::Key { expected: said.to_owned(), found: thumbprint });
         }
-        let said = field(alias, POLICY)?;
-        if said != policy_digest.to_string() {
-            return Err(NotVouched::Policy { expected: policy_digest, found: said.to_owned() });
-        }
-        let until = field(alias, UNTIL)?.parse().map(UnixTime).map_err(|_why| NotVouched::NoAlias)?;
-        if now >= until {
-            return Err(NotVouched::Expired { until, now });
-        }
-        let mut login = DecisionId([0; 32]);
-        hex::decode_to_slice(field(alias, DECISION)?, &mut login.0).map_err(|_why| NotVouched::NoAlias)?;
-        let whom = whom(alias)?;
-        Ok(Self::assertion(offered, until, login, whom))
+        Ok(Self::assertion(offered, Login::read(alias, policy_digest, now)?))
     }
 
     /// Says that the trusted auth mount vouches for this key.
-    fn assertion(key: OfferedKey, until: UnixTime, login: DecisionId, whom: Subject) -> Self {
-        Self { key, until, login, whom }
+    fn assertion(key: OfferedKey, login: Login) -> Self {
+        Self { key, login }
     }
 
     pub(crate) fn key(&self) -> &OfferedKey {
         &self.key
     }
 
+    /// The login that it rests on.
+    pub(crate) fn login(&self) -> &Login {
+        &self.login
+    }
+
     pub(crate) fn until(&self) -> UnixTime {
-        self.until
-    }
-
-    /// The login's decision.
-    pub(crate) fn login(&self) -> DecisionId {
-        self.login
-    }
-
-    /// The machine, by its names.
-    pub(crate) fn whom(&self) -> &Subject {
-        &self.whom
-    }
-
-    /// Whom the entry of a release to it concerns.
-    pub(crate) fn entry_subject(&self, secret: Option<SecretRef>) -> Subject {
-        Subject { secret, valid_until: Some(self.until), ..self.whom.clone() }
+        self.login.until
     }
 
     pub(crate) fn subject(&self) -> Vec<u8> {
-        [self.login.0.as_slice(), &self.key.public].concat()
+        [self.login.id.0.as_slice(), &self.key.public].concat()
     }
 }
 
-fn field<'a>(alias: &'a Alias, name: &str) -> Result<&'a str, NotVouched> {
-    alias.metadata.get(name).map(String::as_str).ok_or(NotVouched::NoAlias)
+/// What the latest login of a machine found, as far as it still holds.
+#[derive(Debug)]
+pub(crate) struct Login {
+    /// Its decision.
+    pub(crate) id: DecisionId,
+    /// When its evidence was judged.
+    pub(crate) at: UnixTime,
+    /// The first second at which it no longer holds.
+    pub(crate) until: UnixTime,
+    /// The machine and the policy, by their names.
+    pub(crate) whom: Subject,
+}
+
+impl Login {
+    /// The latest login through the trusted mount, under this very policy.
+    pub(crate) fn find(
+        entity: &Entity,
+        accessor: &str,
+        policy_digest: Digest<32>,
+        now: UnixTime,
+    ) -> Result<Self, NotVouched> {
+        Self::read(trusted_alias(entity, accessor)?, policy_digest, now)
+    }
+
+    fn read(alias: &Alias, policy_digest: Digest<32>, now: UnixTime) -> Result<Self, NotVouched> {
+        let said = field(alias, POLICY)?;
+        if said != policy_digest.to_string() {
+            return Err(NotVouched::Policy { expected: policy_digest, found: said.to_owned() });
+        }
+        let time = |name| field(alias, name)?.parse().map(UnixTime).map_err(|_why| NotVouched::NoAlias);
+        let (at, until) = (time(AT)?, time(UNTIL)?);
+        if now >= until {
+            return Err(NotVouched::Expired { until, now });
+        }
+        let mut id = DecisionId([0; 32]);
+        hex::decode_to_slice(field(alias, DECISION)?, &mut id.0).map_err(|_why| NotVouched::NoAlias)?;
+        Ok(Self { id, at, until, whom: whom(alias)? })
+    }
+
+    /// Whom the entry of what rests on this login concerns.
+    pub(crate) fn entry_subject(&self, secret: Option<SecretRef>) -> Subject {
+        Subject { secret, valid_until: Some(self.until), ..self.whom.clone() }
+    }
+}
+
+fn trusted_alias<'e>(entity: &'e Entity, accessor: &str) -> Result<&'e Alias, NotVouched> {
+    let alias = entity.aliases.iter().find(|alias| alias.mount_accessor == accessor);
+    alias.filter(|_| !entity.disabled && !accessor.is_empty()).ok_or(NotVouched::NoAlias)
 }
 
 /// The claims about a machine, as an alias carries them: what is not known is empty.
@@ -130,6 +152,10 @@ fn whom(alias: &Alias) -> Result<Subject, NotVouched> {
     })
 }
 
+fn field<'a>(alias: &'a Alias, name: &str) -> Result<&'a str, NotVouched> {
+    alias.metadata.get(name).map(String::as_str).ok_or(NotVouched::NoAlias)
+}
+
 /// Alias metadata: which hardware spoke.
 const PLATFORM: &str = "platform";
 /// Alias metadata: the product line.
@@ -148,6 +174,8 @@ const POLICY_VERSION: &str = "policy_version";
 pub(crate) const KEY: &str = "key_thumbprint";
 /// Alias metadata: SHA-256 of the policy that admitted the machine, hex.
 pub(crate) const POLICY: &str = "policy_digest";
+/// Alias metadata: when the evidence was judged, seconds since 1970.
+pub(crate) const AT: &str = "attested_at";
 /// Alias metadata: until when the admission holds, seconds since 1970.
 pub(crate) const UNTIL: &str = "attested_until";
 /// Alias metadata: the decision, hex.
@@ -208,6 +236,7 @@ mod tests {
         let mut metadata = claims(&whom);
         metadata.extend([
             (KEY.to_owned(), offered(1).thumbprint(&AwsLcRs).to_string()),
+            (AT.to_owned(), "0".to_owned()),
             (UNTIL.to_owned(), "2000".to_owned()),
             (DECISION.to_owned(), "0d".repeat(32)),
         ]);

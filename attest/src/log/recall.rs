@@ -113,7 +113,10 @@ impl<C> Encode<C> for Selector {
 }
 
 impl<'b, C> Decode<'b, C> for Selector {
-    fn decode(decoder: &mut minicbor::Decoder<'b>, _context: &mut C) -> Result<Self, minicbor::decode::Error> {
+    fn decode(
+        decoder: &mut minicbor::Decoder<'b>,
+        _context: &mut C,
+    ) -> Result<Self, minicbor::decode::Error> {
         decoder.str()?.parse().map_err(minicbor::decode::Error::custom)
     }
 }

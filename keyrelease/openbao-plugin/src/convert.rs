@@ -154,6 +154,7 @@ fn authorised(auth: Auth, now: Timestamp) -> pb::Auth {
             TokenType::Batch => 2,
         },
         no_default_policy: auth.no_default_policy,
+        entity_id: auth.entity_id,
         ..pb::Auth::default()
     }
 }
@@ -176,6 +177,7 @@ fn auth(wire: pb::Auth) -> Result<Auth, Error> {
             _ => TokenType::Default,
         },
         no_default_policy: wire.no_default_policy,
+        entity_id: wire.entity_id,
         internal_data: object(&wire.internal_data)?,
     })
 }

@@ -145,6 +145,8 @@ pub struct Auth {
     pub explicit_max_ttl: Duration,
     /// Service or batch.
     pub token_type: TokenType,
+    /// The identity of a token that is being renewed; OpenBao fills it in at login.
+    pub entity_id: String,
     /// Leaves out the `default` policy.
     pub no_default_policy: bool,
     /// Kept by OpenBao and given back on renewal; callers never see it.

@@ -4,7 +4,11 @@ use attest::crypto::AwsLcRs;
 use attest::log::{DecisionId as EntryId, Event, Kind, RecordDigest, SecretRef, Subject, Text};
 use attest::{Appraisal, Digest, Machine, UnixTime};
 
+use openbao_plugin::Error;
+
 use crate::record::DecisionId;
+use crate::signer::Signer;
+use crate::standing::Change;
 
 /// What is to be appended, with all that has to be stored in the same breath.
 #[derive(Debug)]
@@ -18,8 +22,29 @@ pub(crate) struct Draft {
     pub(crate) own: Vec<Vec<u8>>,
     /// Objects that the record names and that others will name too.
     pub(crate) shared: Vec<(Digest<32>, Vec<u8>)>,
+    /// What it changes of machines' standing.
+    pub(crate) change: Option<Change>,
     /// Other keys to write.
     pub(crate) puts: Vec<(String, Vec<u8>)>,
+}
+
+/// The record of what is no decision on evidence.
+#[derive(Debug, minicbor::Encode)]
+struct Statement<'a> {
+    #[n(0)]
+    format: &'a str,
+    #[n(1)]
+    kind: Kind,
+    #[n(2)]
+    at: UnixTime,
+    #[n(3)]
+    request: &'a str,
+    #[n(4)]
+    subject: &'a Subject,
+}
+
+impl Statement<'_> {
+    const FORMAT: &'static str = "cloudtaser/statement/v1";
 }
 
 /// What an entry says.
@@ -47,7 +72,28 @@ impl Draft {
             record: RecordDigest::of(&AwsLcRs, &signed),
             subject: facts.subject,
         };
-        Self { event, answers: None, signed, own: Vec::new(), shared: Vec::new(), puts: Vec::new() }
+        let (own, shared, puts) = (Vec::new(), Vec::new(), Vec::new());
+        Self { event, answers: None, signed, own, shared, change: None, puts }
+    }
+
+    /// An entry whose record says no more than the entry.
+    pub(crate) fn statement(facts: Facts, signer: &Signer) -> Result<Self, Error> {
+        let unwritable = |why: &dyn std::fmt::Display| Error::Internal(format!("statement: {why}"));
+        let statement = Statement {
+            format: Statement::FORMAT,
+            kind: facts.kind,
+            at: facts.at,
+            request: &facts.request,
+            subject: &facts.subject,
+        };
+        let payload = minicbor::to_vec(&statement).map_err(|why| unwritable(&why))?;
+        let signed = signer.sign_payload(payload).map_err(|why| unwritable(&why))?;
+        Ok(Self::new(facts, signed))
+    }
+
+    /// Whether it gives a machine something.
+    pub(crate) fn grants(&self) -> bool {
+        matches!(self.event.kind, Kind::Admission | Kind::TokenRelease | Kind::Seal | Kind::Renewal)
     }
 
     /// About how many bytes it writes.

@@ -72,3 +72,27 @@ fn first(bytes: &[u8], tile: Tile) -> Result<Vec<u8>, Error> {
     let length = width.saturating_mul(32);
     bytes.get(..length).map(<[u8]>::to_vec).ok_or_else(|| damaged(&"a tile is too short"))
 }
+
+/// The whole log, bundle by bundle, as far as it reaches now.
+pub(crate) async fn bundles(host: &Host) -> Result<Bundles, Error> {
+    let size = head(host).await?.map_or(0, |head| head.size);
+    Ok(Bundles { size, at: 0 })
+}
+
+/// A walk over the log.
+#[derive(Debug)]
+pub(crate) struct Bundles {
+    size: u64,
+    at: u64,
+}
+
+impl Bundles {
+    /// The entries of the next bundle.
+    pub(crate) async fn next(&mut self, host: &Host) -> Result<Option<Vec<Vec<u8>>>, Error> {
+        let Some(tile) = Tile::in_tree(Level::Entries, self.at, self.size) else { return Ok(None) };
+        self.at = self.at.saturating_add(1);
+        let bytes = tile_bytes(host, tile).await?.ok_or_else(|| damaged(&"a bundle is missing"))?;
+        let entries = entries(&bytes).map_err(|why| damaged(&why))?;
+        Ok(Some(entries.into_iter().map(<[u8]>::to_vec).collect()))
+    }
+}

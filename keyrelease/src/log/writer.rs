@@ -11,22 +11,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use attest::crypto::AwsLcRs;
 use attest::log::{Edge, Level, Tail, Tile, Width, bundle, leaf_hash};
 use attest::{Digest, UnixTime};
-use openbao_plugin::{Error, Host, HostError, Transaction};
+use openbao_plugin::{Error, Host, HostError, Storage, Transaction};
 use tokio::sync::oneshot;
 
 use super::draft::Draft;
 use super::file::{StoredRecord, key, object_key};
 use super::signer::LogSigner;
 use super::tip::{BUNDLE, Head, Piece, Tip, damaged, slot, tile_key};
+use crate::memory::Memory;
 use crate::record::{DecisionId, LedgerError};
+use crate::standing::{self, Bars, Change};
 
 /// The log of one mount.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Log {
     queue: Mutex<Vec<Waiting>>,
     /// Shared objects that are in storage for sure.
     objects: Mutex<HashSet<Digest<32>>>,
     tip: tokio::sync::Mutex<Option<Tip>>,
+    bars: Memory<Bars>,
 }
 
 #[derive(Debug)]
@@ -36,6 +39,33 @@ struct Waiting {
 }
 
 impl Log {
+    /// Nothing was read or written.
+    pub(crate) fn new() -> Self {
+        Self {
+            queue: Mutex::default(),
+            objects: Mutex::default(),
+            tip: tokio::sync::Mutex::default(),
+            bars: Memory::new(),
+        }
+    }
+
+    /// What is known of machines.
+    pub(crate) async fn bars(&self, storage: &Storage) -> Result<Arc<Bars>, Error> {
+        match self.bars.recall() {
+            Ok(bars) => Ok(bars),
+            Err(reading) => {
+                let bars = Arc::new(standing::load(storage).await?);
+                self.bars.keep(&reading, &bars);
+                Ok(bars)
+            }
+        }
+    }
+
+    /// Another node changed what is known of machines.
+    pub(crate) fn forget_bars(&self) {
+        self.bars.forget();
+    }
+
     /// Returns when the draft is on record, with all that it brings; or why it is not.
     pub(crate) async fn append(
         self: &Arc<Self>,
@@ -133,14 +163,23 @@ impl Log {
         let stored = transaction.get(Head::KEY).await?;
         let mut tip = match kept.take() {
             Some(tip) if tip.stored == stored => tip,
-            _ => Tip::load(&transaction, stored, now).await?,
+            _ => {
+                // Another writer wrote, and may have barred somebody.
+                self.forget_bars();
+                Tip::load(&transaction, stored, now).await?
+            }
         };
-        let step = Step::plan(&tip, drafts, signer)?;
+        let bars = self.bars(&transaction).await?;
+        let step = Step::plan(&tip, &bars, drafts, signer)?;
         if !step.is_empty() {
             let objects = self.missing(&step, drafts);
             step.store(&transaction, drafts, &objects).await?;
-            transaction.commit().await?;
+            if let Err(error) = transaction.commit().await {
+                self.forget_bars();
+                return Err(error.into());
+            }
             self.objects().extend(objects.keys());
+            step.changes(drafts).for_each(|change| bars.apply(change));
         }
         let results = step.apply(&mut tip);
         tip.recent.forget(now);
@@ -182,7 +221,7 @@ struct Step {
 }
 
 impl Step {
-    fn plan(tip: &Tip, drafts: &[Draft], signer: &LogSigner) -> Result<Self, Error> {
+    fn plan(tip: &Tip, bars: &Bars, drafts: &[Draft], signer: &LogSigner) -> Result<Self, Error> {
         let mut step = Self {
             results: Vec::new(),
             tail: tip.tail,
@@ -194,7 +233,7 @@ impl Step {
             open: tip.open.clone(),
         };
         for (place, draft) in drafts.iter().enumerate() {
-            let result = step.admits(tip, draft);
+            let result = step.admits(tip, draft).and_then(|()| step.stands(bars, draft, drafts));
             if result.is_ok() {
                 step.append(place, draft)?;
             }
@@ -219,6 +258,20 @@ impl Step {
         };
         let in_this_step = self.entries.iter().any(|(_, taken, _)| *taken == id);
         if answered || in_this_step { Err(LedgerError::Taken) } else { Ok(()) }
+    }
+
+    /// Nothing is given to whom a bar concerns, also one that was written after the decision, or stands in this very step.
+    fn stands(&self, bars: &Bars, draft: &Draft, drafts: &[Draft]) -> Result<(), LedgerError> {
+        let whom = &draft.event.subject;
+        let concerns = |change: &&Change| matches!(change, Change::Bar(bar) if bar.concerns(whom));
+        let barred = draft.grants()
+            && (bars.against(whom).is_some() || self.changes(drafts).any(|change| concerns(&change)));
+        if barred { Err(LedgerError::Barred) } else { Ok(()) }
+    }
+
+    /// The changes of standing that the taken drafts bring.
+    fn changes<'d>(&self, drafts: &'d [Draft]) -> impl Iterator<Item = &'d Change> {
+        self.taken.iter().filter_map(|(place, _)| drafts.get(*place)?.change.as_ref())
     }
 
     fn append(&mut self, place: usize, draft: &Draft) -> Result<(), Error> {
@@ -278,6 +331,8 @@ impl Step {
                 transaction.put(key, bytes.clone()).await?;
             }
         }
+        let changes: Vec<&Change> = self.changes(drafts).collect();
+        standing::store(transaction, &changes).await?;
         for (name, object) in objects {
             transaction.put(&object_key(*name), object.to_vec()).await?;
         }

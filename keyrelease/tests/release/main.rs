@@ -11,4 +11,5 @@ mod policies;
 mod refusal;
 mod rotation;
 mod server;
+mod standing;
 mod token;

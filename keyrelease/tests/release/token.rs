@@ -9,7 +9,7 @@ use crate::machine::{Key, Machine, sealed};
 use crate::server::{Answer, SECRET, Server, shared};
 
 /// A server whose secrets engine trusts the auth mount, and an ACL policy for machines.
-fn trusting() -> Server {
+pub(crate) fn trusting() -> Server {
     let server = Server::start();
     let mounts = server.read("sys/auth").ok();
     let accessor = mounts.json["data"]["attest/"]["accessor"].clone();
@@ -19,13 +19,13 @@ fn trusting() -> Server {
     server
 }
 
-fn release(server: &Server, token: &str, key: &Key) -> Answer {
+pub(crate) fn release(server: &Server, token: &str, key: &Key) -> Answer {
     let kem = key.offered.kem.name();
     let body = json!({ "kem": kem, "public_key": protocol::release::Base64(key.offered.public.clone()) });
     server.call("POST", "attest-keys/release/db", Some(&body), token)
 }
 
-fn token(answer: &Answer) -> String {
+pub(crate) fn token(answer: &Answer) -> String {
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.json["auth"]["client_token"].as_str().unwrap().to_owned()
 }

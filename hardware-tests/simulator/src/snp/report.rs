@@ -16,6 +16,8 @@ pub const DEFAULT_MEASUREMENT: [u8; 48] = [0x5a; 48];
 pub struct ReportBuilder {
     chip: Chip,
     bytes: [u8; REPORT_LEN],
+    /// Whether the report id was set; otherwise it follows from all that the report says but its caller's data.
+    named: bool,
 }
 
 /// The key that a report says it is signed with (`KEY_INFO`, bits 2 to 4).
@@ -34,23 +36,20 @@ pub enum SigningKey {
 impl ReportBuilder {
     pub(super) fn new(chip: Chip) -> Self {
         let (product, tcb, chip_id) = (chip.product, chip.tcb, chip.chip_id());
-        let mut report_id = [0; 32];
-        for (byte, hwid) in report_id.iter_mut().zip(chip.hwid.iter().cycle()) {
-            *byte = !hwid;
-        }
-        let builder = Self { chip, bytes: [0; REPORT_LEN] };
+        let builder = Self { chip, bytes: [0; REPORT_LEN], named: false };
         let builder = builder.version(product.report_version()).sig_algo(1).cpuid(product.cpuid());
         let builder = builder.policy_raw(policy::DEFAULT).platform_info(platform::DEFAULT);
         let builder = builder.current_tcb(tcb).reported_tcb(tcb).committed_tcb(tcb).launch_tcb(tcb);
         let builder = builder.current_version([1, 55, 43]).committed_version([1, 55, 43]);
         let builder = builder.measurement(DEFAULT_MEASUREMENT).chip_id(&chip_id);
-        builder.report_id(report_id).report_id_ma([0xff; 32])
+        builder.report_id_ma([0xff; 32])
     }
 
     /// Signs with the chip's VCEK.
     #[must_use]
     pub fn sign(&self) -> Vec<u8> {
-        self.clone().with_signature(&self.chip.vcek_key().sign(self.signed_range()))
+        let report = self.clone().launched();
+        report.clone().with_signature(&self.chip.vcek_key().sign(report.signed_range()))
     }
 
     /// Signs with the provider's VLEK, and says so: key info, and a chip id of zeros.
@@ -62,13 +61,14 @@ impl ReportBuilder {
     /// Signs with the provider's VLEK, whatever the report says.
     #[must_use]
     pub fn sign_with_vlek_as_is(&self) -> Vec<u8> {
-        self.clone().with_signature(&self.chip.vlek_key().sign(self.signed_range()))
+        let report = self.clone().launched();
+        report.clone().with_signature(&self.chip.vlek_key().sign(report.signed_range()))
     }
 
     /// The report with a signature of zeros, as firmware writes it under `MASK_CHIP_KEY`.
     #[must_use]
     pub fn unsigned(&self) -> Vec<u8> {
-        self.bytes.to_vec()
+        self.clone().launched().bytes.to_vec()
     }
 
     /// Sets the version, and clears what that version does not have.
@@ -240,9 +240,10 @@ impl ReportBuilder {
         self.put(0x110, &digest).or(0x048, 1)
     }
 
-    /// Sets the report id.
+    /// Sets the report id. Without, a guest that differs in anything is another guest.
     #[must_use]
-    pub fn report_id(self, id: [u8; 32]) -> Self {
+    pub fn report_id(mut self, id: [u8; 32]) -> Self {
+        self.named = true;
         self.put(0x140, &id)
     }
 
@@ -315,6 +316,16 @@ impl ReportBuilder {
     #[must_use]
     pub fn reserved(self, offset: usize, byte: u8) -> Self {
         self.put(offset, &[byte])
+    }
+
+    /// AMD 56860: the firmware draws a report id at each launch.
+    fn launched(self) -> Self {
+        if self.named {
+            return self;
+        }
+        let guest = self.clone().report_data([0; 64]).put(0x140, &[0; 32]);
+        let id = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, guest.signed_range());
+        self.put(0x140, id.as_ref())
     }
 
     fn signed_range(&self) -> &[u8] {
