@@ -212,7 +212,7 @@ fn a_sealed_server_is_told_to_be_sealed() {
 }
 
 /// One node on raft, with TLS, two audit devices, the pinned plugin, rate limits and a policy for the doctor.
-fn well_kept(arguments: &[&str], least: &str, days: u32) -> Server {
+pub(crate) fn well_kept(arguments: &[&str], least: &str, days: u32) -> Server {
     let dir = TempDir::new().unwrap();
     certificates(dir.path(), days);
     fs::create_dir(dir.path().join("raft")).unwrap();
@@ -226,15 +226,8 @@ fn well_kept(arguments: &[&str], least: &str, days: u32) -> Server {
         .replace("DIGEST", &sha256(&installed))
         .replace("ARGUMENTS", &serde_json::to_string(arguments).unwrap());
     let mut server = Server::configured(dir, &configuration);
-    server.initialise();
-    let tuned = json!({
-        "max_lease_ttl": "1h", "audit_non_hmac_response_keys": ["decision"], "plugin_version": "v0.1.0"
-    });
-    let mount = |kind: &str| json!({ "type": kind, "config": tuned, "plugin_version": "v0.1.0" });
-    server.write("sys/mounts/attest-keys", &mount("attest-secrets")).ok();
-    server.write("sys/auth/attest", &mount("attest-auth")).ok();
-    server.write("sys/quotas/rate-limit/open", &json!({ "path": "attest-keys", "rate": 100 })).ok();
-    server.write("sys/quotas/rate-limit/login", &json!({ "path": "auth/attest", "rate": 100 })).ok();
+    drop(server.initialise());
+    server.mount_attest();
     let author = r#"path "attest-keys/policy/prod" { capabilities = ["create", "update"] }"#;
     server.write("sys/policies/acl/author", &json!({ "policy": author })).ok();
     server.write("sys/policies/acl/doctor", &json!({ "policy": policy() })).ok();
@@ -242,7 +235,7 @@ fn well_kept(arguments: &[&str], least: &str, days: u32) -> Server {
 }
 
 /// The policy that the documentation gives to whoever runs the doctor.
-fn policy() -> String {
+pub(crate) fn policy() -> String {
     let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/doctor.md");
     let document = fs::read_to_string(document).unwrap();
     let (_, after) = document.split_once("```hcl\n").unwrap();

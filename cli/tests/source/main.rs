@@ -1,7 +1,11 @@
 //! `cloudtaser source` against real servers, and against things that pretend to be one.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "tests")]
 
+mod backup;
+mod chart;
+mod cluster;
 mod doctor;
 mod forged;
+mod review;
 mod server;
 mod told;

@@ -44,7 +44,7 @@ impl Server {
             ["-dev".to_owned(), "-dev-root-token-id=root".to_owned(), "-dev-no-store-token".to_owned()];
         let listen = format!("-dev-listen-address=127.0.0.1:{port}");
         let address = format!("http://127.0.0.1:{port}");
-        let shell = start(&dir, words.into_iter().chain([listen]));
+        let shell = start(dir.path(), &bao(), words.into_iter().chain([listen]), &[]);
         let server = Self { shell, dir, address, root: "root".to_owned() };
         server.wait(200);
         server
@@ -59,22 +59,51 @@ impl Server {
             .replace("{cluster}", &cluster.to_string());
         let file = dir.path().join("bao.hcl");
         fs::write(&file, configuration).unwrap();
-        let shell = start(&dir, [format!("-config={}", file.display())].into_iter());
-        let address = format!("https://127.0.0.1:{port}");
+        let words = [format!("-config={}", file.display())];
+        Self::run(dir, words.into_iter(), &[], format!("https://127.0.0.1:{port}"))
+    }
+
+    /// `bao server` with these words in this environment; not initialised.
+    pub(crate) fn run(
+        dir: TempDir,
+        words: impl Iterator<Item = String>,
+        environment: &[(String, String)],
+        address: String,
+    ) -> Self {
+        let shell = start(dir.path(), &bao(), words, environment);
         let server = Self { shell, dir, address, root: String::new() };
         server.wait(501);
         server
     }
 
-    /// Initialises it with 2 of 3 shares and unseals it.
-    pub(crate) fn initialise(&mut self) {
+    /// Initialises it with 2 of 3 shares and unseals it. Returns the two.
+    pub(crate) fn initialise(&mut self) -> Vec<Value> {
         let shares = json!({ "secret_shares": 3, "secret_threshold": 2 });
         let keys = self.call("PUT", "sys/init", Some(&shares), "").ok().json;
-        for share in &keys["keys_base64"].as_array().unwrap()[..2] {
+        let shares = keys["keys_base64"].as_array().unwrap()[..2].to_vec();
+        keys["root_token"].as_str().unwrap().clone_into(&mut self.root);
+        self.unseal(&shares);
+        shares
+    }
+
+    /// Unseals it and waits until it answers.
+    pub(crate) fn unseal(&self, shares: &[Value]) {
+        for share in shares {
             self.call("PUT", "sys/unseal", Some(&json!({ "key": share })), "").ok();
         }
-        keys["root_token"].as_str().unwrap().clone_into(&mut self.root);
         self.wait(200);
+    }
+
+    /// Mounts both faces of the plugin, tuned and limited as the documentation has it.
+    pub(crate) fn mount_attest(&self) {
+        let tuned = json!({
+            "max_lease_ttl": "1h", "audit_non_hmac_response_keys": ["decision"], "plugin_version": "v0.1.0"
+        });
+        let mount = |kind: &str| json!({ "type": kind, "config": tuned, "plugin_version": "v0.1.0" });
+        self.write("sys/mounts/attest-keys", &mount("attest-secrets")).ok();
+        self.write("sys/auth/attest", &mount("attest-auth")).ok();
+        self.write("sys/quotas/rate-limit/open", &json!({ "path": "attest-keys", "rate": 100 })).ok();
+        self.write("sys/quotas/rate-limit/login", &json!({ "path": "auth/attest", "rate": 100 })).ok();
     }
 
     pub(crate) fn write(&self, path: &str, body: &Value) -> Answer {
@@ -145,12 +174,12 @@ impl Server {
     }
 
     /// Waits until `sys/health` answers this.
-    fn wait(&self, status: u16) {
-        eventually(
-            "OpenBao's answer",
-            || self.log(),
-            || self.try_call("GET", "sys/health", None, "").is_ok_and(|health| health.status == status),
-        );
+    pub(crate) fn wait(&self, status: u16) {
+        let answers = || {
+            let health = self.try_call("GET", "sys/health?standbyok=true", None, "");
+            health.is_ok_and(|health| health.status == status)
+        };
+        eventually("OpenBao's answer", || self.log(), answers);
     }
 }
 
@@ -172,12 +201,18 @@ pub(crate) fn eventually(what: &str, why: impl Fn() -> String, done: impl Fn() -
 
 /// Writes `ca.pem`, `server.pem` and `server.key` for 127.0.0.1 that end after so many days.
 pub(crate) fn certificates(dir: &Path, days: u32) {
+    certificates_for(dir, &["127.0.0.1", "localhost"], days);
+}
+
+/// The same, for a server of these names.
+pub(crate) fn certificates_for(dir: &Path, names: &[&str], days: u32) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.distinguished_name.push(DnType::CommonName, format!("CA of {}", dir.display()));
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
+    let mut params =
+        CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
     params.not_after = rcgen::date_time_ymd(1970, 1, 1);
     params.not_after += since_1970();
     params.not_after += Duration::from_hours(24).saturating_mul(days);
@@ -210,15 +245,27 @@ pub(crate) fn sha256(file: &Path) -> String {
     hex::encode(digest.as_ref())
 }
 
+/// OpenBao's one program.
+pub(crate) fn bao() -> PathBuf {
+    std::env::var_os("CLOUDTASER_BAO").map_or_else(|| PathBuf::from("bao"), PathBuf::from)
+}
+
 // The shell ends the server when its own standard input ends, however the test ends.
-fn start(dir: &TempDir, words: impl Iterator<Item = String>) -> Child {
+fn start(
+    dir: &Path,
+    bao: &Path,
+    words: impl Iterator<Item = String>,
+    environment: &[(String, String)],
+) -> Child {
     Command::new("sh")
         .args(["-c", KEEPER, "keeper"])
-        .arg(std::env::var_os("CLOUDTASER_BAO").map_or_else(|| PathBuf::from("bao"), PathBuf::from))
+        .arg(bao)
         .arg("server")
         .args(words)
-        .env("LOG", dir.path().join("log"))
-        .env("HOME", dir.path())
+        .envs(environment.iter().cloned())
+        .current_dir(dir)
+        .env("LOG", dir.join("log"))
+        .env("HOME", dir)
         .stdin(Stdio::piped())
         .spawn()
         .unwrap()
