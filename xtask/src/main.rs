@@ -13,6 +13,7 @@ mod bench;
 mod child;
 mod ci;
 mod demo;
+mod helm;
 mod house;
 mod layers;
 mod measure;

@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 
 use crate::child;
+use crate::helm;
 use crate::house::House;
 use crate::tally::{Show, Tally};
 use crate::tools;
@@ -20,7 +21,8 @@ use crate::vectors;
 pub(crate) fn run(house: &House) -> Result<()> {
     let tools = tools::ensure(house)?;
     let vectors = vectors::folder(house, std::env::var_os("CLOUDTASER_VECTORS"));
-    let features = features(&machine(vectors.is_some()), std::env::var_os("REQUIRE"));
+    let helm = helm::ensure(house)?;
+    let features = features(&machine(vectors.is_some(), helm.is_some()), std::env::var_os("REQUIRE"));
     println!("features that tests may not skip: {}", features.join(" "));
 
     let mut cargo = child::cargo(&house.root);
@@ -28,6 +30,9 @@ pub(crate) fn run(house: &House) -> Result<()> {
     tools.tell(&mut cargo).env("REQUIRE", features.join(","));
     if let Some(dir) = &vectors {
         cargo.env("CLOUDTASER_VECTORS", dir);
+    }
+    if let Some(helm) = &helm {
+        cargo.env("CLOUDTASER_HELM", helm);
     }
     std::fs::create_dir_all(&house.target)?;
     let log = house.target.join("test.log");
@@ -85,7 +90,7 @@ fn conclude(tally: &Tally, log: &Path) -> Result<()> {
 }
 
 /// What this machine has, seen by using it.
-fn machine(vectors: bool) -> Vec<&'static str> {
+fn machine(vectors: bool, helm: bool) -> Vec<&'static str> {
     let fuse = File::options().read(true).write(true).open("/dev/fuse").is_ok();
     let seen = [
         // `tools::ensure` has run.
@@ -101,6 +106,7 @@ fn machine(vectors: bool) -> Vec<&'static str> {
         ("fuse", fuse),
         ("memfd_secret", has_memfd_secret()),
         ("vectors", vectors),
+        ("helm", helm),
     ];
     seen.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect()
 }
