@@ -235,7 +235,9 @@ impl SecretsEngine {
             (Some(Value::Object(fields)), _) => fields,
             (None, true) => Map::new(),
             _ => {
-                return Err(Error::BadRequest("data: expected an object with the secret's fields".to_owned()));
+                return Err(Error::BadRequest(
+                    "data: expected an object with the secret's fields".to_owned(),
+                ));
             }
         };
         let body: KeyBody = reply::body(data)?;

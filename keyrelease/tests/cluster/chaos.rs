@@ -1,49 +1,87 @@
 //! All of it in a row, while machines ask: kill, revoke, seal, cut, upgrade. What the clients hold in their hands
 //! is compared with what the cluster has on record.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use attest::log::{Entry, Head};
 use serde_json::json;
 
 use crate::cluster::{Cluster, others, rough};
 use crate::configuration::{NEW, OLD};
-use crate::evidence::{Log, Pinned, on_record};
-use crate::load::{Load, Note, chip_of};
-use crate::requests::{Outcome, unanswered};
-use crate::server::{SECRET, policy};
+use crate::evidence::{Log, Pinned, names_of, on_record};
+use crate::load::{Load, Note};
+use crate::requests::{Outcome, reinstate, revoke, unanswered};
+use crate::server::SECRET;
 
 #[test]
 fn through_kill_seal_partition_and_upgrade_every_release_is_on_record_and_none_follows_a_revocation() {
     let cluster = rough();
-    let pinned = Pinned::of(cluster.node(0), "attest-keys");
-    let mut revoked = None;
+    let auditor = Auditor::of(&cluster);
+    let mut revoked = Vec::new();
     let notes = Load::during(&cluster, MACHINES, |load| {
         load.resumes_on(&[0, 1, 2]);
+        auditor.looks();
         kill(&cluster, load);
+        auditor.looks();
         // Just before the next fault: whoever leads after it must know.
-        revoked = Some(bar(&cluster));
+        revoked = revoke_the_condemned(&cluster, load);
         seal(&cluster, load);
         load.refuses(&CONDEMNED);
-        let leader = cluster.leader();
-        cluster.kill_plugins(leader);
-        println!("plugin killed: first release after {:?}", load.resumes_on(&[0, 1, 2]));
+        kill_plugins(&cluster, load);
+        auditor.looks();
         cut(&cluster, load);
-        cluster.register_new_build();
-        for mount in ["attest-keys", "auth/attest"] {
-            cluster.upgrade(mount, NEW);
-            println!("{mount} upgraded: first release after {:?}", load.resumes_on(&[0, 1, 2]));
-        }
+        auditor.looks();
+        upgrade(&cluster, load);
         load.refuses(&CONDEMNED);
     });
     cluster.settle();
+    println!("{} requests; {:?}", notes.len(), unanswered(notes.iter().map(|note| &note.outcome)));
     assert!(!cluster.logs().contains("panic"), "{}", cluster.logs());
     assert!(!cluster.logs().contains(SECRET));
-    println!("{} requests; {:?}", notes.len(), unanswered(notes.iter().map(|note| &note.outcome)));
-    every_release_is_on_record(&cluster, &pinned, &notes);
-    nothing_after(revoked.unwrap(), &notes);
-    for mount in ["attest-keys", "auth/attest"] {
+    let log = auditor.finds_on_record(&notes);
+    for revocation in &revoked {
+        nothing_follows(revocation, &notes, &log);
+        reinstate(cluster.node(cluster.leader()), "revoked", &revocation.selector);
+    }
+    for mount in MOUNTS {
         cluster.upgrade(mount, OLD);
+    }
+}
+
+/// Somebody who keeps the heads of both logs that were shown on the way.
+struct Auditor<'a> {
+    cluster: &'a Cluster,
+    pinned: [Pinned; 2],
+    heads: RefCell<[Vec<Head>; 2]>,
+}
+
+impl<'a> Auditor<'a> {
+    fn of(cluster: &'a Cluster) -> Self {
+        let pinned = MOUNTS.map(|mount| Pinned::of(cluster.node(cluster.leader()), mount));
+        Self { cluster, pinned, heads: RefCell::default() }
+    }
+
+    fn looks(&self) {
+        let node = self.cluster.node(self.cluster.leader());
+        let logs = MOUNTS.iter().zip(&self.pinned);
+        for ((mount, pinned), heads) in logs.zip(self.heads.borrow_mut().iter_mut()) {
+            heads.push(pinned.head(node, mount));
+        }
+    }
+
+    /// Every secret that a client got is in the log of every node, each under a decision of its own; the logs of both
+    /// mounts are whole, and contain all that was ever shown of them.
+    fn finds_on_record(&self, notes: &[Note]) -> Log {
+        let released: Vec<&str> = notes.iter().filter_map(Note::decision).collect();
+        let distinct: BTreeSet<&str> = released.iter().copied().collect();
+        assert_eq!(distinct.len(), released.len(), "no decision releases twice");
+        println!("{} secrets released", released.len());
+        let [keys, logins] = &self.pinned;
+        let heads = self.heads.borrow();
+        logins.audit(self.cluster.node(self.cluster.leader()), "auth/attest", &heads[1]);
+        on_record(self.cluster, keys, &heads[0], released.into_iter())
     }
 }
 
@@ -74,42 +112,58 @@ fn cut(cluster: &Cluster, load: &Load<'_>) {
     cluster.settle();
 }
 
-/// Bars the chips of the condemned; the moment of the acknowledgement.
-fn bar(cluster: &Cluster) -> Instant {
-    let chips = CONDEMNED.map(|machine| hex::encode(chip_of(machine).chip_id()));
-    let denied = format!("chips = {{ none_of = {chips:?} }}");
+fn kill_plugins(cluster: &Cluster, load: &Load<'_>) {
+    cluster.kill_plugins(cluster.leader());
+    println!("plugin killed: first release after {:?}", load.resumes_on(&[0, 1, 2]));
+}
+
+fn upgrade(cluster: &Cluster, load: &Load<'_>) {
+    cluster.register_new_build();
+    for mount in MOUNTS {
+        cluster.upgrade(mount, NEW);
+        println!("{mount} upgraded: first release after {:?}", load.resumes_on(&[0, 1, 2]));
+    }
+}
+
+/// What an operator did, and was told.
+struct Revocation {
+    machine: usize,
+    selector: String,
+    decision: String,
+    acknowledged: Instant,
+}
+
+/// Revokes the chips of the condemned.
+fn revoke_the_condemned(cluster: &Cluster, load: &Load<'_>) -> Vec<Revocation> {
     let leader = cluster.node(cluster.leader());
-    for mount in ["auth/attest", "attest-keys"] {
-        let path = format!("{mount}/policy/simulated");
-        let version = leader.read(&path).json["data"]["version"].as_u64().unwrap();
-        let text = policy(version + 1).replace("chips = \"any\"", &denied);
-        leader.write(&path, &json!({ "policy": text })).ok();
-    }
-    Instant::now()
+    let names = CONDEMNED.map(|machine| names_of(leader, &load.last_decision(machine)));
+    let revoked = names.into_iter().zip(CONDEMNED).map(|([selector, _], machine)| {
+        let decision = revoke(leader, &selector);
+        Revocation { machine, selector, decision, acknowledged: Instant::now() }
+    });
+    revoked.collect()
 }
 
-fn every_release_is_on_record(cluster: &Cluster, pinned: &Pinned, notes: &[Note]) -> Log {
-    let released: Vec<&str> = notes.iter().filter_map(Note::decision).collect();
-    let distinct: BTreeSet<&str> = released.iter().copied().collect();
-    assert_eq!(distinct.len(), released.len(), "no decision releases twice");
-    println!("{} secrets released", released.len());
-    on_record(cluster, pinned, released.into_iter())
-}
-
-fn nothing_after(revoked: Instant, notes: &[Note]) {
-    let released = |note: &Note| note.answered < revoked && note.decision().is_some();
-    for machine in CONDEMNED {
-        assert!(notes.iter().any(|note| note.machine == machine && released(note)), "{notes:?}");
-    }
-    let theirs = notes.iter().filter(|note| CONDEMNED.contains(&note.machine));
-    for note in theirs.filter(|note| note.asked > revoked) {
-        assert!(note.decision().is_none(), "{note:?}");
-        if let Outcome::Refused(checks) = &note.outcome {
-            assert_eq!(*checks, ["snp.chip"]);
+/// By the clients' notes, and by the log alone.
+fn nothing_follows(revocation: &Revocation, notes: &[Note], log: &Log) {
+    let index = log.revocation(&revocation.decision).index;
+    let hardware = |entry: &Entry| entry.event.subject.hardware.map(|name| format!("hardware={name}"));
+    let theirs = |entry: &&Entry| hardware(entry).as_deref() == Some(revocation.selector.as_str());
+    let releases: Vec<u64> =
+        log.releases().map(|(_, entry)| entry).filter(theirs).map(|entry| entry.index).collect();
+    assert!(!releases.is_empty(), "it was released to before");
+    assert!(releases.iter().all(|release| *release < index), "{releases:?}, revoked at {index}");
+    let later = |note: &&Note| note.machine == revocation.machine && note.asked > revocation.acknowledged;
+    for note in notes.iter().filter(later) {
+        match &note.outcome {
+            Outcome::Refused(why) => assert!(why.iter().any(|why| why.contains("revoked")), "{note:?}"),
+            Outcome::Unanswered(_) => {}
+            Outcome::Released(_) => panic!("{note:?}"),
         }
     }
 }
 
+const MOUNTS: [&str; 2] = ["attest-keys", "auth/attest"];
 const MACHINES: usize = 5;
-/// The machines whose chips are barred on the way: one that brings evidence for each secret, one that logs in.
+/// The machines whose chips are revoked on the way: one that brings evidence for each secret, one that logs in.
 const CONDEMNED: [usize; 2] = [1, 3];

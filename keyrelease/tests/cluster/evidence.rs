@@ -69,7 +69,22 @@ impl Pinned {
     }
 }
 
+/// Selectors of the chip and of the guest that a decision released to, by the log.
+pub(crate) fn names_of(server: &Server, decision: &str) -> [String; 2] {
+    let log = Pinned::of(server, "attest-keys").audit(server, "attest-keys", &[]);
+    let subject = &log.release(decision).event.subject;
+    [format!("hardware={}", subject.hardware.unwrap()), format!("instance={}", subject.instance.unwrap())]
+}
+
 impl Log {
+    /// The entry of a revocation.
+    #[track_caller]
+    pub(crate) fn revocation(&self, decision: &str) -> &Entry {
+        let entry = self.entries.get(decision).unwrap();
+        assert_eq!(entry.event.kind, Kind::Revocation);
+        entry
+    }
+
     /// The entries of decisions by which a secret left.
     pub(crate) fn releases(&self) -> impl Iterator<Item = (&String, &Entry)> {
         let releases = |entry: &Entry| matches!(entry.event.kind, Kind::Admission | Kind::TokenRelease);
@@ -84,14 +99,16 @@ impl Log {
     }
 }
 
-/// Each of these decisions released, by the log of every node, and its record is the one that the log names.
+/// Each of these decisions released, by the log of every node, and its record is the one that the log names. The log
+/// had these heads once.
 pub(crate) fn on_record<'a>(
     cluster: &Cluster,
     pinned: &Pinned,
+    earlier: &[Head],
     decisions: impl Iterator<Item = &'a str> + Clone,
 ) -> Log {
     let mount = "attest-keys";
-    let active = pinned.audit(cluster.node(cluster.leader()), mount, &[]);
+    let active = pinned.audit(cluster.node(cluster.leader()), mount, earlier);
     for node in cluster.nodes() {
         // A standby follows; what it shows is the same log.
         cluster.eventually("the whole log", || pinned.head(node, mount).size >= active.head.size);

@@ -8,10 +8,12 @@ use protocol::release::Presentation;
 use serde_json::json;
 
 use crate::cluster::{Cluster, NODES, others, rough};
-use crate::evidence::{Pinned, on_record};
-use crate::machine::Machine;
-use crate::requests::{Outcome, prepare, present_once, present_until_answered, unanswered};
-use crate::server::{SECRET, Server, policy};
+use crate::evidence::{Pinned, names_of, on_record};
+use crate::machine::{Machine, sealed};
+use crate::requests::{
+    Outcome, prepare, present_once, present_until_answered, reinstate, revoke, unanswered,
+};
+use crate::server::{SECRET, Server};
 
 #[test]
 fn a_leader_killed_amid_releases_leaves_every_release_on_record_and_every_challenge_good() {
@@ -133,30 +135,28 @@ fn a_leader_without_a_majority_releases_nothing_and_uses_no_challenge_up() {
 
 /// A bar that was acknowledged holds on whoever leads next.
 #[test]
-fn a_policy_acknowledged_just_before_the_leader_dies_binds_the_next_one() {
+fn a_revocation_acknowledged_just_before_the_leader_dies_binds_the_next_one() {
     let cluster = rough();
     let leader = cluster.leader();
     let machine = Machine::good();
-    let version =
-        cluster.node(leader).read("attest-keys/policy/simulated").json["data"]["version"].as_u64().unwrap();
     // The others have it all in memory.
     for node in cluster.nodes() {
         assert!(matches!(present_once(node, &prepare(&machine, node)), Outcome::Released(_)));
     }
-    let barred = policy(version + 1).replace("5a5a5a", "5b5b5b");
-    cluster.node(leader).write("attest-keys/policy/simulated", &json!({ "policy": barred })).ok();
+    let decision = sealed(&machine.open(cluster.node(leader))).decision;
+    let [chip, _] = names_of(cluster.node(leader), &decision);
+    revoke(cluster.node(leader), &chip);
     cluster.kill(leader);
     let survivors = others(leader).map(|node| cluster.node(node).clone());
     for survivor in &survivors {
-        let presentation = prepare(&machine, survivor);
-        let outcomes = present_until_answered(&survivors, &presentation);
+        let outcomes = present_until_answered(&survivors, &prepare(&machine, survivor));
         let last = outcomes.last().unwrap();
-        assert!(matches!(last, Outcome::Refused(checks) if *checks == ["snp.measurement"]), "{outcomes:?}");
+        assert!(matches!(last, Outcome::Refused(checks) if *checks == ["standing.revoked"]), "{outcomes:?}");
     }
     cluster.revive(leader);
     cluster.settle();
-    let restored = policy(version + 2);
-    cluster.node(leader).write("attest-keys/policy/simulated", &json!({ "policy": restored })).ok();
+    reinstate(cluster.node(leader), "revoked", &chip);
+    assert_eq!(machine.open(cluster.node(leader)).status, 200);
 }
 
 /// What one client got for one challenge.
@@ -230,7 +230,7 @@ impl Attempt {
 /// Every one of these was admitted once, by the log of every node.
 fn all_on_record(cluster: &Cluster, attempts: &[Attempt]) {
     let pinned = Pinned::of(cluster.node(cluster.leader()), "attest-keys");
-    on_record(cluster, &pinned, attempts.iter().map(|attempt| attempt.decision.as_str()));
+    on_record(cluster, &pinned, &[], attempts.iter().map(|attempt| attempt.decision.as_str()));
 }
 
 const CLIENTS: usize = 4;

@@ -68,6 +68,13 @@ impl Load<'_> {
         found.iter().filter(released).map(|note| note.answered - from).min().unwrap()
     }
 
+    /// The decision of the latest secret that a machine got.
+    pub(crate) fn last_decision(&self, machine: usize) -> String {
+        let found = self.notes.lock().unwrap();
+        let mut theirs = found.iter().rev().filter(|note| note.machine == machine);
+        theirs.find_map(Note::decision).unwrap().to_owned()
+    }
+
     /// Waits until each of these machines is refused.
     pub(crate) fn refuses(&self, machines: &[usize]) {
         let from = Instant::now();

@@ -2,12 +2,13 @@
 
 use protocol::release::{Base64, open_context};
 use serde_json::json;
+use simulator::snp::{Chip, Product, ReportBuilder};
 
 use crate::cluster::{Cluster, NODES, calm};
-use crate::evidence::record;
+use crate::evidence::{names_of, record};
 use crate::machine::{Key, Machine, challenge, present, sealed};
-use crate::requests::{log_in, open, release};
-use crate::server::{Answer, SECRET, policy};
+use crate::requests::{log_in, open, reinstate, release, revoke};
+use crate::server::{Answer, SECRET, now, policy};
 
 #[test]
 fn a_challenge_drawn_on_any_node_is_redeemed_on_any_other_and_on_all_of_them_once() {
@@ -88,7 +89,8 @@ fn a_policy_stored_through_a_standby_is_obeyed_at_once_and_shown_soon_on_every_n
     for version in [2, 4] {
         store(&policy(version).replace("5a5a5a", "5b5b5b")).ok();
         for node in cluster.nodes() {
-            assert_eq!(open(&machine, node, "attest-keys", "guarded").failing(), ["snp.measurement"]);
+            let failing = open(&machine, node, "attest-keys", "guarded").failing();
+            assert!(failing.contains(&"snp.measurement".to_owned()), "{failing:?}");
         }
         shows(cluster, "attest-keys/policy/obeyed", "version", &json!(version));
         store(&policy(version + 1)).ok();
@@ -129,4 +131,56 @@ fn shows(cluster: &Cluster, path: &str, field: &str, value: &serde_json::Value) 
 
 fn guarded(policy: &str) -> serde_json::Value {
     json!({ "policy": policy, "data": { "password": SECRET } })
+}
+
+/// A chip that no other test uses.
+fn chip_of_its_own(seed: u64) -> Machine {
+    let chip = Chip::new(seed, Product::Genoa).at(now().0);
+    Machine { lists: vec![chip.crl().der()], chip, ..Machine::good() }
+}
+
+#[test]
+fn a_revocation_through_a_standby_binds_every_node_at_once_and_so_does_its_end() {
+    let cluster = calm();
+    let machine = chip_of_its_own(41);
+    let active = cluster.node(cluster.leader());
+    let [one, other] = cluster.standbys().map(|node| cluster.node(node));
+    let [selector, _] = names_of(active, &sealed(&machine.open(active)).decision);
+    let token = log_in(&machine, other, "auth/attest");
+    for _ in 0..2 {
+        revoke(one, &selector);
+        for node in cluster.nodes() {
+            assert_eq!(machine.open(node).failing(), ["standing.revoked"]);
+            let by_token = release(node, "attest-keys", &token, &machine.key);
+            assert_eq!(by_token.status, 403, "{by_token:?}");
+            assert!(by_token.errors().contains("revoked at"), "{}", by_token.errors());
+            let shown = format!("attest-keys/revocation/{selector}");
+            cluster.eventually("the revocation", || node.read(&shown).status == 200);
+        }
+        reinstate(other, "revoked", &selector);
+        for node in cluster.nodes() {
+            assert_eq!(machine.open(node).status, 200);
+            assert_eq!(release(node, "attest-keys", &token, &machine.key).status, 200);
+        }
+    }
+}
+
+/// Lesson L17, on three nodes: nobody shops for a node that did not see it fail.
+#[test]
+fn l17_a_machine_that_failed_on_one_node_has_failed_on_all() {
+    let cluster = calm();
+    let good = |report: ReportBuilder| report.report_id([0x41; 32]);
+    let debugged = |report: ReportBuilder| report.report_id([0x41; 32]).debug();
+    let [one, other] = cluster.standbys().map(|node| cluster.node(node));
+    let failed = Machine { spoil: debugged, ..chip_of_its_own(42) };
+    let healthy = Machine { spoil: good, ..chip_of_its_own(42) };
+    let [_, instance] = names_of(one, &sealed(&healthy.open(one)).decision);
+    assert_eq!(failed.open(one).failing(), ["snp.policy.debug"]);
+    for node in cluster.nodes() {
+        assert_eq!(healthy.open(node).failing(), ["standing.failed"]);
+    }
+    reinstate(other, "failed", &instance);
+    for node in cluster.nodes() {
+        assert_eq!(healthy.open(node).status, 200);
+    }
 }

@@ -14,7 +14,7 @@ use crate::server::{Answer, Server};
 pub(crate) enum Outcome {
     /// The sealed secret arrived.
     Released(Box<Sealed>),
-    /// Judged, and refused for these checks.
+    /// Judged, and refused for these checks; by token, in these words.
     Refused(Vec<String>),
     /// No judgement arrived: this is what did.
     Unanswered(String),
@@ -26,7 +26,10 @@ impl Outcome {
             Ok(answer) if answer.status == 200 => {
                 Self::Released(serde_json::from_value(answer.json["data"].clone()).unwrap())
             }
-            Ok(answer) if answer.status == 403 => Self::Refused(answer.failing()),
+            Ok(answer) if answer.status == 403 && answer.json["data"]["failing"].is_array() => {
+                Self::Refused(answer.failing())
+            }
+            Ok(answer) if answer.status == 403 => Self::Refused(vec![answer.errors()]),
             Ok(answer) => Self::Unanswered(format!("{} {}", answer.status, answer.errors())),
             // The addresses and numbers of connections are of no interest.
             Err(ureq::Error::Io(error)) => Self::Unanswered(error.kind().to_string()),
@@ -80,6 +83,19 @@ pub(crate) fn log_in(machine: &Machine, server: &Server, mount: &str) -> String 
     body["role"] = Value::from("node");
     let answer = server.call("POST", &format!("{mount}/login"), Some(&body), "").ok();
     answer.json["auth"]["client_token"].as_str().unwrap().to_owned()
+}
+
+/// Bars whom a selector names; the decision, once it is acknowledged.
+pub(crate) fn revoke(server: &Server, selector: &str) -> String {
+    let body = json!({ "selector": selector, "reason": "ticket 7" });
+    let answer = server.write("attest-keys/revoke", &body).ok();
+    answer.json["data"]["decision"].as_str().unwrap().to_owned()
+}
+
+/// Lifts a bar.
+pub(crate) fn reinstate(server: &Server, cause: &str, selector: &str) {
+    let body = json!({ "selector": selector, "cause": cause, "reason": "looked at it" });
+    server.write("attest-keys/reinstate", &body).ok();
 }
 
 /// Asks for `db` with a token.

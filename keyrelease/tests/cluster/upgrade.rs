@@ -20,7 +20,7 @@ fn an_upgrade_mount_by_mount_under_load_loses_no_release_and_can_be_taken_back()
             }
         });
         println!("{:?}", unanswered(notes.iter().map(|note| &note.outcome)));
-        on_record(&cluster, &pinned, notes.iter().filter_map(Note::decision));
+        on_record(&cluster, &pinned, &[], notes.iter().filter_map(Note::decision));
         let last =
             notes.iter().filter(|note| note.machine == 0).filter_map(Note::decision).next_back().unwrap();
         let expected = version.replace('v', "openbao-plugin-attest ");
