@@ -174,7 +174,8 @@ fn l17_a_machine_that_failed_on_one_node_has_failed_on_all() {
     let [one, other] = cluster.standbys().map(|node| cluster.node(node));
     let failed = Machine { spoil: debugged, ..chip_of_its_own(42) };
     let healthy = Machine { spoil: good, ..chip_of_its_own(42) };
-    let [_, instance] = names_of(one, &sealed(&healthy.open(one)).decision);
+    let decision = sealed(&healthy.open(one)).decision;
+    let [_, instance] = names_of(cluster.node(cluster.leader()), &decision);
     assert_eq!(failed.open(one).failing(), ["snp.policy.debug"]);
     for node in cluster.nodes() {
         assert_eq!(healthy.open(node).failing(), ["standing.failed"]);
