@@ -17,9 +17,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::judge::Purpose;
-use crate::ledger::prune;
+use crate::limits::Source;
 use crate::manage::manage;
 use crate::mount::{self, Judged, Mount};
+use crate::paths::AUTH;
 use crate::record::Receipt;
 use crate::standing::{self, LeaseTerms, Renewal};
 use crate::{reply, vouch};
@@ -81,9 +82,7 @@ impl Backend for AuthMethod {
     }
 
     fn special_paths(&self) -> SpecialPaths {
-        let unauthenticated = vec!["challenge".to_owned(), "login".to_owned()];
-        let root = vec!["config/policy-signers".to_owned()];
-        SpecialPaths { root, unauthenticated, ..SpecialPaths::default() }
+        AUTH.special()
     }
 
     async fn initialize(&self, host: &Host) -> Result<(), Error> {
@@ -91,7 +90,7 @@ impl Backend for AuthMethod {
     }
 
     async fn tick(&self, host: &Host) -> Result<(), Error> {
-        prune(host, self.mount.now()).await.map_err(Error::from)
+        self.mount.tick(host).await
     }
 
     fn needs_active_node(&self, request: &Request) -> bool {
@@ -103,6 +102,8 @@ impl Backend for AuthMethod {
     }
 
     async fn handle(&self, request: Request, host: &Host) -> Result<Option<Response>, Error> {
+        AUTH.allows(request.operation, &request.path)?;
+        self.mount.enter(&request, host).await?;
         let path = request.path.clone();
         let parts: Vec<&str> = path.split('/').collect();
         match (request.operation, parts.as_slice()) {
@@ -146,6 +147,7 @@ impl AuthMethod {
             context: login_context(request.mount_point.trim_end_matches('/'), role_name),
             policy: role.policy.clone(),
             request: format!("login as {role_name}"),
+            source: Source::of(&request.remote_addr),
             secret: None,
         };
         match self.mount.judge(host, presentation, purpose).await? {
@@ -255,31 +257,6 @@ async fn load_role(host: &Host, name: &str) -> Result<Option<Role>, Error> {
 
 /// Fifteen minutes: a machine that stopped being what it proved must not hold a token for long.
 const MAX_TTL: u64 = 900;
-
-/// What `bao path-help` says.
-pub const HELP: &str = "Logs machines in that prove what they run.";
-
-/// What API explorers read.
-#[must_use]
-pub fn openapi() -> Value {
-    let paths: Map<String, Value> = [
-        ("/challenge", "Draw a challenge. No token needed."),
-        ("/login", "Present evidence for a role, receive a token. No token needed."),
-        ("/role/{name}", "Which policy admits a machine, and what its token may do."),
-        ("/policy/{name}", "Store or read a policy; versions only go up."),
-        ("/collateral/{kind}/{name}", "Store certificates, revocation lists and attestation keys."),
-        ("/verdict/{decision}", "Read the signed record of a decision."),
-        (
-            "/config/policy-signers",
-            "Name the keys whose signed policies are taken; unsigned ones are not, then.",
-        ),
-        ("/config/verifier-key", "Read the public key that signs records."),
-    ]
-    .into_iter()
-    .map(|(path, summary)| (path.to_owned(), json!({ "post": { "summary": summary } })))
-    .collect();
-    json!({ "openapi": "3.0.2", "info": { "title": "attest" }, "paths": paths })
-}
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,7 @@ use attest::{
 use openbao_plugin::Error;
 use protocol::release::{Base64, Presentation};
 
+use crate::limits::Source;
 use crate::policies::StoredPolicy;
 use crate::reply::bad_request;
 use crate::standing::Bars;
@@ -30,6 +31,8 @@ pub(crate) struct Purpose {
     pub(crate) policy: String,
     /// What the record says was asked for.
     pub(crate) request: String,
+    /// Who asks.
+    pub(crate) source: Source,
     /// The secret that is asked for.
     pub(crate) secret: Option<SecretRef>,
 }
@@ -132,7 +135,7 @@ impl Job {
 /// A presentation, taken apart.
 #[derive(Clone, Debug)]
 pub(crate) struct Brought {
-    platform: Platform,
+    pub(crate) platform: Platform,
     evidence: Vec<u8>,
     endorsements: Endorsements,
     offered: OfferedKey,
@@ -143,6 +146,10 @@ impl Brought {
     /// Takes a presentation apart; what the mount has in store is added to what the client brings.
     pub(crate) fn from(presentation: Presentation, stored: &Endorsements) -> Result<Self, Error> {
         let offered = presentation.offered().map_err(bad_request)?;
+        let found = presentation.evidence.0.len();
+        if found > MOST_EVIDENCE {
+            return Err(Error::BadRequest(format!("evidence: at most {MOST_EVIDENCE} bytes, found {found}")));
+        }
         let owned = |list: Vec<Base64>| list.into_iter().map(|item| item.0).collect::<Vec<_>>();
         let mut endorsements = Endorsements {
             certificates: owned(presentation.certificates),
@@ -179,6 +186,8 @@ fn add_missing(to: &mut Vec<Vec<u8>>, stored: &[Vec<u8>]) {
     }
 }
 
+/// The most bytes of evidence: many times what any platform has.
+const MOST_EVIDENCE: usize = 256 * 1024;
 /// The most certificates, and the most lists, that a client may bring.
 const MOST_BROUGHT: usize = 8;
 /// The most bytes of them together. They are stored with the record, whatever they are worth.

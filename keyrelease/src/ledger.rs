@@ -11,6 +11,7 @@ use attest::UnixTime;
 use openbao_plugin::{Host, HostError};
 
 use crate::log::{Draft, Log, LogSigner};
+use crate::metrics::{Metrics, Step};
 use crate::record::{DecisionId, Ledger, LedgerError};
 
 /// The ledger of one mount, for one request.
@@ -19,11 +20,13 @@ pub(crate) struct StorageLedger<'a> {
     pub(crate) host: &'a Host,
     pub(crate) log: &'a Arc<Log>,
     pub(crate) signer: &'a Arc<LogSigner>,
+    pub(crate) metrics: &'a Metrics,
     pub(crate) now: UnixTime,
 }
 
 impl Ledger for StorageLedger<'_> {
     async fn append(&self, draft: Draft) -> Result<(), LedgerError> {
+        let _committing = self.metrics.time(Step::Commit);
         self.log.append(self.host, self.signer, draft, self.now).await
     }
 }

@@ -10,13 +10,17 @@
 pub mod auth;
 pub mod challenge;
 pub mod config;
+mod events;
 mod judge;
 mod keys;
 mod ledger;
+pub mod limits;
 mod log;
 mod manage;
 mod memory;
+mod metrics;
 pub mod mount;
+pub mod paths;
 mod policies;
 pub mod record;
 mod reply;

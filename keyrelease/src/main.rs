@@ -2,10 +2,13 @@
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use attest::UnixTime;
 use keyrelease::config::{Config, Kind};
+use keyrelease::limits::Turns;
+use keyrelease::paths::describe;
 use keyrelease::{auth::AuthMethod, mount::Mount, secrets::SecretsEngine};
 use openbao_plugin::{Plugin, serve};
 
@@ -15,22 +18,23 @@ fn main() -> ExitCode {
         Err(problems) => return complain(&problems.to_string()),
     };
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let turns = Turns::new(threads.saturating_mul(2), MOST_WAITING);
     let version = concat!("v", env!("CARGO_PKG_VERSION"));
     match config.kind {
-        Kind::Auth => serve(
+        Kind::Auth => serve(describe(
             Plugin::new(version, move |mount: openbao_plugin::Config| {
-                Ok(AuthMethod::new(Mount::new(&config, now, mount.mount_uuid)?))
+                Ok(AuthMethod::new(Mount::new(&config, now, mount.mount_uuid, Arc::clone(&turns))?))
             })
-            .help(keyrelease::auth::HELP, keyrelease::auth::openapi())
             .blocking(threads, 256),
-        ),
-        Kind::Secrets => serve(
+            Kind::Auth,
+        )),
+        Kind::Secrets => serve(describe(
             Plugin::new(version, move |mount: openbao_plugin::Config| {
-                Ok(SecretsEngine::new(Mount::new(&config, now, mount.mount_uuid)?))
+                Ok(SecretsEngine::new(Mount::new(&config, now, mount.mount_uuid, Arc::clone(&turns))?))
             })
-            .help(keyrelease::secrets::HELP, keyrelease::secrets::openapi())
             .blocking(threads, 256),
-        ),
+            Kind::Secrets,
+        )),
     }
 }
 
@@ -44,3 +48,6 @@ fn complain(problems: &str) -> ExitCode {
     eprintln!("{problems}");
     ExitCode::from(2)
 }
+
+/// How many may wait for the processor, in all mounts of this process. Each holds what it brought: up to 400 KiB.
+const MOST_WAITING: usize = 256;

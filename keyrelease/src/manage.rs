@@ -11,7 +11,9 @@ use openbao_plugin::{Error, Host, Operation, Request, Response};
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::limits;
 use crate::log::{self, StoredRecord};
+use crate::metrics;
 use crate::mount::Mount;
 use crate::policies;
 use crate::reply::{self, bad_request};
@@ -66,6 +68,8 @@ pub(crate) async fn manage(
             policies::store_signers(mount, host, request.data).await?;
             Ok(None)
         }
+        (operation, ["config", "limits"]) => limits::configure(mount, host, operation, request.data).await,
+        (Operation::Read, ["metrics"]) => metrics::read(mount, host).await.map(Some),
         (Operation::Read, ["config", "verifier-key"]) => {
             let key = mount.state(host).await?.signer.public();
             let (public, id) = (hex::encode(key.0), key.id(&AwsLcRs).to_string());

@@ -10,15 +10,18 @@ use std::sync::Arc;
 use attest::crypto::AwsLcRs;
 use attest::log::{Kind, SaltedName, Subject};
 use attest::{Admitted, Crypto, Refused, UnixTime};
-use openbao_plugin::{Error, Host, Operation, Request, log};
+use openbao_plugin::{Error, Host, Operation, Request};
 use protocol::release::{Base64, ChallengeReply, Presentation};
 use tokio::sync::Mutex;
 
 use crate::config::Config;
-use crate::judge::{Brought, Job, Purpose};
-use crate::ledger::{StorageLedger, refusal_note};
+use crate::events;
+use crate::judge::{Brought, Job, Purpose, Verdict};
+use crate::ledger::{StorageLedger, prune, refusal_note};
+use crate::limits::{Limited, Limits, Source, Turns};
 use crate::log::{Draft, Facts, Log, subject};
 use crate::memory::Memory;
+use crate::metrics::{Metrics, Step};
 use crate::record::{DecisionId, Ledger, LedgerError, Receipt, record};
 use crate::reply::bad_request;
 use crate::standing::{Bars, Change, failure};
@@ -32,9 +35,12 @@ pub type Clock = fn() -> UnixTime;
 #[derive(Debug)]
 pub struct Mount {
     clock: Clock,
-    uuid: String,
+    uuid: Arc<str>,
+    pub(crate) turns: Arc<Turns>,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Metrics,
     verifier: Arc<Verifier>,
-    log: Arc<Log>,
+    pub(crate) log: Arc<Log>,
     state: Memory<State>,
     reading: Mutex<()>,
 }
@@ -49,11 +55,14 @@ pub(crate) enum Judged {
 }
 
 impl Mount {
-    /// The mount of this UUID, of a plugin that was started with this configuration.
-    pub fn new(config: &Config, clock: Clock, uuid: String) -> Result<Self, String> {
+    /// The mount of this UUID, of a plugin that was started with this configuration; it shares the processor with the
+    /// other mounts of the process.
+    pub fn new(config: &Config, clock: Clock, uuid: String, turns: Arc<Turns>) -> Result<Self, String> {
         let verifier = Arc::new(Verifier::new(config)?);
         let (state, reading) = (Memory::new(), Mutex::new(()));
-        Ok(Self { clock, uuid, verifier, log: Arc::new(Log::new()), state, reading })
+        let (uuid, limits, log) = (uuid.into(), Limits::default(), Arc::new(Log::new()));
+        let metrics = Metrics::new(clock());
+        Ok(Self { clock, uuid, turns, limits, metrics, verifier, log, state, reading })
     }
 
     pub(crate) fn now(&self) -> UnixTime {
@@ -63,7 +72,7 @@ impl Mount {
     pub(crate) async fn initialize(&self, host: &Host) -> Result<(), Error> {
         let roots = self.verifier.anchors().roots();
         if roots == attest::Roots::Simulated {
-            log::warn("insecure-trust-root: simulated hardware is believed, AMD's roots are not", &[]);
+            events::insecure_roots();
         }
         state::make_keys(host).await
     }
@@ -99,10 +108,36 @@ impl Mount {
         Ok(state)
     }
 
+    /// Counts a request that came without a token, before anything is done for it.
+    pub(crate) async fn enter(&self, request: &Request, host: &Host) -> Result<(), Error> {
+        // OpenBao asks these itself, before it asks what the caller wants.
+        let asked_before = matches!(request.operation, Operation::ResolveRole | Operation::AliasLookahead);
+        if !request.unauthenticated || asked_before {
+            return Ok(());
+        }
+        let state = self.state(host).await?;
+        let source = Source::of(&request.remote_addr);
+        self.limits.enter(source, &state.limits, self.now()).map_err(|limited| self.turn_away(limited))
+    }
+
+    fn turn_away(&self, limited: Limited) -> Error {
+        self.metrics.limited(limited);
+        limited.into()
+    }
+
+    /// The host's tick: forgets old refusals, and says what the limits did.
+    pub(crate) async fn tick(&self, host: &Host) -> Result<(), Error> {
+        self.metrics
+            .newly_limited()
+            .for_each(|(limit, requests)| events::limited(&self.uuid, limit, requests));
+        prune(host, self.now()).await.map_err(Error::from)
+    }
+
     /// Draws a challenge. Nothing is stored.
     pub(crate) async fn challenge(&self, host: &Host) -> Result<ChallengeReply, Error> {
         let nonce = random::<32>()?;
         let (bytes, expires) = self.state(host).await?.challenges.issue(nonce, self.now());
+        self.metrics.challenged();
         Ok(ChallengeReply { challenge: Base64(bytes), nonce: hex::encode(nonce), expires })
     }
 
@@ -141,7 +176,7 @@ impl Mount {
 
     async fn judge_as(&self, host: &Host, job: Job, id: Id) -> Result<Judged, LedgerError> {
         let (now, state, purpose) = (job.now, Arc::clone(&job.state), job.purpose.clone());
-        let verdict = host.blocking(move |_| job.run()).await??;
+        let verdict = self.at_work(host, job, purpose.source).await?;
         let ledger = self.ledger(host, &state, now);
         match verdict.decision {
             Ok(admitted) => {
@@ -160,6 +195,7 @@ impl Mount {
                     ..Draft::new(facts, verdict.signed)
                 };
                 let receipt = record(&ledger, &admitted, draft).await?;
+                self.metrics.admitted(admitted.appraisal().platform);
                 Ok(Judged::Admitted(Box::new(admitted), receipt))
             }
             Err(refused) => {
@@ -184,7 +220,20 @@ impl Mount {
                     change: failure(&refused, now),
                     ..Draft::new(facts, verdict.signed)
                 };
-                ledger.append(draft).await?;
+                // A machine's first failure is remembered whatever was spent: it takes genuine hardware to cause one.
+                let counted = draft.change.is_none();
+                if counted {
+                    let spent = self.limits.refusal(purpose.source, &state.limits, now);
+                    spent.map_err(|limited| self.turn_away(limited))?;
+                }
+                if let Err(error) = ledger.append(draft).await {
+                    if counted {
+                        self.limits.give_back(purpose.source, &state.limits, now);
+                    }
+                    return Err(error);
+                }
+                self.metrics.refused(refused.appraisal());
+                events::refused(&self.uuid, id.id, &refused);
                 Ok(Judged::Refused(id.id, Box::new(refused)))
             }
         }
@@ -211,9 +260,24 @@ impl Mount {
         Ok(id)
     }
 
+    /// The judgement, when it is its source's turn.
+    async fn at_work(&self, host: &Host, job: Job, source: Source) -> Result<Verdict, Error> {
+        let waiting = self.metrics.time(Step::Wait);
+        let turn = self.turns.turn(&self.uuid, source).await.map_err(|limited| self.turn_away(limited))?;
+        drop(waiting);
+        let (platform, judging) = (job.brought.platform, self.metrics.time(Step::Judge));
+        let verdict = host.blocking(move |_| job.run()).await;
+        drop((turn, judging));
+        let verdict = verdict?;
+        if verdict.is_err() {
+            self.metrics.unjudged(platform);
+        }
+        verdict
+    }
+
     /// The ledger, for one request.
     pub(crate) fn ledger<'a>(&'a self, host: &'a Host, state: &'a State, now: UnixTime) -> StorageLedger<'a> {
-        StorageLedger { host, log: &self.log, signer: &state.log_signer, now }
+        StorageLedger { host, log: &self.log, signer: &state.log_signer, metrics: &self.metrics, now }
     }
 }
 

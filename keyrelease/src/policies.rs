@@ -99,6 +99,10 @@ pub(crate) async fn store(
     let key = format!("policy-version/{name}");
     let stored = transaction.get(&key).await?.unwrap_or_default();
     let stored = String::from_utf8(stored).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    // The same edition again changes nothing: those who write down what they want write it again and again.
+    if version == stored && transaction.get(&format!("policy/{name}")).await?.as_ref() == Some(&file) {
+        return stored_answer(version, &brought.policy);
+    }
     if version <= stored {
         return Err(Error::BadRequest(format!("policy version: expected above {stored}, found {version}")));
     }
@@ -106,7 +110,11 @@ pub(crate) async fn store(
     transaction.put(&format!("policy/{name}"), file).await?;
     transaction.commit().await?;
     mount.forget();
-    reply::data(&json!({ "version": version, "digest": brought.policy.digest().to_string() }))
+    stored_answer(version, &brought.policy)
+}
+
+fn stored_answer(version: u64, policy: &Policy) -> Result<Response, Error> {
+    reply::data(&json!({ "version": version, "digest": policy.digest().to_string() }))
 }
 
 /// The bytes to store, and the policy in them.

@@ -17,10 +17,12 @@ use serde_json::{Map, Value, json};
 
 use crate::judge::Purpose;
 use crate::keys::{self, StoredKey};
-use crate::ledger::prune;
+use crate::limits::Source;
 use crate::log::{Draft, Facts};
 use crate::manage::manage;
+use crate::metrics::Step;
 use crate::mount::{self, Judged, Mount, salted};
+use crate::paths::SECRETS;
 use crate::record::{DecisionId, record_vouched};
 use crate::reply::{self, bad_request};
 use crate::rotate::{keep_keys, rotate};
@@ -49,11 +51,7 @@ impl Backend for SecretsEngine {
     }
 
     fn special_paths(&self) -> SpecialPaths {
-        SpecialPaths {
-            root: vec!["config/auth".to_owned(), "config/policy-signers".to_owned()],
-            unauthenticated: vec!["challenge".to_owned(), "release/+/open".to_owned()],
-            ..SpecialPaths::default()
-        }
+        SECRETS.special()
     }
 
     async fn initialize(&self, host: &Host) -> Result<(), Error> {
@@ -61,7 +59,7 @@ impl Backend for SecretsEngine {
     }
 
     async fn tick(&self, host: &Host) -> Result<(), Error> {
-        prune(host, self.mount.now()).await.map_err(Error::from)
+        self.mount.tick(host).await
     }
 
     fn needs_active_node(&self, request: &Request) -> bool {
@@ -73,6 +71,8 @@ impl Backend for SecretsEngine {
     }
 
     async fn handle(&self, request: Request, host: &Host) -> Result<Option<Response>, Error> {
+        SECRETS.allows(request.operation, &request.path)?;
+        self.mount.enter(&request, host).await?;
         let path = request.path.clone();
         let parts: Vec<&str> = path.split('/').collect();
         match (request.operation, parts.as_slice()) {
@@ -124,13 +124,16 @@ impl SecretsEngine {
             context: open_context(request.mount_point.trim_end_matches('/'), name),
             policy: key.policy.clone(),
             request: format!("release of {} version {}", salted(&state, name), key.version),
+            source: Source::of(&request.remote_addr),
             secret: Some(SecretRef { name: salted(&state, name), version: key.version }),
         };
         match self.mount.judge(host, presentation, purpose).await? {
             Judged::Refused(id, refused) => reply::refusal(id, &refused),
             Judged::Admitted(admitted, receipt) => {
                 let now = self.mount.now();
+                let sealing = self.mount.metrics.time(Step::Seal);
                 let sealed = seal(key.secret(), key.version, Recipient::Admitted(&admitted), receipt, now);
+                drop(sealing);
                 reply::data(&sealed.map_err(bad_request)?)
             }
         }
@@ -188,6 +191,7 @@ impl SecretsEngine {
         let receipt = record_vouched(&self.mount.ledger(host, &state, now), &vouched, draft).await?;
         let sealed: Sealed = seal(key.secret(), key.version, Recipient::Vouched(&vouched), receipt, now)
             .map_err(bad_request)?;
+        self.mount.metrics.released_by_token();
         let answer = reply::data(&sealed)?;
         Ok(match key.lease {
             None => answer,
@@ -344,32 +348,4 @@ struct TokenRelease<'a> {
 
 impl TokenRelease<'_> {
     const FORMAT: &'static str = "cloudtaser/token-release/v1";
-}
-
-/// What `bao path-help` says.
-pub const HELP: &str = "Secrets that are released only sealed to a key that attested hardware vouched for.";
-
-/// What API explorers read.
-#[must_use]
-pub fn openapi() -> Value {
-    let paths: Map<String, Value> = [
-        ("/challenge", "Draw a challenge. No token needed."),
-        ("/release/{key}/open", "Present evidence, receive the sealed secret. No token needed."),
-        ("/release/{key}", "With a token of the trusted auth mount: receive the sealed secret."),
-        ("/keys/{key}", "Create, rotate, describe or delete a secret. Plaintext is never returned."),
-        ("/keys/{key}/rotate", "Draw a new key-encryption key beside the older ones. Nobody sees it."),
-        ("/policy/{name}", "Store or read a policy; versions only go up."),
-        ("/collateral/{kind}/{name}", "Store certificates, revocation lists and attestation keys."),
-        ("/record/{decision}", "Read the signed record of a decision."),
-        ("/config/auth", "Name the auth mount whose tokens are believed."),
-        (
-            "/config/policy-signers",
-            "Name the keys whose signed policies are taken; unsigned ones are not, then.",
-        ),
-        ("/config/verifier-key", "Read the public key that signs records."),
-    ]
-    .into_iter()
-    .map(|(path, summary)| (path.to_owned(), json!({ "post": { "summary": summary } })))
-    .collect();
-    json!({ "openapi": "3.0.2", "info": { "title": "attest-keys" }, "paths": paths })
 }

@@ -12,6 +12,7 @@ use attest::{Endorsements, tpm};
 use openbao_plugin::{Error, Host, HostError, Storage};
 
 use crate::challenge::Challenges;
+use crate::limits::Settings;
 use crate::log::LogSigner;
 use crate::policies::{self, StoredPolicy};
 use crate::signer::Signer;
@@ -26,6 +27,7 @@ pub(crate) struct State {
     pub(crate) salt: [u8; 32],
     /// A policy that no longer parses is kept as the reason: it stops those who name it, and nobody else.
     pub(crate) policies: BTreeMap<String, Result<StoredPolicy, String>>,
+    pub(crate) limits: Settings,
     pub(crate) collateral: Endorsements,
     pub(crate) attestation_keys: BTreeSet<tpm::Name>,
 }
@@ -41,6 +43,7 @@ impl State {
             log_signer: Arc::new(LogSigner::new(&stored_key(storage, "config/log-key").await?, mount_uuid)?),
             salt: stored_key(storage, "config/salt").await?,
             policies: policies::load(storage).await?,
+            limits: Settings::load(storage).await?,
             collateral,
             attestation_keys,
         })

@@ -28,7 +28,7 @@ impl Tools {
 }
 
 /// Debian packages, and what each is for.
-const DEBIAN: [(&str, &str); 13] = [
+const DEBIAN: [(&str, &str); 14] = [
     ("fuse3", "the simulated configfs-tsm is a FUSE file system"),
     ("gcc", "aws-lc and the linker"),
     ("libtss2-dev", "the node agent's TPM library"),
@@ -36,6 +36,7 @@ const DEBIAN: [(&str, &str); 13] = [
     ("ovmf", "firmware to measure, with the metadata of SNP and TDX"),
     ("pesign", "the second opinion on digests of PE images"),
     ("pkg-config", "finds libtss2"),
+    ("python3-prometheus-client", "the second reader of the plugin's metrics"),
     ("sbsigntool", "signs images that are measured"),
     ("swtpm", "the software TPM"),
     ("swtpm-tools", "its manufacturing"),

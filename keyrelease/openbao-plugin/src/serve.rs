@@ -45,7 +45,14 @@ impl<F> Plugin<F> {
     /// What `path-help` and OpenBao's API explorer say: a text and an `OpenAPI` document.
     #[must_use]
     pub fn help(self, text: impl Into<String>, openapi: Value) -> Self {
-        Self { help: Help { text: text.into(), openapi }, ..self }
+        Self { help: Help { text: text.into(), openapi, ..self.help }, ..self }
+    }
+
+    /// What `path-help` says of a path below the mount, in whatever spelling it is asked for; `None` where there is no such
+    /// path.
+    #[must_use]
+    pub fn path_help(self, at: fn(&str) -> Option<String>) -> Self {
+        Self { help: Help { at: Some(at), ..self.help }, ..self }
     }
 
     /// Threads that speak with the host. One is fastest on a small machine.
@@ -66,18 +73,22 @@ impl<F> Plugin<F> {
 pub(crate) struct Help {
     text: String,
     openapi: Value,
+    at: Option<fn(&str) -> Option<String>>,
 }
 
 impl Help {
-    /// Only the mount as a whole has help.
+    /// The help of the mount as a whole, which alone has the document, or of a path.
     pub(crate) fn at(&self, path: &str) -> Result<Response, Error> {
-        if !path.is_empty() {
-            return Err(Error::UnsupportedPath);
-        }
+        let (text, openapi) = if path.is_empty() {
+            (self.text.clone(), self.openapi.clone())
+        } else {
+            let text = self.at.and_then(|at| at(path));
+            (text.ok_or(Error::UnsupportedPath)?, Value::Null)
+        };
         Ok(Response::data(Map::from_iter([
-            ("help".to_owned(), Value::String(self.text.clone())),
+            ("help".to_owned(), Value::String(text)),
             ("see_also".to_owned(), Value::Null),
-            ("openapi".to_owned(), self.openapi.clone()),
+            ("openapi".to_owned(), openapi),
         ])))
     }
 }

@@ -41,6 +41,11 @@ pub(crate) async fn read(
     }
 }
 
+/// How many entries the log has.
+pub(crate) async fn size(host: &Host) -> Result<u64, Error> {
+    Ok(head(host).await?.map_or(0, |head| head.size))
+}
+
 async fn head(host: &Host) -> Result<Option<Head>, Error> {
     host.storage().get(Head::KEY).await?.map(|bytes| Head::decode(&bytes)).transpose()
 }

@@ -19,6 +19,7 @@ use super::file::{StoredRecord, key, object_key};
 use super::signer::LogSigner;
 use super::tip::{BUNDLE, Head, Piece, Tip, damaged, slot, tile_key};
 use crate::memory::Memory;
+use crate::metrics::Batches;
 use crate::record::{DecisionId, LedgerError};
 use crate::standing::{self, Bars, Change};
 
@@ -30,6 +31,7 @@ pub(crate) struct Log {
     objects: Mutex<HashSet<Digest<32>>>,
     tip: tokio::sync::Mutex<Option<Tip>>,
     bars: Memory<Bars>,
+    pub(crate) batches: Batches,
 }
 
 #[derive(Debug)]
@@ -46,6 +48,7 @@ impl Log {
             objects: Mutex::default(),
             tip: tokio::sync::Mutex::default(),
             bars: Memory::new(),
+            batches: Batches::default(),
         }
     }
 
@@ -92,6 +95,7 @@ impl Log {
         if drafts.is_empty() {
             return;
         }
+        self.batches.observe(drafts.len());
         let results = match self.write(&mut tip, host, signer, &drafts, now).await {
             Ok(results) => results,
             // One that cannot be stored must not keep the others from it.

@@ -4,8 +4,11 @@
 
 mod admission;
 mod faults;
+mod limits;
 mod machine;
 mod management;
+mod metrics;
+mod paths;
 mod platforms;
 mod policies;
 mod refusal;

@@ -59,7 +59,7 @@ fn a_policy_that_does_not_parse_is_empty_or_older_is_not_stored() {
         ("not toml", "policy does not parse"),
         ("", "policy does not parse"),
         (unknown.as_str(), "unknown field `debugging`"),
-        (&policy(1), "policy version: expected above 1, found 1"),
+        (&format!("{}# changed\n", policy(1)), "policy version: expected above 1, found 1"),
     ] {
         let answer = store(text);
         assert_eq!(answer.status, 400, "{answer:?}");

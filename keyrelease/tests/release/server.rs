@@ -159,6 +159,14 @@ impl Server {
         Ok(Answer { status: answer.status().as_u16(), json })
     }
 
+    /// A read whose answer is no JSON.
+    pub(crate) fn text(&self, path: &str) -> (u16, String) {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let request = agent.get(format!("{}/v1/{path}", self.address)).header("X-Vault-Token", "root");
+        let mut answer = request.call().unwrap();
+        (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
+    }
+
     /// The key that signs the records of a mount.
     pub(crate) fn verifier_key(&self, mount: &str) -> VerifierKey {
         let answer = self.read(&format!("{mount}/config/verifier-key"));
@@ -172,6 +180,11 @@ impl Server {
         let mut file = std::fs::File::open(self.dir.path().join("log")).unwrap();
         file.read_to_string(&mut log).unwrap();
         log
+    }
+
+    /// The host and port that it listens on.
+    pub(crate) fn address(&self) -> &str {
+        self.address.trim_start_matches("http://")
     }
 
     /// The processes of the plugin.

@@ -1,0 +1,214 @@
+//! The paths that both faces have.
+
+use super::FieldKind::{Base64, Flag, Number, Text, Texts};
+use super::{Field, Path, Who, delete, list, optional, read, required, write};
+
+pub(super) const ROWS: &[Path] = &[
+    Path {
+        pattern: "challenge",
+        who: Who::Anybody,
+        synopsis: "Draw a challenge.",
+        description: "Answers with a nonce for the hardware to sign. It is good for 120 s and for one answer, on any node \
+                      of the cluster; nothing is stored.",
+        operations: &[write("draw a challenge", &[])],
+    },
+    Path {
+        pattern: "policy/",
+        who: Who::Token,
+        synopsis: "List the policies.",
+        description: "Names only.",
+        operations: &[list("list the names")],
+    },
+    Path {
+        pattern: "policy/{name}",
+        who: Who::Token,
+        synopsis: "Which machines are admitted.",
+        description: "Versions only go up; to store the same edition again changes nothing. There is no delete: it would \
+                      let a lower version be stored again.",
+        operations: &[
+            read("read a policy with its version, digest and signer"),
+            write(
+                "store a policy",
+                &[&[
+                    optional("policy", Text, "the policy as TOML, where the mount names no signers"),
+                    optional(
+                        "signed",
+                        Base64,
+                        "the file that `cloudtaser policy sign` wrote, where it names some",
+                    ),
+                ]],
+            ),
+        ],
+    },
+    Path {
+        pattern: "collateral/{kind}/",
+        who: Who::Token,
+        synopsis: "List stored collateral.",
+        description: "Kinds are certificate, crl, document and attestation-key.",
+        operations: &[list("list the names of one kind")],
+    },
+    Path {
+        pattern: "collateral/{kind}/{name}",
+        who: Who::Token,
+        synopsis: "What machines need not bring.",
+        description: "Kinds are certificate, crl, document (Intel's TCB info and QE identity) and attestation-key \
+                      (enrolled TPM keys). Certificates and lists are read back as base64 of their DER.",
+        operations: &[
+            read("read one"),
+            write(
+                "store one",
+                &[&[required("value", Text, "PEM or base64 of DER; a document as it is; a TPM name in hex")]],
+            ),
+            delete("remove one"),
+        ],
+    },
+    Path {
+        pattern: "config/limits",
+        who: Who::Token,
+        synopsis: "How much callers without a token may ask.",
+        description: "Per address (IPv6: per /64), in the memory of each node. What is left out has its default; delete \
+                      restores all defaults. Over a limit the answer is 429 and names it.",
+        operations: &[
+            read("read the limits in force"),
+            write("set the limits", &[LIMITS]),
+            delete("restore the defaults"),
+        ],
+    },
+    Path {
+        pattern: "config/policy-signers",
+        who: Who::Sudo,
+        synopsis: "Whose signed policies are taken.",
+        description: "Once there are any, unsigned policies are neither taken nor believed.",
+        operations: &[
+            read("read the keys and their ids"),
+            write(
+                "name the keys",
+                &[&[required("policy_signers", Texts, "Ed25519 public keys in hex, at most 16")]],
+            ),
+        ],
+    },
+    Path {
+        pattern: "config/verifier-key",
+        who: Who::Token,
+        synopsis: "The public key that signs the records.",
+        description: "Pin it where records are verified: `cloudtaser evidence verify`.",
+        operations: &[read("read the key and its id")],
+    },
+    Path {
+        pattern: "revoke",
+        who: Who::Token,
+        synopsis: "No longer admit machines, whatever their evidence says.",
+        description: "Holds from its entry in the log on, for releases, tokens and leases. Secrets that are drawn are drawn \
+                      anew; the answer names those to change by hand.",
+        operations: &[write(
+            "revoke, or only report what that would touch",
+            &[&[SELECTOR, REASON, optional("dry_run", Flag, "report, and change nothing")]],
+        )],
+    },
+    Path {
+        pattern: "recall",
+        who: Who::Token,
+        synopsis: "Report what machines were given.",
+        description: "From the whole log; changes nothing.",
+        operations: &[write("report", &[&[SELECTOR]])],
+    },
+    Path {
+        pattern: "reinstate",
+        who: Who::Token,
+        synopsis: "Take a revocation or a failure back.",
+        description: "On record, as the revocation is.",
+        operations: &[write(
+            "take back",
+            &[&[SELECTOR, REASON, required("cause", Text, "what is taken back: revoked or failed")]],
+        )],
+    },
+    Path {
+        pattern: "revocation/",
+        who: Who::Token,
+        synopsis: "List what is revoked.",
+        description: "By selector.",
+        operations: &[list("list the selectors")],
+    },
+    Path {
+        pattern: "revocation/{selector}",
+        who: Who::Token,
+        synopsis: "One revocation.",
+        description: "With its reason and time.",
+        operations: &[read("read it")],
+    },
+    Path {
+        pattern: "failure/",
+        who: Who::Token,
+        synopsis: "List the machines that failed.",
+        description: "A machine whose genuine evidence was refused for its own state stays out until it is reinstated.",
+        operations: &[list("list the selectors")],
+    },
+    Path {
+        pattern: "failure/{selector}",
+        who: Who::Token,
+        synopsis: "One failure.",
+        description: "With the checks that failed, and the time.",
+        operations: &[read("read it")],
+    },
+    Path {
+        pattern: "metrics",
+        who: Who::Token,
+        synopsis: "What this mount did on this node, as Prometheus text.",
+        description: "Counters begin at zero with the plugin's process.",
+        operations: &[read("read the metrics")],
+    },
+    Path {
+        pattern: "log/key",
+        who: Who::Token,
+        synopsis: "The public key that signs the log's checkpoints.",
+        description: "With the log's origin, in the form of C2SP signed notes.",
+        operations: &[read("read the key")],
+    },
+    Path {
+        pattern: "log/checkpoint",
+        who: Who::Token,
+        synopsis: "The signed head of the log.",
+        description: "A C2SP checkpoint, as plain text.",
+        operations: &[read("read the checkpoint")],
+    },
+    Path {
+        pattern: "log/tile/{tile...}",
+        who: Who::Token,
+        synopsis: "The log itself.",
+        description: "Tiles of hashes and entries in the layout of C2SP tlog-tiles, as raw bytes.",
+        operations: &[read("read a tile")],
+    },
+];
+
+/// What a machine presents.
+pub(super) const PRESENTATION: &[Field] = &[
+    required("challenge", Base64, "the challenge, as it was drawn"),
+    required("platform", Text, "the kind of evidence, such as sev-snp or tdx"),
+    required("evidence", Base64, "the evidence, at most 256 KiB"),
+    optional("certificates", Texts, "certificates in base64, at most 8; 128 KiB with lists and documents"),
+    optional("revocation_lists", Texts, "revocation lists in base64, at most 8"),
+    optional("documents", Texts, "Intel's signed documents in base64, at most 8"),
+    required("kem", Text, "the kind of the offered key: x-wing or x25519"),
+    required("public_key", Base64, "the offered key, which the hardware signed with the nonce"),
+];
+
+const SELECTOR: Field = required(
+    "selector",
+    Text,
+    "whom: a node, chip, measurement, policy version or product line, as in the log",
+);
+const REASON: Field = required("reason", Text, "why; it stands in the log");
+
+const LIMITS: &[Field] = &[
+    optional("requests_per_second", Number, "requests of one address in a second (400)"),
+    optional("requests_burst", Number, "requests that an address may save up (20000)"),
+    optional("refusals_per_hour", Number, "refusals of one address that go on record in an hour (120)"),
+    optional("refusals_burst", Number, "refusals that an address may save up (120)"),
+    optional(
+        "refusals_per_hour_in_all",
+        Number,
+        "refusals of all addresses that go on record in an hour (1200)",
+    ),
+    optional("refusals_burst_in_all", Number, "refusals that they may save up (1200)"),
+    optional("sources", Number, "addresses that are remembered (10000)"),
+];
