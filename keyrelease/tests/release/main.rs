@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod admission;
+mod audit;
 mod faults;
 mod limits;
 mod machine;
@@ -13,6 +14,7 @@ mod platforms;
 mod policies;
 mod refusal;
 mod rotation;
+mod runbook;
 mod server;
 mod standing;
 mod token;

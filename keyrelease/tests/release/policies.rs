@@ -69,12 +69,13 @@ fn a_mount_with_signers_takes_and_believes_only_what_they_signed() {
 }
 
 #[test]
-fn a_signed_policy_is_stored_under_its_own_name_in_its_time_and_never_again() {
+fn a_signed_policy_is_stored_under_its_own_name_in_its_time_and_above_every_other() {
     let (server, author) = (Server::start(), Author::new(1));
     name_signers(&server, &[author.hex()]);
     store(&server, &author.sign(&policy(3))).ok();
-    for version in [1, 2, 3] {
-        refused(&store(&server, &author.sign(&policy(version))), "expected above 3");
+    let changed = format!("{}# changed\n", policy(3));
+    for text in [policy(1), policy(2), changed] {
+        refused(&store(&server, &author.sign(&text)), "expected above 3");
     }
     let other = policy(4).replace("name = \"simulated\"", "name = \"lenient\"");
     refused(&store(&server, &author.sign(&other)), "expected \"simulated\", found \"lenient\"");

@@ -90,7 +90,12 @@ impl Server {
         }
         let port = free_port();
         let config = dir.path().join("bao.hcl");
-        std::fs::write(&config, format!("plugin_directory = {:?}\n", plugins.display().to_string())).unwrap();
+        let audit = dir.path().join("audit.log").display().to_string();
+        let text = format!(
+            "plugin_directory = {:?}\naudit \"file\" \"disk\" {{\n options {{\n file_path = {audit:?}\n }}\n}}\n",
+            plugins.display().to_string(),
+        );
+        std::fs::write(&config, text).unwrap();
         // The shell ends the server when its own standard input ends, however the test ends.
         let shell = Command::new("sh")
             .args(["-c", KEEPER, "keeper"])
@@ -180,6 +185,11 @@ impl Server {
         let mut file = std::fs::File::open(self.dir.path().join("log")).unwrap();
         file.read_to_string(&mut log).unwrap();
         log
+    }
+
+    /// All that the server audited: an entry a line.
+    pub(crate) fn audit(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("audit.log")).unwrap()
     }
 
     /// The host and port that it listens on.
