@@ -132,8 +132,7 @@ impl Table {
 impl Path {
     fn matches(&self, path: &str) -> bool {
         let mut segments = path.split('/');
-        let mut wanted = self.pattern.split('/').peekable();
-        while let Some(part) = wanted.next() {
+        for part in self.pattern.split('/') {
             let Some(segment) = segments.next() else { return false };
             if part.ends_with("...}") {
                 return !segment.is_empty();

@@ -47,9 +47,10 @@ impl Path {
 
 impl Op {
     fn item(&self, path: &Path) -> Value {
-        let done = match self.operation {
-            Operation::Delete => json!({ "204": { "description": "gone, also if it was gone before" } }),
-            _ => json!({ "200": { "description": "OK" } }),
+        let done = if self.operation == Operation::Delete {
+            json!({ "204": { "description": "gone, also if it was gone before" } })
+        } else {
+            json!({ "200": { "description": "OK" } })
         };
         let mut item = json!({ "summary": self.summary, "description": path.description, "responses": done });
         let Some(object) = item.as_object_mut() else { return item };

@@ -239,6 +239,9 @@ pub(crate) fn furnish(server: &Server) {
     server.write("sys/mounts/attest-keys", &mount("secrets")).ok();
     for mount in ["auth/attest", "attest-keys"] {
         server.write(&format!("{mount}/policy/simulated"), &json!({ "policy": policy(1) })).ok();
+        // All machines have one address, and one of them is to be refused all the time.
+        let limits = json!({ "refusals_burst": 100_000, "refusals_burst_in_all": 100_000 });
+        server.write(&format!("{mount}/config/limits"), &limits).ok();
     }
     let fields = json!({ "username": "app", "password": SECRET });
     server.write("attest-keys/keys/db", &json!({ "policy": "simulated", "data": fields })).ok();

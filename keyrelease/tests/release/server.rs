@@ -45,7 +45,15 @@ impl Answer {
 /// The server that most tests share.
 pub(crate) fn shared() -> &'static Server {
     static SHARED: OnceLock<Server> = OnceLock::new();
-    SHARED.get_or_init(Server::start)
+    SHARED.get_or_init(|| {
+        let server = Server::start();
+        // All tests have one address, and most of them are about refusals.
+        let limits = json!({ "refusals_burst": 100_000, "refusals_burst_in_all": 100_000 });
+        for mount in ["attest-keys", "auth/attest"] {
+            server.write(&format!("{mount}/config/limits"), &limits).ok();
+        }
+        server
+    })
 }
 
 #[expect(clippy::disallowed_methods, reason = "the real server lives now, and so must the chips")]
