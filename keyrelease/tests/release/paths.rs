@@ -26,9 +26,9 @@ fn concrete(path: &str) -> String {
 #[test]
 fn every_path_that_openbao_documents_is_routed_and_has_help() {
     let server = Server::start();
-    let served = served();
-    assert!(served.len() >= 30, "{served:?}");
-    for (path, item) in served {
+    let documented = served();
+    assert!(documented.len() >= 30, "{documented:?}");
+    for (path, item) in documented {
         let at = concrete(&path);
         let help = server.read(&format!("{at}?help=1"));
         let text = help.json["help"].as_str().unwrap_or_else(|| panic!("{path}: {help:?}")).to_owned();
@@ -36,11 +36,11 @@ fn every_path_that_openbao_documents_is_routed_and_has_help() {
         for method in ["get", "post", "delete"] {
             let called = if item[method]["parameters"][0]["name"] == "list" { "list" } else { method };
             let answer = server.call(&called.to_uppercase(), &at, Some(&json!({})), "root");
-            let documented = item.get(method).is_some();
+            let is_there = item.get(method).is_some();
             // A list's path ends in a slash; to write there is to write nothing's name.
             let nameless = answer.errors().contains("cannot write to a path ending in '/'");
             let missing = answer.status == 405 || answer.errors().contains("unsupported") || nameless;
-            assert_eq!(missing, !documented, "{called} {at}: {answer:?}");
+            assert_eq!(missing, !is_there, "{called} {at}: {answer:?}");
         }
     }
 }
