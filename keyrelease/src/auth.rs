@@ -127,7 +127,6 @@ impl Backend for AuthMethod {
                 self.write_role(host, reply::name(name)?, reply::body(request.data)?).await?;
                 Ok(None)
             }
-            (_, ["challenge" | "login"] | ["role", _]) => Err(Error::UnsupportedOperation),
             _ => manage(&self.mount, request, host, "verdict").await,
         }
     }

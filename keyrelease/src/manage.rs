@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use openbao_plugin::{Error, Host, Operation, Request, Response};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::limits;
 use crate::log::{self, StoredRecord};
@@ -38,31 +38,9 @@ pub(crate) async fn manage(
             policies::store(mount, host, reply::name(name)?, request.data).await.map(Some)
         }
         (
-            Operation::List,
-            ["collateral", kind @ ("certificate" | "crl" | "document" | "attestation-key"), ""],
-        ) => Ok(Some(Response::keys(storage.list(&format!("collateral/{kind}/")).await?))),
-        (
-            Operation::Read,
+            operation,
             ["collateral", kind @ ("certificate" | "crl" | "document" | "attestation-key"), name],
-        ) => {
-            let bytes = storage.get(&format!("collateral/{kind}/{name}")).await?;
-            bytes.map(|bytes| reply::data(&json!({ "value": shown(kind, &bytes) }))).transpose()
-        }
-        (
-            Operation::Delete,
-            ["collateral", kind @ ("certificate" | "crl" | "document" | "attestation-key"), name],
-        ) => {
-            storage.delete(&format!("collateral/{kind}/{name}")).await?;
-            mount.forget();
-            Ok(None)
-        }
-        (
-            Operation::Update,
-            ["collateral", kind @ ("certificate" | "crl" | "document" | "attestation-key"), name],
-        ) => {
-            store_collateral(mount, host, kind, reply::name(name)?, reply::body(request.data)?).await?;
-            Ok(None)
-        }
+        ) => collateral(mount, host, operation, (kind, name), request.data).await,
         (Operation::Read, ["config", "policy-signers"]) => policies::show_signers(host).await.map(Some),
         (Operation::Update, ["config", "policy-signers"]) => {
             policies::store_signers(mount, host, request.data).await?;
@@ -90,11 +68,41 @@ pub(crate) async fn manage(
             log::read(&state.log_signer, host, operation, path.split_once('/').unwrap_or_default().1).await
         }
         (Operation::Read, [kind, id]) if *kind == records => show_record(host, reply::name(id)?).await,
-        (_, ["revoke" | "reinstate" | "recall"] | ["policy" | "config", _] | ["collateral", _, _]) => {
-            Err(Error::UnsupportedOperation)
-        }
         _ => Err(Error::UnsupportedPath),
     }
+}
+
+/// Answers `collateral/<kind>/<name>`.
+async fn collateral(
+    mount: &Mount,
+    host: &Host,
+    operation: Operation,
+    (kind, name): (&str, &str),
+    data: Map<String, Value>,
+) -> Result<Option<Response>, Error> {
+    let key = format!("collateral/{kind}/{name}");
+    match operation {
+        Operation::List => return Ok(Some(Response::keys(host.storage().list(&key).await?))),
+        Operation::Read => {
+            let bytes = host.storage().get(&key).await?;
+            return bytes.map(|bytes| reply::data(&json!({ "value": shown(kind, &bytes) }))).transpose();
+        }
+        Operation::Delete => {
+            host.storage().delete(&key).await?;
+            mount.forget();
+        }
+        Operation::Update => {
+            store_collateral(mount, host, kind, reply::name(name)?, reply::body(data)?).await?;
+        }
+        Operation::Scan
+        | Operation::Patch
+        | Operation::Renew
+        | Operation::Revoke
+        | Operation::ResolveRole
+        | Operation::AliasLookahead
+        | _ => return Err(Error::UnsupportedOperation),
+    }
+    Ok(None)
 }
 
 async fn store_collateral(

@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::events;
 use crate::judge::{Brought, Job, Purpose, Verdict};
 use crate::ledger::{StorageLedger, prune, refusal_note};
-use crate::limits::{Limited, Limits, Source, Turns};
+use crate::limits::{Limited, Limits, Settings, Source, Turns};
 use crate::log::{Draft, Facts, Log, subject};
 use crate::memory::Memory;
 use crate::metrics::{Metrics, Step};
@@ -220,23 +220,33 @@ impl Mount {
                     change: failure(&refused, now),
                     ..Draft::new(facts, verdict.signed)
                 };
-                // A machine's first failure is remembered whatever was spent: it takes genuine hardware to cause one.
-                let counted = draft.change.is_none();
-                if counted {
-                    let spent = self.limits.refusal(purpose.source, &state.limits, now);
-                    spent.map_err(|limited| self.turn_away(limited))?;
-                }
-                if let Err(error) = ledger.append(draft).await {
-                    if counted {
-                        self.limits.give_back(purpose.source, &state.limits, now);
-                    }
-                    return Err(error);
-                }
+                self.append_refusal(&ledger, draft, purpose.source, &state.limits).await?;
                 self.metrics.refused(refused.appraisal());
                 events::refused(&self.uuid, id.id, &refused);
                 Ok(Judged::Refused(id.id, Box::new(refused)))
             }
         }
+    }
+
+    /// Puts a refusal on record, within the budget. A machine's first failure is remembered whatever was spent: it takes
+    /// genuine hardware to cause one.
+    async fn append_refusal(
+        &self,
+        ledger: &StorageLedger<'_>,
+        draft: Draft,
+        source: Source,
+        settings: &Settings,
+    ) -> Result<(), LedgerError> {
+        if draft.change.is_some() {
+            return ledger.append(draft).await;
+        }
+        let spent = self.limits.refusal(source, settings, ledger.now);
+        spent.map_err(|limited| self.turn_away(limited))?;
+        let appended = ledger.append(draft).await;
+        if appended.is_err() {
+            self.limits.give_back(source, settings, ledger.now);
+        }
+        appended
     }
 
     /// What is known of machines.

@@ -78,7 +78,11 @@ impl Backend for SecretsEngine {
         match (request.operation, parts.as_slice()) {
             (Operation::Update, ["challenge"]) => reply::data(&self.mount.challenge(host).await?).map(Some),
             (Operation::Update, ["release", key, "open"]) => self.open(request, host, key).await.map(Some),
-            (Operation::Update, ["release", key]) => self.release(request, host, key).await.map(Some),
+            (Operation::Update, ["release", key]) => {
+                let released = self.release(request, host, key).await?;
+                self.mount.metrics.released_by_token();
+                Ok(Some(released))
+            }
             (Operation::Renew, _) => self.renew(request, host).await.map(Some),
             // What was released cannot be taken back; a key that is to change is drawn anew by `revoke`.
             (Operation::Revoke, _) => Ok(None),
@@ -100,14 +104,6 @@ impl Backend for SecretsEngine {
                 host.storage().put(AUTH_ACCESSOR, body.accessor.into_bytes()).await?;
                 Ok(None)
             }
-            (
-                _,
-                ["challenge"]
-                | ["release" | "keys", _]
-                | ["release", _, "open"]
-                | ["keys", _, "rotate"]
-                | ["config", "auth"],
-            ) => Err(Error::UnsupportedOperation),
             _ => manage(&self.mount, request, host, "record").await,
         }
     }
@@ -191,7 +187,6 @@ impl SecretsEngine {
         let receipt = record_vouched(&self.mount.ledger(host, &state, now), &vouched, draft).await?;
         let sealed: Sealed = seal(key.secret(), key.version, Recipient::Vouched(&vouched), receipt, now)
             .map_err(bad_request)?;
-        self.mount.metrics.released_by_token();
         let answer = reply::data(&sealed)?;
         Ok(match key.lease {
             None => answer,
