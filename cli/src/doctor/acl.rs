@@ -399,6 +399,16 @@ mod tests {
     }
 
     #[test]
+    fn a_policy_that_was_cut_off_is_an_error_or_a_shorter_policy() {
+        let text =
+            r#"path "a/+/*" { capabilities = ["read", "sudo"] /* x */ m = { "k" = ["v\"", 1] } } # end"#;
+        for cut in 0..text.len() {
+            assert!(parse(&text[..cut]).map_or(0, |rules| rules.len()) <= 1);
+        }
+        assert_eq!(parse(text).unwrap().len(), 1);
+    }
+
+    #[test]
     fn a_denied_path_allows_nothing() {
         let rules = parse(r#"path "a" { capabilities = ["deny", "update", "sudo"] }"#).unwrap();
         assert!(!rules[0].writes() && !rules[0].sudo());

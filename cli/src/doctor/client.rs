@@ -8,7 +8,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -28,6 +28,8 @@ pub(crate) struct Client {
     base: String,
     namespace: Option<String>,
     token: Option<Zeroizing<String>>,
+    /// When the last question is put.
+    until: Instant,
 }
 
 /// The certificates in files that the settings name.
@@ -85,7 +87,9 @@ impl Client {
             .tls_config(tls.build())
             .build();
         let base = format!("{}/v1", settings.address);
-        Self { agent: config.new_agent(), base, namespace: settings.namespace.clone(), token }
+        let began = Instant::now();
+        let until = began.checked_add(patience.saturating_mul(PATIENT)).unwrap_or(began);
+        Self { agent: config.new_agent(), base, namespace: settings.namespace.clone(), token, until }
     }
 
     /// What anybody may read; no envelope is around it, and any status may carry it.
@@ -170,6 +174,9 @@ impl Client {
         body: Option<&serde_json::Value>,
         limit: u64,
     ) -> Result<(u16, Vec<u8>), Unreachable> {
+        if Instant::now() >= self.until {
+            return Err(Unreachable("no time left to ask: the server is slow".to_owned()));
+        }
         let method = if body.is_some() { "POST" } else { "GET" };
         let mut request = ureq::http::Request::builder()
             .method(method)
@@ -288,6 +295,8 @@ fn unreachable(error: ureq::Error) -> Unreachable {
     Unreachable(printable(&error.to_string()))
 }
 
+/// All questions together get so many times the patience of one, and the last one its own.
+const PATIENT: u32 = 12;
 /// The longest answer that is read: thousands of accessors.
 const MAX_ANSWER: u64 = 4 * 1024 * 1024;
 /// A record with its objects, in base64.

@@ -1,7 +1,7 @@
 //! Looks at a server: every question that is put to it, in order.
 //!
 //! The first questions need no token and decide whether there is an OpenBao at all; without one there is
-//! nothing to judge. Where the server's certificate is not verified, nothing more is asked, unless the
+//! nothing to judge. Where nobody vouches for the server, nothing more is asked, unless the
 //! settings say so: the token is for the server that was meant.
 //!
 //! Untrusted: every answer. The number of questions is bounded, whatever the server lists.
@@ -44,10 +44,8 @@ pub(crate) fn look(settings: &Settings, reach: Reach<'_>, now: UnixTime) -> Resu
     let unreachable =
         |error: super::client::Unreachable| NotJudged::new("source.unreachable", error.to_string());
     let tls = handshake::look(settings, &certificates, reach.patience).map_err(unreachable)?;
-    if let Tls::Encrypted { certificate: Err(_), .. } = &tls
-        && matches!(settings.authority, Authority::Files(_))
-    {
-        return Ok(unasked(settings, tls, files, now));
+    if let (Some(why), Authority::Files(_)) = (stranger(settings, &tls), &settings.authority) {
+        return Ok(unasked(settings, tls, why, files, now));
     }
     let client = Client::new(settings, &certificates, token, reach.patience);
     let health = client.open::<Health>("sys/health").map_err(unreachable)?;
@@ -76,10 +74,27 @@ pub(crate) fn look(settings: &Settings, reach: Reach<'_>, now: UnixTime) -> Resu
     })
 }
 
-/// What is known of a server that is not the one that was meant, or cannot prove it.
-fn unasked(settings: &Settings, tls: Tls, files: Seen<BTreeMap<String, String>>, now: UnixTime) -> Facts {
-    let why =
-        || Unseen::NotAsked("nothing was asked of a server whose certificate is not verified".to_owned());
+/// Why this may not be the server that was meant.
+fn stranger(settings: &Settings, tls: &Tls) -> Option<&'static str> {
+    match tls {
+        Tls::Encrypted { certificate: Ok(_), .. } => None,
+        Tls::Encrypted { certificate: Err(_), .. } => {
+            Some("nothing was asked of a server whose certificate is not verified")
+        }
+        Tls::Plain if settings.address.is_here() => None,
+        Tls::Plain => Some("nothing was asked in plain HTTP of another machine"),
+    }
+}
+
+/// What is known of a server that nobody vouched for.
+fn unasked(
+    settings: &Settings,
+    tls: Tls,
+    why: &str,
+    files: Seen<BTreeMap<String, String>>,
+    now: UnixTime,
+) -> Facts {
+    let why = || Unseen::NotAsked(why.to_owned());
     Facts {
         namespace: settings.namespace.clone(),
         now,

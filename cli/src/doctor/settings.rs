@@ -8,6 +8,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use zeroize::Zeroizing;
@@ -187,6 +188,11 @@ impl Reader<'_> {
 }
 
 impl Address {
+    /// Is it this machine? Then what is sent in clear does not leave it.
+    pub(crate) fn is_here(&self) -> bool {
+        self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let text = text.trim_end_matches('/');
         let (encrypted, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {

@@ -113,7 +113,7 @@ fn a_backup_leaves_memory_encrypted_and_comes_back() {
     let mut restore = Command::new(bao());
     restore.args(["operator", "raft", "snapshot", "restore"]).arg(&opened);
     ends(&restore.envs(server.environment(&server.root, &server.ca())).output().unwrap(), true);
-    server.wait(200);
+    server.wait_until_active();
     crate::server::eventually(
         "the policy of before",
         || server.log(),

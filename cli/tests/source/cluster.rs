@@ -67,7 +67,9 @@ impl Place {
         let variables = variables.map(|one| {
             (one["name"].as_str().unwrap().to_owned(), self.moved(one["value"].as_str().unwrap()))
         });
-        let environment: Vec<(String, String)> = variables.collect();
+        // The pod has no home.
+        let home = ("HOME".to_owned(), "/nonexistent".to_owned());
+        let environment: Vec<(String, String)> = variables.chain([home]).collect();
         let address = format!("https://{}:{}", ip(self.number), self.ports[0]);
         Server::run(self.dir, words.into_iter().skip(2), &environment, address)
     }

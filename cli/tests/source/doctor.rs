@@ -202,6 +202,22 @@ fn a_server_that_nobody_vouches_for_is_not_asked_and_gets_no_token() {
 }
 
 #[test]
+fn asked_in_a_namespace_it_does_not_answer_for_the_root_namespace() {
+    let server = Server::dev();
+    server.write("sys/namespaces/team", &json!({})).ok();
+    let told = doctor(
+        &[("BAO_ADDR", &server.address), ("BAO_TOKEN", "root")],
+        &["-o", "json", "--namespace", "team"],
+    );
+    assert_eq!(told.json()["namespace"], "team");
+    assert_eq!(
+        told.with("unknown")["source.root.revoked"],
+        "root tokens live in the root namespace, and team was asked"
+    );
+    assert!(!told.ids("pass").contains(&"source.audit.second".to_owned()), "{}", told.out);
+}
+
+#[test]
 fn a_sealed_server_is_told_to_be_sealed() {
     let server = well_kept(&["--kind=secrets"], "tls12", 90);
     server.call("PUT", "sys/seal", None, &server.root).ok();

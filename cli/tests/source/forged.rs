@@ -138,6 +138,42 @@ fn silence_and_slowness_have_an_end() {
 }
 
 #[test]
+fn a_server_that_answers_slowly_and_lists_much_does_not_keep_us() {
+    let port = forged(|stream| {
+        // Health, and a thousand of whatever is listed.
+        let names: Vec<String> = (0..1000).map(|number| format!("\"n{number}\"")).collect();
+        let (head, tail) =
+            (r#"{"initialized":true,"sealed":false,"version":"2.7.2","server_time_utc":1"#, "}}");
+        let body = format!("{head},\"data\":{{\"policy\":\"\",\"keys\":[{}]{tail}", names.join(","));
+        let mut request = [0; 4096];
+        loop {
+            std::thread::sleep(Duration::from_millis(400));
+            reply(stream, &body)?;
+            if stream.read(&mut request)? == 0 {
+                return Ok(());
+            }
+        }
+    });
+    let address = format!("http://127.0.0.1:{port}");
+    let environment = [("BAO_ADDR", address.as_str()), ("BAO_TOKEN", "s.canary-token")];
+    let told = doctor(&environment, &["-o", "json", "--timeout", "1"]).ends(1);
+    let unknown = &told.with("unknown")["source.policies.sudo"];
+    assert!(unknown.ends_with(": no time left to ask: the server is slow"), "{unknown}");
+}
+
+#[test]
+fn no_token_goes_in_clear_to_another_machine() {
+    // Linux takes this for itself, but it is not an address of this machine alone.
+    let port = forged(|_| Ok(()));
+    let address = format!("http://0.0.0.0:{port}");
+    let environment = [("BAO_ADDR", address.as_str()), ("BAO_TOKEN", "s.canary-token")];
+    let told = doctor(&environment, &["-o", "json", "--timeout", "1"]).ends(1);
+    assert_eq!(told.ids("fail"), ["source.tls.certificate", "source.tls.listener", "source.tls.version"]);
+    let unknown = &told.with("unknown")["source.audit.enabled"];
+    assert_eq!(unknown, "not seen: nothing was asked in plain HTTP of another machine");
+}
+
+#[test]
 fn a_redirect_is_not_followed_and_takes_no_token_along() {
     let port = forged(|stream| {
         stream.write_all(

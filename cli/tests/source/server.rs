@@ -83,6 +83,7 @@ impl Server {
         let shares = keys["keys_base64"].as_array().unwrap()[..2].to_vec();
         keys["root_token"].as_str().unwrap().clone_into(&mut self.root);
         self.unseal(&shares);
+        self.wait_until_active();
         shares
     }
 
@@ -173,12 +174,18 @@ impl Server {
         log
     }
 
-    /// Waits until `sys/health` answers this.
+    /// Waits until `sys/health` answers this; 200 is said by standbys, too.
     pub(crate) fn wait(&self, status: u16) {
-        let answers = || {
-            let health = self.try_call("GET", "sys/health?standbyok=true", None, "");
-            health.is_ok_and(|health| health.status == status)
-        };
+        self.wait_for("sys/health?standbyok=true", status);
+    }
+
+    /// Waits until it is the one that writes.
+    pub(crate) fn wait_until_active(&self) {
+        self.wait_for("sys/health", 200);
+    }
+
+    fn wait_for(&self, path: &str, status: u16) {
+        let answers = || self.try_call("GET", path, None, "").is_ok_and(|health| health.status == status);
         eventually("OpenBao's answer", || self.log(), answers);
     }
 }
@@ -262,10 +269,10 @@ fn start(
         .arg(bao)
         .arg("server")
         .args(words)
-        .envs(environment.iter().cloned())
         .current_dir(dir)
         .env("LOG", dir.join("log"))
         .env("HOME", dir)
+        .envs(environment.iter().cloned())
         .stdin(Stdio::piped())
         .spawn()
         .unwrap()

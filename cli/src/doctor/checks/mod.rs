@@ -113,9 +113,10 @@ fn named(verdict: Verdict, names: &[String], nobody: &str) -> (Verdict, String) 
     if names.is_empty() { (Verdict::Pass, nobody.to_owned()) } else { (verdict, names.join("; ")) }
 }
 
-/// Is this one of our two plugins?
+/// Is this our plugin, in whatever version? `openbao-plugin-attest`, `openbao-plugin-attest-v0.2.0`.
 fn is_attest(plugin: &Plugin) -> bool {
-    plugin.command.rsplit('/').next().is_some_and(|file| file.starts_with(BINARY))
+    let rest = plugin.command.strip_prefix(BINARY);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_', '.']))
 }
 
 /// The mounts of our plugins, by path.
