@@ -11,6 +11,7 @@ use attest::{Platform, UnixTime};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::answer::Answer;
+use crate::unseal;
 use crate::{attest_inspect, attest_verify, evidence_log, evidence_show, evidence_verify};
 use crate::{measure_nitro, measure_snp, measure_tdx, measure_uki};
 use crate::{
@@ -43,6 +44,16 @@ enum Command {
     /// Look after the OpenBao that secrets come from
     #[command(subcommand)]
     Source(Source),
+    /// A custodian's part in opening an OpenBao that several people seal
+    #[command(subcommand)]
+    Unseal(Unseal),
+}
+
+#[derive(Debug, Subcommand)]
+enum Unseal {
+    Approve(unseal::approve::Args),
+    Keygen(unseal::keygen::Args),
+    Split(unseal::split::Args),
 }
 
 #[derive(Debug, Subcommand)]
@@ -103,6 +114,9 @@ impl Cli {
             Command::Policy(Policy::Sign(args)) => policy_sign::run(args),
             Command::Policy(Policy::Test(args)) => policy_test::run(args),
             Command::Policy(Policy::Verify(args)) => policy_verify::run(args, now),
+            Command::Unseal(Unseal::Approve(args)) => unseal::approve::run(args, now),
+            Command::Unseal(Unseal::Keygen(args)) => unseal::keygen::run(args),
+            Command::Unseal(Unseal::Split(args)) => unseal::split::run(args),
             Command::Source(Source::Doctor(args)) => source_doctor::run(args, now),
         }
     }

@@ -1,8 +1,8 @@
 //! The `cloudtaser` command: reads evidence, judges it, says why.
 //!
-//! One file per verb, each read → judge → print. Nothing is fetched or sent, except that `source` and `evidence
-//! log export` ask the server they are pointed at; and nothing is changed, except that `policy sign` writes one new file
-//! and `export` a directory.
+//! One file per verb, each read → judge → print. Nothing is fetched or sent, except that `source`, `evidence log
+//! export` and `unseal approve` ask whom they are pointed at; and nothing is changed, except that `policy sign`,
+//! `unseal keygen` and `unseal split` write new files, and `export` a directory.
 //!
 //! Trusted: the command line and the clock. Untrusted: every file and server that is named on it.
 #![forbid(unsafe_code)]
@@ -33,6 +33,7 @@ mod policy_test;
 mod policy_verify;
 mod source_doctor;
 mod trust;
+mod unseal;
 
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -13,6 +13,8 @@
 #![forbid(unsafe_code)]
 
 mod bao;
+mod custodians;
+mod liar;
 mod machine;
 mod peer;
 mod peer_down;

@@ -10,7 +10,7 @@ use crate::programs::SEAL;
 /// A server that the plugin seals, and the settings of its seal.
 pub(crate) struct Sealed {
     pub(crate) bao: Bao,
-    settings: String,
+    pub(crate) settings: String,
 }
 
 impl Sealed {
