@@ -28,8 +28,8 @@ pub trait Seal: Send + Sync + 'static {
         BTreeMap::new()
     }
 
-    /// Asked once, before anything is written, when the server is initialised. A seal that would fail later
-    /// says so here: a failure in [`Seal::encrypt`] leaves a storage behind that must be deleted.
+    /// Asked once when the server is initialised, before anything of worth is written. A seal that would fail
+    /// later says so here. A storage of raft is set up by then, and must be emptied before the next attempt.
     fn init(&self) -> Result<(), SealError> {
         Ok(())
     }

@@ -58,7 +58,7 @@ impl CustodianSeal {
     }
 
     pub(crate) fn init(&self) -> Result<(), SealError> {
-        Ok(lock(&self.quorum).expect_sealing(Instant::now())?)
+        Ok(lock(&self.quorum).init(Instant::now())?)
     }
 
     pub(crate) fn encrypt(&self, plaintext: &[u8], aad: &[u8]) -> Result<Blob, SealError> {

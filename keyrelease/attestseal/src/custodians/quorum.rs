@@ -1,6 +1,7 @@
 //! What is collected, when it makes the key, and how long the key lives.
 //!
-//! Shares are taken only while OpenBao waits for them. When there are as many as the threshold, they make
+//! Shares are taken only while they are needed: by a process that never had the whole key, and later while
+//! OpenBao asks for it. When there are as many as the threshold, they make
 //! the whole key; it opens for a short time ([`Terms::hold`]) and is wiped. What stays is the key that
 //! *seals* ([`custody::vault`]), so that OpenBao's regular try of its seal does not need people; and, for a
 //! minute, the data key of what this process sealed last, because that try opens it again at once.
@@ -37,7 +38,7 @@ pub struct Quorum {
     set: Custodians,
     terms: Terms,
     round: Round,
-    /// Until when shares are taken.
+    /// Until when shares are taken, once there was a quorum.
     wanted: Option<Instant>,
     whole: Option<Passing>,
     sealing: Option<Region>,
@@ -98,10 +99,11 @@ impl Quorum {
         }
     }
 
-    /// The key to seal shares to, if OpenBao waits for any.
+    /// The key to seal shares to, if any are needed.
     pub fn offer(&mut self, now: Instant) -> Result<OfferedKey, Error> {
         self.tidy(now);
-        if self.wanted.is_none_or(|until| now >= until) {
+        let asked = self.wanted.is_some_and(|until| now < until);
+        if self.sealing.is_some() && !asked {
             return Err(Error::NotWaiting);
         }
         self.round.keys.each().next().map(|key| key.offered()).ok_or(Error::NotWaiting)
@@ -158,9 +160,17 @@ impl Quorum {
         Ok(())
     }
 
-    /// Whether encrypting is possible; if not, custodians are waited for.
-    pub fn expect_sealing(&mut self, now: Instant) -> Result<(), Error> {
-        if self.sealing.is_none() { Err(self.waiting(now)) } else { Ok(()) }
+    /// A server is about to be initialised, and will open right after: the whole key lives anew.
+    pub fn init(&mut self, now: Instant) -> Result<(), Error> {
+        self.tidy(now);
+        let until = now.checked_add(self.terms.hold);
+        match (&mut self.whole, until) {
+            (Some(whole), Some(until)) => {
+                whole.until = until;
+                Ok(())
+            }
+            (Some(_) | None, _) => Err(self.waiting(now)),
+        }
     }
 
     /// Encrypts under a fresh data key, sealed to the set.

@@ -52,12 +52,12 @@ pub(crate) fn send_nonsense(machine: &Path) -> String {
 fn failed(reply: Reply) -> String {
     match reply {
         Reply::Failed(failure) => failure.code,
-        other => format!("{other:?}"),
+        Reply::Evidence(_) | Reply::Taken(_) => "taken".to_owned(),
     }
 }
 
-fn serve(mut line: UnixStream, machine: &Path, lie: Lie, shares: &Mutex<Vec<Share>>) {
-    let mut request = parse_request(&body(&mut line)).unwrap();
+fn serve(mut caller: UnixStream, machine: &Path, lie: Lie, shares: &Mutex<Vec<Share>>) {
+    let mut request = parse_request(&body(&mut caller)).unwrap();
     if let Request::Share(share) = &request {
         shares.lock().unwrap().push(share.clone());
     }
@@ -73,7 +73,7 @@ fn serve(mut line: UnixStream, machine: &Path, lie: Lie, shares: &Mutex<Vec<Shar
         (reply, _) => reply,
     };
     let frame = if lie == Lie::Nonsense { vec![0, 0, 0, 1, 0xff] } else { to_frame(&reply).unwrap() };
-    line.write_all(&frame).unwrap();
+    caller.write_all(&frame).unwrap();
 }
 
 fn ask(machine: &Path, request: &Request) -> Reply {

@@ -43,7 +43,7 @@ impl World {
     }
 
     fn ask(&mut self) -> String {
-        self.quorum.expect_sealing(self.now).unwrap_err().to_string()
+        self.quorum.init(self.now).unwrap_err().to_string()
     }
 
     fn sealed(&mut self, custodian: u8, share: &[u8]) -> Share {
@@ -87,6 +87,19 @@ fn a_quorum_seals_and_opens_and_the_whole_key_dies_after_its_time() {
 }
 
 #[test]
+fn an_initialisation_takes_a_whole_key_and_gives_it_its_time_again() {
+    let mut world = World::whole();
+    world.wait(Duration::from_secs(59));
+    world.quorum.init(world.now).unwrap();
+    let blob = world.quorum.encrypt(b"root key", b"", world.now).unwrap();
+    world.quorum.encrypt(b"recovery key", b"", world.now).unwrap();
+    world.wait(Duration::from_secs(2));
+    assert_eq!(world.quorum.decrypt(&blob, b"", world.now).unwrap().0, b"root key");
+    world.wait(TERMS.hold);
+    assert_eq!(world.quorum.init(world.now).unwrap_err().code(), "unseal.waiting");
+}
+
+#[test]
 fn nothing_is_sealed_before_a_quorum_and_those_who_came_are_named() {
     let mut world = World::new();
     let refused = world.quorum.encrypt(b"x", b"", world.now).unwrap_err();
@@ -98,15 +111,18 @@ fn nothing_is_sealed_before_a_quorum_and_those_who_came_are_named() {
 }
 
 #[test]
-fn custodians_who_come_unasked_are_sent_away() {
+fn custodians_may_come_before_the_first_opening_and_later_only_when_asked() {
     let mut world = World::new();
+    world.bring(1).unwrap();
+    world.bring(2).unwrap();
     assert!(matches!(world.quorum.offer(world.now), Err(Error::NotWaiting)));
-    world.ask();
+    let blob = world.quorum.encrypt(b"root key", b"", world.now).unwrap();
+    world.wait(Duration::from_mins(2));
+    assert!(matches!(world.quorum.offer(world.now), Err(Error::NotWaiting)));
+    assert_eq!(world.quorum.decrypt(&blob, b"", world.now).unwrap_err().code(), "unseal.waiting");
     let share = world.sealed(1, &[0; KEY]);
     world.wait(WANTED);
     assert!(matches!(world.quorum.take(&share, world.now), Err(Error::NotWaiting)));
-    let mut open = World::whole();
-    assert!(matches!(open.quorum.offer(open.now), Err(Error::NotWaiting)));
 }
 
 #[test]
