@@ -154,10 +154,9 @@ impl SecretsEngine {
         if let Some(check) = policy.covers(&purpose).filter(|check| check.verdict == Answer::Fail) {
             return Err(denied(&format!("{}: expected {}, found {}", check.id, check.expected, check.found)));
         }
-        let digest = policy.digest();
         let now = self.mount.now();
-        let vouched = Vouched::find(&entity, &accessor, body.offered()?, digest, now);
-        let vouched = vouched.map_err(|error| denied(&error))?;
+        let found = Vouched::find(&entity, &accessor, body.offered()?, policy.digest(), now);
+        let vouched = found.map_err(|error| denied(&error))?;
         // Asked again when it is recorded; here the reason can be told.
         if let Some(bar) = self.mount.bars(host).await?.against(&vouched.login().whom) {
             return Err(denied(&bar));
