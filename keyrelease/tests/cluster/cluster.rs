@@ -37,6 +37,7 @@ pub(crate) fn rough() -> MutexGuard<'static, Cluster> {
     static ROUGH: OnceLock<Mutex<Cluster>> = OnceLock::new();
     let rough = ROUGH.get_or_init(|| Mutex::new(Cluster::start()));
     let cluster = rough.lock().unwrap_or_else(PoisonError::into_inner);
+    cluster.repair();
     cluster.settle();
     cluster
 }
@@ -117,6 +118,18 @@ impl Cluster {
     /// Ends the cut.
     pub(crate) fn heal(&self, node: usize) {
         self.links.heal(node);
+    }
+
+    /// Undoes what a test that failed left behind.
+    fn repair(&self) {
+        for node in 0..NODES {
+            self.heal(node);
+            let health = self.nodes[node].hurried().try_read("sys/health?standbyok=true");
+            if !health.is_ok_and(|health| health.status == 200) {
+                self.kill(node);
+                self.revive(node);
+            }
+        }
     }
 
     /// Kills the plugins of a node.

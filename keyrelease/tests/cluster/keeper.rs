@@ -102,8 +102,10 @@ while read what node; do
       echo $! ;;
     kill)
       eval "server=\$server$node; server$node="
-      kill -9 $server
-      wait $server
+      if [ "$server" ]; then
+        kill -9 $server
+        wait $server
+      fi
       echo gone ;;
   esac
 done
