@@ -13,7 +13,8 @@ mod today;
 use std::path::PathBuf;
 
 use attest::crypto::AwsLcRs;
-use attest::{Answer as Outcome, Appraisal, BadBundle, Bundle, Check, Digest, Replay, TrustAnchors};
+use attest::log::NoteKey;
+use attest::{Answer as Outcome, Appraisal, BadBundle, Bundle, Check, Digest, File, Replay, TrustAnchors};
 use attest::{UnixTime, VerifierKey};
 
 use crate::answer::{Answer, NotJudged};
@@ -33,6 +34,10 @@ pub(crate) struct Args {
     /// PEM); may be repeated
     #[arg(long, value_name = "HEX|FILE")]
     verifier_key: Vec<String>,
+    /// The verifier key of the verifier's release log, `name+hash+base64`, or a file with it: the record has to be in
+    /// that log
+    #[arg(long, value_name = "KEY|FILE")]
+    log_key: Option<String>,
     /// Look at the decision although nobody's signature is checked: anybody may have written it
     #[arg(long, conflicts_with = "verifier_key")]
     insecure_any_verifier: bool,
@@ -70,6 +75,9 @@ fn audit(args: &Args, today: UnixTime) -> Result<Audit, NotJudged> {
         bundle: None,
         today: None,
     };
+    if let Some(key) = &args.log_key {
+        audit.checks.push(logged(&file, &log_key(key)?)?);
+    }
     if let Some(mut bundle) = bundle {
         let replay = bundle.replay(&AwsLcRs, &anchors)?;
         audit.checks.push(reproduced(&replay, &anchors));
@@ -113,6 +121,30 @@ fn open(args: &Args, file: &[u8], signer: Digest<32>) -> Result<(Check, Option<B
         Err(other) => Err(other.into()),
     }
 }
+
+/// Whether the verifier's log has the record.
+fn logged(file: &[u8], key: &NoteKey) -> Result<Check, NotJudged> {
+    let file = File::parse(file)?;
+    let expected = format!("an entry of the record in the log {}", key.name.as_str());
+    let (verdict, found) = match file.position.map(|position| position.holds(&AwsLcRs, &file.record, key)) {
+        Some(Ok(entry)) => (Outcome::Pass, format!("entry {}", entry.index)),
+        Some(Err(why)) => (Outcome::Fail, why.to_string()),
+        None => (Outcome::Fail, "a file that names no place in a log".to_owned()),
+    };
+    Ok(check("bundle.logged", verdict, &expected, found))
+}
+
+fn log_key(text: &str) -> Result<NoteKey, NotJudged> {
+    let text = if text.contains('+') {
+        text.to_owned()
+    } else {
+        let bytes = input::read(std::path::Path::new(text), MOST_KEY_BYTES)?;
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    NoteKey::parse(&AwsLcRs, text.trim()).map_err(|why| NotJudged::new("log-key", why.to_string()))
+}
+
+const MOST_KEY_BYTES: usize = 4096;
 
 fn reproduced(replay: &Replay, anchors: &TrustAnchors) -> Check {
     let verdict = if replay.identical { Outcome::Pass } else { Outcome::Fail };
@@ -160,11 +192,12 @@ const EXAMPLES: &str = "\
 Examples:
   cloudtaser evidence verify decision.bundle --verifier-key verifier.pem
   cloudtaser evidence verify decision.bundle --verifier-key verifier.pem --endorsements crls/ -o json
+  cloudtaser evidence verify decision.bundle --verifier-key verifier.pem --log-key openbao/7f…+5e0c…+Aa…
   cloudtaser evidence verify decision.bundle --verifier-key verifier.pem --at 2031-01-01T00:00:00Z";
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0  authentic, and the recorded decision (admitted or refused) is reproduced
-  1  the signature is not a pinned verifier's, or the decision comes out differently
+  1  the signature is not a pinned verifier's, the log has no such record, or the decision comes out differently
   2  not judged: something is missing, malformed or misspelt
 What is said of today does not change the exit code.";

@@ -9,6 +9,7 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
 use super::{BadBundle, Bundle};
+use crate::log::Position;
 
 /// The parts of a file.
 #[derive(Clone, Debug, Eq, PartialEq, Encode, Decode)]
@@ -21,7 +22,7 @@ pub struct File {
     pub objects: Vec<ByteVec>,
     /// Where it stands in the verifier's log. `None`: nobody said.
     #[n(2)]
-    pub position: Option<ByteVec>,
+    pub position: Option<Position>,
 }
 
 impl File {

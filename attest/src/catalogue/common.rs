@@ -25,6 +25,7 @@ pub(super) const TABLE: Table = Table {
         ("policy.succession", Outside, "the policy holds, and is newer than the one that it replaces"),
         ("bundle.signature", Outside, "a pinned verifier signed the bundle"),
         ("bundle.replay", Outside, "judging again gives the recorded appraisal, byte for byte"),
+        ("bundle.logged", Outside, "the verifier's log has the record"),
         (
             "log.checkpoint",
             Outside,
@@ -105,6 +106,11 @@ pub(super) const TABLE: Table = Table {
             "bundle.signature",
             "Ask the verifier's operator for its public key by a way that you trust, and pass it with \
              `--verifier-key`. If that is what you did, the bundle was changed or comes from somebody else.",
+        ),
+        (
+            "bundle.logged",
+            "Read the record again from the verifier, which adds its place in the log, and compare the log's key with the \
+             one that you pinned. A verifier that signs what its log does not have hides it from its auditors.",
         ),
         (
             "bundle.replay",

@@ -11,6 +11,7 @@
 mod checkpoint;
 mod entry;
 mod note;
+mod position;
 mod proof;
 mod recall;
 mod tail;
@@ -24,6 +25,7 @@ pub use entry::{
     RecordDigest, SaltedName, SecretRef, Subject, Text,
 };
 pub use note::{BadKey, BadNote, KeyId, KeyName, NoteKey, SignatureKind, SignedNote};
+pub use position::{NotLogged, Position};
 pub use proof::{BadProof, Nodes, Proof, consistency, inclusion};
 pub use recall::{
     BadSelector, Exposed, Granted, Recall, Recipient, Released, Report, Secret, Selected, Selector,

@@ -9,6 +9,8 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use openbao_plugin::{Error, Storage};
 
+use super::position::position;
+
 /// A record in storage.
 #[derive(Debug, Encode, Decode)]
 pub(crate) struct StoredRecord {
@@ -47,7 +49,8 @@ impl StoredRecord {
                 None => shared(storage, name).await?.into(),
             });
         }
-        File { record: self.signed, objects, position: None }.to_cbor().map_err(damaged)
+        let position = position(storage, self.index).await?;
+        File { record: self.signed, objects, position }.to_cbor().map_err(damaged)
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod draft;
 mod file;
+mod position;
 mod recent;
 mod serve;
 mod signer;

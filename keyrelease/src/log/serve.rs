@@ -5,8 +5,8 @@
 //!
 //! Untrusted: the path.
 
-use attest::log::{Level, Tile, Width, bundle, entries};
-use openbao_plugin::{Error, Host, Operation, Response};
+use attest::log::{Level, Tile, Width, bundle, cut, entries};
+use openbao_plugin::{Error, Host, Operation, Response, Storage};
 use serde_json::json;
 
 use super::signer::LogSigner;
@@ -30,12 +30,12 @@ pub(crate) async fn read(
             reply::data(&json!({ "origin": origin, "verifier_key": key })).map(Some)
         }
         "checkpoint" => {
-            let head = head(host).await?;
+            let head = head(host.storage()).await?;
             Ok(head.map(|head| Response::raw(200, "text/plain; charset=utf-8", head.checkpoint.to_vec())))
         }
         tile => {
             let tile = Tile::parse(tile).map_err(bad_request)?;
-            let bytes = tile_bytes(host, tile).await?;
+            let bytes = tile_bytes(host.storage(), tile).await?;
             Ok(bytes.map(|bytes| Response::raw(200, "application/octet-stream", bytes)))
         }
     }
@@ -43,44 +43,36 @@ pub(crate) async fn read(
 
 /// How many entries the log has.
 pub(crate) async fn size(host: &Host) -> Result<u64, Error> {
-    Ok(head(host).await?.map_or(0, |head| head.size))
+    Ok(head(host.storage()).await?.map_or(0, |head| head.size))
 }
 
-async fn head(host: &Host) -> Result<Option<Head>, Error> {
-    host.storage().get(Head::KEY).await?.map(|bytes| Head::decode(&bytes)).transpose()
+pub(super) async fn head(storage: &Storage) -> Result<Option<Head>, Error> {
+    storage.get(Head::KEY).await?.map(|bytes| Head::decode(&bytes)).transpose()
 }
 
-async fn tile_bytes(host: &Host, tile: Tile) -> Result<Option<Vec<u8>>, Error> {
+pub(super) async fn tile_bytes(storage: &Storage, tile: Tile) -> Result<Option<Vec<u8>>, Error> {
     let full = Tile { width: Width::FULL, ..tile };
-    if let Some(bytes) = host.storage().get(&tile_key(full)).await? {
-        return first(&bytes, tile).map(Some);
+    if let Some(bytes) = storage.get(&tile_key(full)).await? {
+        return cut(&bytes, tile).map(Some).map_err(|why| damaged(&why));
     }
-    let Some(head) = head(host).await? else { return Ok(None) };
+    let Some(head) = head(storage).await? else { return Ok(None) };
     let known = Tile::in_tree(tile.level, tile.index, head.size).filter(|known| known.width >= tile.width);
     match (known, tile.level) {
         (None, _) => Ok(None),
-        (Some(_), Level::Hashes(level)) => head.partial(level).map(|bytes| first(bytes, tile)).transpose(),
+        (Some(_), Level::Hashes(level)) => {
+            let cut = head.partial(level).map(|bytes| cut(bytes, tile)).transpose();
+            cut.map_err(|why| damaged(&why))
+        }
         (Some(_), Level::Entries) => {
-            let open = open_entries(host.storage(), head.size).await?;
+            let open = open_entries(storage, head.size).await?;
             Ok(bundle(open.iter().take(tile.width.count()).map(Vec::as_slice)))
         }
     }
 }
 
-/// The first so many of a tile that is wider.
-fn first(bytes: &[u8], tile: Tile) -> Result<Vec<u8>, Error> {
-    let width = tile.width.count();
-    if tile.level == Level::Entries {
-        let entries = entries(bytes).map_err(|why| damaged(&why))?;
-        return bundle(entries.into_iter().take(width)).ok_or_else(|| damaged(&"an entry is too long"));
-    }
-    let length = width.saturating_mul(32);
-    bytes.get(..length).map(<[u8]>::to_vec).ok_or_else(|| damaged(&"a tile is too short"))
-}
-
 /// The whole log, bundle by bundle, as far as it reaches now.
 pub(crate) async fn bundles(host: &Host) -> Result<Bundles, Error> {
-    let size = head(host).await?.map_or(0, |head| head.size);
+    let size = head(host.storage()).await?.map_or(0, |head| head.size);
     Ok(Bundles { size, at: 0 })
 }
 
@@ -96,7 +88,7 @@ impl Bundles {
     pub(crate) async fn next(&mut self, host: &Host) -> Result<Option<Vec<Vec<u8>>>, Error> {
         let Some(tile) = Tile::in_tree(Level::Entries, self.at, self.size) else { return Ok(None) };
         self.at = self.at.saturating_add(1);
-        let bytes = tile_bytes(host, tile).await?.ok_or_else(|| damaged(&"a bundle is missing"))?;
+        let bytes = tile_bytes(host.storage(), tile).await?.ok_or_else(|| damaged(&"a bundle is missing"))?;
         let entries = entries(&bytes).map_err(|why| damaged(&why))?;
         Ok(Some(entries.into_iter().map(<[u8]>::to_vec).collect()))
     }

@@ -1,6 +1,7 @@
 //! What an admitted machine gets, and what an auditor can read about it.
 
 use attest::crypto::{AwsLcRs, RustCrypto};
+use attest::log::{Kind, NotLogged, NoteKey};
 use attest::{Bundle, Crypto, TrustAnchors};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -117,4 +118,29 @@ fn a_later_release_under_a_kept_chain_replays_to_the_same_bytes() {
     let decision = sealed(&machine.open(shared())).decision;
     let bundle = record(shared(), "attest-keys", "record", &decision);
     assert!(bundle.replay(&AwsLcRs, &anchors()).unwrap().identical);
+}
+
+#[test]
+fn a_record_comes_with_its_place_in_the_log_and_no_other_records() {
+    let server = Server::start();
+    let read = |decision: &str| {
+        let answer = server.read(&format!("attest-keys/record/{decision}")).ok();
+        let file = STANDARD.decode(answer.json["data"]["bundle"].as_str().unwrap()).unwrap();
+        attest::File::parse(&file).unwrap()
+    };
+    let decisions: Vec<String> = (0..3).map(|_| sealed(&Machine::good().open(&server)).decision).collect();
+    let key = server.read("attest-keys/log/key").ok().json["data"]["verifier_key"].clone();
+    let key = NoteKey::parse(&AwsLcRs, key.as_str().unwrap()).unwrap();
+    let files: Vec<attest::File> = decisions.iter().map(|decision| read(decision)).collect();
+    for (place, file) in files.iter().enumerate() {
+        let entry = file.position.as_ref().unwrap().holds(&AwsLcRs, &file.record, &key).unwrap();
+        assert_eq!((entry.index, entry.event.kind), (place as u64, Kind::Admission));
+        assert_eq!(entry.event.decision.0.to_string(), decisions[place]);
+    }
+    let swapped = files[0].position.as_ref().unwrap().holds(&AwsLcRs, &files[1].record, &key);
+    assert!(matches!(swapped, Err(NotLogged::Record { .. })), "{swapped:?}");
+    let mut forged = files[2].position.clone().unwrap();
+    forged.proof[0].0[0] ^= 1;
+    let forged = forged.holds(&AwsLcRs, &files[2].record, &key);
+    assert!(matches!(forged, Err(NotLogged::Proof(_))), "{forged:?}");
 }
