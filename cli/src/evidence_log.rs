@@ -5,6 +5,7 @@
 //! network: it follows a `server`, and what comes `incoming` is kept once it was verified.
 
 mod audit;
+mod cosign;
 mod export;
 mod folder;
 mod incoming;
@@ -21,6 +22,7 @@ use crate::answer::Answer;
 /// Audit the log of all decisions
 #[derive(Debug, Subcommand)]
 pub(crate) enum Log {
+    Cosign(cosign::Args),
     Export(export::Args),
     Recall(recall::Args),
     Show(show::Args),
@@ -30,6 +32,7 @@ pub(crate) enum Log {
 /// Runs the verb.
 pub(crate) fn run(verb: &Log) -> Answer {
     match verb {
+        Log::Cosign(args) => cosign::run(args),
         Log::Export(args) => export::run(args),
         Log::Recall(args) => recall::run(args),
         Log::Show(args) => show::run(args),

@@ -190,6 +190,12 @@ pub struct Quorum {
 }
 
 impl Quorum {
+    /// Who is in it.
+    #[must_use]
+    pub fn witnesses(&self) -> &[NoteKey] {
+        &self.witnesses
+    }
+
     /// At least `threshold` of `witnesses`, no two of whom have one key.
     pub fn new(witnesses: Vec<NoteKey>, threshold: usize) -> Result<Self, BadQuorum> {
         if threshold == 0 || threshold > witnesses.len() {

@@ -61,6 +61,25 @@ impl SignedNote {
         if parsed.text == text { Ok(note) } else { Err(BadNote::Text("a newline at the end of the text")) }
     }
 
+    /// This note with more signature lines; what the same keys signed before gives way.
+    pub fn with(&self, lines: &str) -> Result<Vec<u8>, BadNote> {
+        let new = Self::parse(format!("{}\n{lines}", self.text).as_bytes())?;
+        if new.text != self.text {
+            return Err(BadNote::Text("signatures alone"));
+        }
+        let stays = |old: &&Signature| {
+            new.signatures.iter().all(|signature| (&signature.name, signature.id) != (&old.name, old.id))
+        };
+        let all = self.signatures.iter().filter(stays).chain(&new.signatures);
+        Self::assemble(&self.text, &all.map(Signature::line).collect::<Vec<_>>())
+    }
+
+    /// The lines of signatures.
+    #[must_use]
+    pub fn lines(&self) -> String {
+        self.signatures.iter().map(Signature::line).collect()
+    }
+
     /// The text that was signed, with its last newline.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -94,6 +113,12 @@ impl SignedNote {
     }
 }
 
+impl Signature {
+    fn line(&self) -> String {
+        line(&self.name, self.id, &self.bytes)
+    }
+}
+
 /// Reads `— <name> <base64 of id and signature>`.
 fn signature(line: &str) -> Result<Signature, BadNote> {
     let bad = || BadNote::Signature(line.chars().take(120).collect());
@@ -105,6 +130,10 @@ fn signature(line: &str) -> Result<Signature, BadNote> {
         return Err(bad());
     }
     Ok(Signature { name, id: KeyId(*id), bytes: bytes.to_vec() })
+}
+
+fn line(name: &KeyName, id: KeyId, signature: &[u8]) -> String {
+    format!("— {name} {}\n", STANDARD.encode([&id.0, signature].concat()))
 }
 
 /// What a key's signatures say. The numbers are those of `signed-note`.
@@ -175,8 +204,7 @@ impl NoteKey {
     /// The line under a note for a signature of this key.
     #[must_use]
     pub fn line(&self, crypto: &dyn Crypto, signature: &[u8]) -> String {
-        let encoded = STANDARD.encode([&self.id(crypto).0, signature].concat());
-        format!("— {} {encoded}\n", self.name)
+        line(&self.name, self.id(crypto), signature)
     }
 
     pub(super) fn verify(

@@ -189,3 +189,43 @@ fn a_quorum_is_of_witnesses_who_are_several() {
     assert_eq!(Quorum::new(twice, 1), Err(BadQuorum::Twice { expected: 3, found: 2 }));
     assert_eq!(Quorum::new(vec![Signer::log().key], 1), Err(BadQuorum::Kind(ORIGIN.to_owned())));
 }
+
+#[test]
+fn a_cosignature_is_added_and_replaces_an_older_one_of_its_key() {
+    let (log, witnesses) = (Signer::log(), witnesses());
+    let head = Server::with(5).head();
+    let signed = |file: &[u8]| SignedCheckpoint::parse(file).unwrap();
+    let file = checkpoint(head, |text| vec![log.sign(text)]);
+    let text = signed(&file).note().text().to_owned();
+    let once = signed(&file).note().with(&witnesses[0].cosign(&text, 50)).unwrap();
+    let lines = witnesses[0].cosign(&text, 60) + &witnesses[1].cosign(&text, 70);
+    let twice = signed(&once).note().with(&lines).unwrap();
+    let expected = checkpoint(head, |text| {
+        vec![log.sign(text), witnesses[0].cosign(text, 60), witnesses[1].cosign(text, 70)]
+    });
+    assert_eq!(twice, expected);
+    assert_eq!(signed(&file).note().with("no line\n"), Err(BadNote::Signature("no line".to_owned())));
+    let smuggled = format!("x\n\n{}", witnesses[0].cosign(&text, 50));
+    assert_eq!(signed(&file).note().with(&smuggled), Err(BadNote::Text("signatures alone")));
+}
+
+/// A plugin's checkpoint after 753 refusals, which litewitness 0.9.0 cosigned.
+const WITNESSED: &str = "openbao/82db1b26-7f08-522d-8ef0-9b3834e429b6\n753\ny98RxABExpaxCL4MdCFNDjO6cObS6Hj97ni+1FJrpsY=\n\n\
+                         — openbao/82db1b26-7f08-522d-8ef0-9b3834e429b6 T78gI8ZVVR9JDMUb6vzED6eOj2BmGMHc141+hXq8EDhfGkZyyGnW8318O+iTenQg0jcXam/o6MW46Kb4cQpq0FCtEQw=\n\
+                         — witness.example/w1 C5gLrwAAAABrAlZ2ukoOlCZ8TV2tbUHXVEy8LjSWaT0rRfwYuLsEeEcTqB2flLgLgJoLOOakR+PrK6wQDgtaqJNHuTMbuxrWstqXBQ==\n";
+const WITNESSED_LOG: &str =
+    "openbao/82db1b26-7f08-522d-8ef0-9b3834e429b6+4fbf2023+AebytDD7NpV42weWUOfxPjXwEAORAg6ZsXjiaB310xSM";
+const LITEWITNESS: &str = "witness.example/w1+0b980baf+BM4qdJCbBQewMzsOIwEyps4o6+PZ3R/hIiEaSW4uSnng";
+
+#[test]
+fn a_cosignature_of_another_program_holds() {
+    let signed = SignedCheckpoint::parse(WITNESSED.as_bytes()).unwrap();
+    let origin = Origin::new("openbao/82db1b26-7f08-522d-8ef0-9b3834e429b6").unwrap();
+    assert_eq!(signed.open(&AwsLcRs, &origin, &[key(WITNESSED_LOG)]).unwrap().head.size, 753);
+    let quorum = Quorum::new(vec![key(LITEWITNESS)], 1).unwrap();
+    let witness = key(LITEWITNESS).name;
+    assert_eq!(
+        signed.cosigned(&AwsLcRs, &quorum),
+        Ok(vec![Cosignature { witness, at: UnixTime(1_795_315_318) }])
+    );
+}

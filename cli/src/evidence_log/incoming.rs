@@ -58,8 +58,7 @@ impl Incoming {
     /// Moves in what was verified, then the checkpoint; what the tiles were before they grew is no longer needed.
     pub(super) fn accept(&self, checkpoint: &[u8], old: u64, new: u64) -> Result<(), NotJudged> {
         move_in(&self.stage(), &self.root)?;
-        write(&self.root.join("checkpoint.new"), checkpoint)?;
-        rename(&self.root.join("checkpoint.new"), &self.root.join("checkpoint"))?;
+        self.replace_checkpoint(checkpoint)?;
         let superseded = Tile::between(0, old).filter(|tile| tile.width != Width::FULL);
         let superseded = superseded.filter(|tile| Tile::in_tree(tile.level, tile.index, new) != Some(*tile));
         for tile in superseded {
@@ -73,6 +72,12 @@ impl Incoming {
             }
         }
         self.clear()
+    }
+
+    /// Writes the checkpoint in one go.
+    pub(super) fn replace_checkpoint(&self, checkpoint: &[u8]) -> Result<(), NotJudged> {
+        write(&self.root.join("checkpoint.new"), checkpoint)?;
+        rename(&self.root.join("checkpoint.new"), &self.root.join("checkpoint"))
     }
 
     /// Puts what was refused aside, unless something that was refused is there already. Says where it is.

@@ -166,7 +166,8 @@ impl Pins {
         self.witness_threshold.unwrap_or(self.witness.len())
     }
 
-    fn quorum(&self) -> Result<Option<Quorum>, NotJudged> {
+    /// The witnesses that were named, if any were.
+    pub(super) fn quorum(&self) -> Result<Option<Quorum>, NotJudged> {
         if self.witness.is_empty() {
             return Ok(None);
         }
