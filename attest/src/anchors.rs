@@ -72,6 +72,18 @@ impl TrustAnchors {
         self
     }
 
+    /// Also believes these authorities, DER certificates, about attestation keys of TPMs: an operator named them.
+    pub fn with_tpm_authorities(mut self, authorities: &[Vec<u8>]) -> Result<Self, CannotJudge> {
+        for der in authorities {
+            if !Certificate::parse(der)?.is_authority() {
+                let problem = "expected one of an authority".to_owned();
+                return Err(CannotJudge::Endorsement { what: "certificate", problem });
+            }
+            self.tpm_authorities.push(der.clone().into());
+        }
+        Ok(self)
+    }
+
     /// Whose roots these are.
     #[must_use]
     pub fn roots(&self) -> Roots {

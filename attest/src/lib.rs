@@ -35,6 +35,7 @@ mod envelope;
 mod error;
 pub mod eventlog;
 mod evidence;
+pub mod governance;
 pub mod ima;
 pub mod log;
 pub mod manual;

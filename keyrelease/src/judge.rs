@@ -94,10 +94,12 @@ impl Job {
         enrolled: Option<tpm::Name>,
     ) -> Result<Decision, Error> {
         let anchors = self.verifier.anchors().clone().with_attestation_keys(enrolled);
+        let anchors = anchors.with_tpm_authorities(&self.state.authorities).map_err(bad_request)?;
         let case = Case {
             evidence,
             endorsements: &self.brought.endorsements,
             anchors: &anchors,
+            authorities: &self.state.authorities,
             challenge: self.challenge()?,
             offered: self.brought.offered.clone(),
             policy: &policy.policy,

@@ -11,6 +11,7 @@ pub mod auth;
 pub mod challenge;
 pub mod config;
 mod events;
+mod governance;
 mod judge;
 mod keys;
 mod ledger;

@@ -4,6 +4,7 @@
 //! Trusted: the operator. Everything is parsed before it is stored, and versions only go up.
 
 use attest::crypto::AwsLcRs;
+use attest::governance::Deed;
 use attest::{Bundle, Cause, Endorsements};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,6 +12,7 @@ use openbao_plugin::{Error, Host, Operation, Request, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::governance::{self, emergency};
 use crate::limits;
 use crate::log::{self, StoredRecord};
 use crate::metrics;
@@ -19,9 +21,21 @@ use crate::policies;
 use crate::reply::{self, bad_request};
 use crate::standing;
 
-/// Answers `policy/…`, `collateral/…`, `record/…` or `verdict/…`, `config/verifier-key`
-/// and `config/policy-signers`.
+/// Answers `policy/…`, `collateral/…`, `record/…` or `verdict/…`, `config/verifier-key` and what [`governance`] does.
 pub(crate) async fn manage(
+    mount: &Mount,
+    mut request: Request,
+    host: &Host,
+    records: &str,
+) -> Result<Option<Response>, Error> {
+    let answer = match governance::answer(mount, &mut request, host).await {
+        Some(answer) => answer?,
+        None => keep(mount, request, host, records).await?,
+    };
+    Ok(emergency::warned(answer, &mount.state(host).await?.emergencies))
+}
+
+async fn keep(
     mount: &Mount,
     request: Request,
     host: &Host,
@@ -41,11 +55,6 @@ pub(crate) async fn manage(
             operation,
             ["collateral", kind @ ("certificate" | "crl" | "document" | "attestation-key"), name],
         ) => collateral(mount, host, operation, (kind, name), request.data).await,
-        (Operation::Read, ["config", "policy-signers"]) => policies::show_signers(host).await.map(Some),
-        (Operation::Update, ["config", "policy-signers"]) => {
-            policies::store_signers(mount, host, request.data).await?;
-            Ok(None)
-        }
         (operation, ["config", "limits"]) => limits::configure(mount, host, operation, request.data).await,
         (Operation::Read, ["metrics"]) => metrics::read(mount, host).await.map(Some),
         (Operation::Read, ["config", "verifier-key"]) => {
@@ -169,8 +178,12 @@ fn shown(kind: &str, bytes: &[u8]) -> String {
 async fn show_record(host: &Host, id: &str) -> Result<Option<Response>, Error> {
     let Some(record) = StoredRecord::load(host.storage(), id).await? else { return Ok(None) };
     let index = record.index;
+    let deed = Deed::signer(&record.signed);
     let file = record.file(host.storage()).await?;
-    let signer = Bundle::signer(&file).map_err(|error| Error::Internal(error.to_string()))?;
+    let signer = match deed {
+        Ok(signer) => signer,
+        Err(_not_a_deed) => Bundle::signer(&file).map_err(|error| Error::Internal(error.to_string()))?,
+    };
     let data =
         json!({ "bundle": STANDARD.encode(&file), "verifier_key_id": signer.to_string(), "index": index });
     reply::data(&data).map(Some)

@@ -14,13 +14,14 @@ use openbao_plugin::{Error, Host, Operation, Request};
 use protocol::release::{Base64, ChallengeReply, Presentation};
 use tokio::sync::Mutex;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::events;
+use crate::governance::emergency;
 use crate::judge::{Brought, Job, Purpose, Verdict};
 use crate::ledger::{StorageLedger, prune, refusal_note};
 use crate::limits::{Limited, Limits, Settings, Source, Turns};
 use crate::log::{Draft, Facts, Log, subject};
-use crate::memory::Memory;
+use crate::memory::{Memory, Reading};
 use crate::metrics::{Metrics, Step};
 use crate::record::{DecisionId, Ledger, LedgerError, Receipt, record};
 use crate::reply::bad_request;
@@ -36,6 +37,7 @@ pub type Clock = fn() -> UnixTime;
 pub struct Mount {
     clock: Clock,
     uuid: Arc<str>,
+    face: config::Kind,
     pub(crate) turns: Arc<Turns>,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
@@ -62,7 +64,7 @@ impl Mount {
         let (state, reading) = (Memory::new(), Mutex::new(()));
         let (uuid, limits, log) = (uuid.into(), Limits::default(), Arc::new(Log::new()));
         let metrics = Metrics::new(clock());
-        Ok(Self { clock, uuid, turns, limits, metrics, verifier, log, state, reading })
+        Ok(Self { clock, uuid, face: config.kind, turns, limits, metrics, verifier, log, state, reading })
     }
 
     pub(crate) fn now(&self) -> UnixTime {
@@ -85,24 +87,25 @@ impl Mount {
     /// Another node wrote `key`. The log is not remembered: to forget for each of its entries would have a
     /// standby read its whole configuration again for every refusal elsewhere.
     pub(crate) fn changed(&self, key: &str) {
+        let elsewhere = ["record/", "refused/", "log/", "object/", "proposal/", "applied/"];
         if key.starts_with("bars/") {
             self.log.forget_bars();
-        } else if !["record/", "refused/", "log/", "object/"].iter().any(|records| key.starts_with(records)) {
+        } else if !elsewhere.iter().any(|records| key.starts_with(records)) {
             self.forget();
         }
     }
 
     pub(crate) async fn state(&self, host: &Host) -> Result<Arc<State>, Error> {
-        if let Ok(state) = self.state.recall() {
+        if let Ok(state) = self.recall() {
             return Ok(state);
         }
         // One reads, the others wait for what it read.
         let turn = self.reading.lock().await;
-        let reading = match self.state.recall() {
+        let reading = match self.recall() {
             Ok(state) => return Ok(state),
             Err(reading) => reading,
         };
-        let state = Arc::new(State::load(host, &self.uuid).await?);
+        let state = Arc::new(State::load(host, &self.uuid, self.now()).await?);
         self.state.keep(&reading, &state);
         drop(turn);
         Ok(state)
@@ -130,7 +133,29 @@ impl Mount {
         self.metrics
             .newly_limited()
             .for_each(|(limit, requests)| events::limited(&self.uuid, limit, requests));
+        emergency::tick(self, host).await?;
         prune(host, self.now()).await.map_err(Error::from)
+    }
+
+    /// What is remembered, until an emergency ends: then what was approved holds again.
+    fn recall(&self) -> Result<Arc<State>, Reading> {
+        match self.state.recall() {
+            Ok(state) if self.now() >= state.holds_until() => {
+                self.forget();
+                self.state.recall()
+            }
+            other => other,
+        }
+    }
+
+    /// Whether this mount has items of this kind: only the secrets engine believes the tokens of another mount.
+    pub(crate) fn has(&self, kind: attest::governance::Kind) -> Result<(), Error> {
+        match (self.face, kind) {
+            (config::Kind::Auth, attest::governance::Kind::Auth) => {
+                Err(bad_request("kind: an auth mount believes no other"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Draws a challenge. Nothing is stored.

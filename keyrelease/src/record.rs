@@ -103,6 +103,9 @@ pub enum LedgerError {
     /// A bar was written since the decision was made.
     #[error("machine was barred while it was judged")]
     Barred,
+    /// What it rests on is not in storage any more: it has to be judged again.
+    #[error("another writer was faster")]
+    Changed,
     /// The storage did not take it.
     #[error(transparent)]
     Storage(#[from] openbao_plugin::HostError),
@@ -120,6 +123,7 @@ impl From<LedgerError> for openbao_plugin::Error {
             LedgerError::Storage(error) => error.into(),
             LedgerError::Log(error) => error,
             LedgerError::Barred => Self::PermissionDenied(format!("refused: {error}")),
+            LedgerError::Changed => Self::Coded { status: 409, message: error.to_string() },
             LedgerError::Taken | LedgerError::Lost => Self::Internal(error.to_string()),
         }
     }

@@ -15,6 +15,7 @@ use protocol::release::{Base64, Presentation, Sealed, open_context};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::governance::items;
 use crate::judge::Purpose;
 use crate::keys::{self, StoredKey};
 use crate::limits::Source;
@@ -98,10 +99,13 @@ impl Backend for SecretsEngine {
                 host.storage().delete(&format!("keys/{name}")).await?;
                 Ok(None)
             }
-            (Operation::Read, ["config", "auth"]) => show_auth(host).await.map(Some),
+            (Operation::Read, ["config", "auth"]) => {
+                let state = self.mount.state(host).await?;
+                reply::data(&json!({ "accessor": state.accessor })).map(Some)
+            }
             (Operation::Update, ["config", "auth"]) => {
                 let body: AuthBody = reply::body(request.data)?;
-                host.storage().put(AUTH_ACCESSOR, body.accessor.into_bytes()).await?;
+                items::write(&self.mount, host, "auth", &body.accessor).await?;
                 Ok(None)
             }
             _ => manage(&self.mount, request, host, "record").await,
@@ -142,7 +146,7 @@ impl SecretsEngine {
         let key = StoredKey::load(host.storage(), name).await?.ok_or_else(no_key)?;
         let state = self.mount.state(host).await?;
         let denied = |why: &dyn std::fmt::Display| Error::PermissionDenied(format!("refused: {why}"));
-        let accessor = trusted_accessor(host).await?;
+        let accessor = &state.accessor;
         if accessor.is_empty() {
             return Err(denied(&"no auth mount is trusted: config/auth is not set"));
         }
@@ -155,7 +159,7 @@ impl SecretsEngine {
             return Err(denied(&format!("{}: expected {}, found {}", check.id, check.expected, check.found)));
         }
         let now = self.mount.now();
-        let found = Vouched::find(&entity, &accessor, body.offered()?, policy.digest(), now);
+        let found = Vouched::find(&entity, accessor, body.offered()?, policy.digest(), now);
         let vouched = found.map_err(|error| denied(&error))?;
         // Asked again when it is recorded; here the reason can be told.
         if let Some(bar) = self.mount.bars(host).await?.against(&vouched.login().whom) {
@@ -268,18 +272,6 @@ async fn describe_key(host: &Host, name: &str) -> Result<Option<Response>, Error
     }))
     .map(Some)
 }
-
-async fn show_auth(host: &Host) -> Result<Response, Error> {
-    reply::data(&json!({ "accessor": trusted_accessor(host).await? }))
-}
-
-/// The accessor of the auth mount whose claims are believed on the token path; "" if there is none.
-async fn trusted_accessor(host: &Host) -> Result<String, Error> {
-    let stored = host.storage().get(AUTH_ACCESSOR).await?.unwrap_or_default();
-    String::from_utf8(stored).map_err(|_why| Error::Internal("stored accessor is damaged".to_owned()))
-}
-
-const AUTH_ACCESSOR: &str = "config/auth-accessor";
 
 fn no_key() -> Error {
     Error::Coded { status: 404, message: "no such key".to_owned() }

@@ -3,6 +3,7 @@
 //! Ed25519, made once for each mount, kept in OpenBao's barrier. Auditors pin its public half.
 
 use attest::crypto::AwsLcRs;
+use attest::governance::{BadDeed, Deed};
 use attest::{BadBundle, Bundle, VerifierKey};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 
@@ -34,6 +35,14 @@ impl Signer {
         let signed = Bundle::to_be_signed(payload.clone(), &self.public, &AwsLcRs);
         let signature = self.pair.sign(&signed).as_ref().to_vec();
         Bundle::signed(payload, &self.public, &AwsLcRs, signature)
+    }
+
+    /// The file of a deed.
+    pub(crate) fn sign_deed(&self, deed: &Deed) -> Result<Vec<u8>, BadDeed> {
+        let payload = deed.to_cbor()?;
+        let signed = Deed::to_be_signed(payload.clone(), &self.public, &AwsLcRs);
+        let signature = self.pair.sign(&signed).as_ref().to_vec();
+        Deed::signed(payload, &self.public, &AwsLcRs, signature)
     }
 }
 

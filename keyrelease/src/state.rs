@@ -8,10 +8,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use attest::{Endorsements, tpm};
+use attest::governance::Kind;
+use attest::{Endorsements, UnixTime, tpm};
 use openbao_plugin::{Error, Host, HostError, Storage};
 
 use crate::challenge::Challenges;
+use crate::governance::items::{AUTH_ACCESSOR, ROOTS};
+use crate::governance::{StoredEmergency, authorities, emergency};
 use crate::limits::Settings;
 use crate::log::LogSigner;
 use crate::policies::{self, StoredPolicy};
@@ -30,11 +33,27 @@ pub(crate) struct State {
     pub(crate) limits: Settings,
     pub(crate) collateral: Endorsements,
     pub(crate) attestation_keys: BTreeSet<tpm::Name>,
+    /// Authorities that are believed about TPM keys beside the pinned ones.
+    pub(crate) authorities: Vec<Vec<u8>>,
+    /// The auth mount whose claims are believed on the token path; empty if there is none.
+    pub(crate) accessor: String,
+    /// What holds for now instead of what was approved; it is in the other fields already.
+    pub(crate) emergencies: Vec<StoredEmergency>,
 }
 
 impl State {
-    pub(crate) async fn load(host: &Host, mount_uuid: &str) -> Result<Self, Error> {
+    pub(crate) async fn load(host: &Host, mount_uuid: &str, now: UnixTime) -> Result<Self, Error> {
         let storage = host.storage();
+        let emergencies = emergency::holding(host, now).await?;
+        let instead = |kind| emergency::instead(&emergencies, kind);
+        let roots = match instead(Kind::Roots) {
+            Some(content) => Some(content.as_bytes().to_vec()),
+            None => storage.get(ROOTS).await?,
+        };
+        let accessor = match instead(Kind::Auth) {
+            Some(content) => content.to_owned(),
+            None => accessor(storage).await?,
+        };
         let signer = Signer::new(&stored_key(storage, "config/signing-key").await?);
         let (collateral, attestation_keys) = load_collateral(storage).await?;
         Ok(Self {
@@ -42,11 +61,19 @@ impl State {
             signer: signer.map_err(|error| Error::Internal(error.to_string()))?,
             log_signer: Arc::new(LogSigner::new(&stored_key(storage, "config/log-key").await?, mount_uuid)?),
             salt: stored_key(storage, "config/salt").await?,
-            policies: policies::load(storage).await?,
+            policies: policies::load(storage, &emergencies).await?,
             limits: Settings::load(storage).await?,
             collateral,
             attestation_keys,
+            authorities: authorities(roots.as_deref())?,
+            accessor,
+            emergencies,
         })
+    }
+
+    /// The first second at which it has to be read again.
+    pub(crate) fn holds_until(&self) -> UnixTime {
+        self.emergencies.iter().map(|stored| stored.emergency.until).min().unwrap_or(UnixTime(u64::MAX))
     }
 
     pub(crate) fn policy(&self, name: &str) -> Result<&StoredPolicy, Error> {
@@ -79,6 +106,11 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], Error> {
     let unavailable = |_why| Error::Internal("the system's random source is unavailable".to_owned());
     aws_lc_rs::rand::fill(&mut bytes).map_err(unavailable)?;
     Ok(bytes)
+}
+
+async fn accessor(storage: &Storage) -> Result<String, Error> {
+    let stored = storage.get(AUTH_ACCESSOR).await?.unwrap_or_default();
+    String::from_utf8(stored).map_err(|_why| Error::Internal("stored accessor is damaged".to_owned()))
 }
 
 async fn stored_key(storage: &Storage, name: &str) -> Result<[u8; 32], Error> {

@@ -29,6 +29,8 @@ pub(crate) struct Case<'a> {
     pub(crate) evidence: &'a Evidence<'a>,
     pub(crate) endorsements: &'a Endorsements,
     pub(crate) anchors: &'a TrustAnchors,
+    /// Those of the anchors that the mount added: what was verified under others is not used.
+    pub(crate) authorities: &'a [Vec<u8>],
     pub(crate) challenge: Challenge,
     pub(crate) offered: OfferedKey,
     pub(crate) policy: &'a Policy,
@@ -56,24 +58,19 @@ impl Verifier {
 
     /// The whole judgement; only work for the processor.
     pub(crate) fn judge(&self, case: Case<'_>, now: UnixTime) -> Result<Decision, CannotJudge> {
-        let prepared = self.prepare(case.evidence, case.endorsements, case.anchors, now);
+        let prepared = self.prepare(&case, now);
         let question = Question { evidence: case.evidence, challenge: case.challenge, offered: case.offered };
         let context = Context { crypto: &AwsLcRs, policy: case.policy, standing: Some(case.known) };
         decide(question, prepared.as_deref(), context, now)
     }
 
-    fn prepare(
-        &self,
-        evidence: &Evidence<'_>,
-        endorsements: &Endorsements,
-        anchors: &TrustAnchors,
-        now: UnixTime,
-    ) -> Result<Arc<Prepared>, Unverified> {
+    fn prepare(&self, case: &Case<'_>, now: UnixTime) -> Result<Arc<Prepared>, Unverified> {
+        let Case { evidence, endorsements, anchors, authorities, .. } = *case;
         // Enrolled attestation keys change; checking one costs nothing. Only chains are kept.
         if matches!(evidence, Evidence::Tpm(_)) {
             return prepare(evidence, endorsements, &AwsLcRs, anchors, now).map(Arc::new);
         }
-        let name = name_of(evidence, endorsements);
+        let name = name_of(evidence, endorsements, authorities);
         if let Some(kept) = self.kept(&name).filter(|kept| kept.window().contains(now)) {
             return Ok(kept);
         }
@@ -95,8 +92,8 @@ impl Verifier {
     }
 }
 
-/// SHA-256 over what the evidence asks for and every endorsement, each with its length.
-fn name_of(evidence: &Evidence<'_>, endorsements: &Endorsements) -> Digest<32> {
+/// SHA-256 over what the evidence asks for, every endorsement and every added authority, each with its length.
+fn name_of(evidence: &Evidence<'_>, endorsements: &Endorsements, authorities: &[Vec<u8>]) -> Digest<32> {
     let wanted = evidence.endorsement_id();
     let kinds = [&endorsements.certificates, &endorsements.revocation_lists, &endorsements.documents];
     let counts = kinds.map(|kind| u64::try_from(kind.len()).unwrap_or(u64::MAX).to_be_bytes());
@@ -104,7 +101,7 @@ fn name_of(evidence: &Evidence<'_>, endorsements: &Endorsements) -> Digest<32> {
     let items: Vec<&[u8]> = [platform.as_slice(), &wanted]
         .into_iter()
         .chain(counts.iter().map(<[u8; 8]>::as_slice))
-        .chain(kinds.into_iter().flatten().map(Vec::as_slice))
+        .chain(kinds.into_iter().flatten().chain(authorities).map(Vec::as_slice))
         .collect();
     let lengths: Vec<[u8; 8]> =
         items.iter().map(|item| u64::try_from(item.len()).unwrap_or(u64::MAX).to_be_bytes()).collect();

@@ -9,7 +9,7 @@ use super::der;
 use crate::bytes::Reader;
 
 /// r ‖ s, `width` bytes each, big-endian; `None` where the encoding is not DER or a number does not fit.
-pub(super) fn fixed(signature: &[u8], width: usize) -> Option<Vec<u8>> {
+pub(crate) fn fixed(signature: &[u8], width: usize) -> Option<Vec<u8>> {
     let mut reader = Reader::new(der::content(der::SEQUENCE, signature).ok()?);
     let mut out = Vec::with_capacity(width.checked_mul(2)?);
     for _ in 0..2 {

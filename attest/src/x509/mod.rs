@@ -23,6 +23,7 @@ use crate::crypto::{BadSignature, Crypto, Hash, PublicKey, Scheme};
 use crate::{CannotJudge, UnixTime, Window};
 
 pub(crate) use crl::{RevocationList, Revoked};
+pub(crate) use ecdsa::fixed as der_signature;
 
 /// A parsed certificate.
 #[derive(Debug)]

@@ -26,6 +26,10 @@ pub(crate) struct Draft {
     pub(crate) change: Option<Change>,
     /// Other keys to write.
     pub(crate) puts: Vec<(String, Vec<u8>)>,
+    /// Keys to delete.
+    pub(crate) deletes: Vec<String>,
+    /// What has to be in storage still, or else nothing is written and the answer is `LedgerError::Changed`.
+    pub(crate) rests_on: Vec<(String, Option<Vec<u8>>)>,
 }
 
 /// The record of what is no decision on evidence.
@@ -72,8 +76,17 @@ impl Draft {
             record: RecordDigest::of(&AwsLcRs, &signed),
             subject: facts.subject,
         };
-        let (own, shared, puts) = (Vec::new(), Vec::new(), Vec::new());
-        Self { event, answers: None, signed, own, shared, change: None, puts }
+        Self {
+            event,
+            answers: None,
+            signed,
+            own: Vec::new(),
+            shared: Vec::new(),
+            change: None,
+            puts: Vec::new(),
+            deletes: Vec::new(),
+            rests_on: Vec::new(),
+        }
     }
 
     /// An entry whose record says no more than the entry.
@@ -102,6 +115,12 @@ impl Draft {
         let puts = self.puts.iter().map(|(_, bytes)| bytes.len());
         let own = self.own.iter().map(Vec::len);
         own.chain(shared).chain(puts).fold(self.signed.len(), usize::saturating_add)
+    }
+
+    /// Whether it writes what `other` rests on.
+    pub(crate) fn changes_ground_of(&self, other: &Self) -> bool {
+        let mut written = self.puts.iter().map(|(key, _)| key).chain(&self.deletes);
+        written.any(|key| other.rests_on.iter().any(|(ground, _)| ground == key))
     }
 
     pub(crate) fn id(&self) -> DecisionId {

@@ -174,7 +174,8 @@ impl Log {
             }
         };
         let bars = self.bars(&transaction).await?;
-        let step = Step::plan(&tip, &bars, drafts, signer)?;
+        let unfounded = unfounded(&transaction, drafts).await?;
+        let step = Step::plan(&tip, &bars, drafts, &unfounded, signer)?;
         if !step.is_empty() {
             let objects = self.missing(&step, drafts);
             step.store(&transaction, drafts, &objects).await?;
@@ -208,6 +209,19 @@ impl Log {
     }
 }
 
+/// The places of the drafts that rest on what is not in storage any more.
+async fn unfounded(transaction: &Transaction, drafts: &[Draft]) -> Result<HashSet<usize>, LedgerError> {
+    let mut unfounded = HashSet::new();
+    for (place, draft) in drafts.iter().enumerate() {
+        for (key, bytes) in &draft.rests_on {
+            if transaction.get(key).await? != *bytes {
+                unfounded.insert(place);
+            }
+        }
+    }
+    Ok(unfounded)
+}
+
 type Results = Vec<Result<(), LedgerError>>;
 
 /// What one commit does to the log.
@@ -225,7 +239,13 @@ struct Step {
 }
 
 impl Step {
-    fn plan(tip: &Tip, bars: &Bars, drafts: &[Draft], signer: &LogSigner) -> Result<Self, Error> {
+    fn plan(
+        tip: &Tip,
+        bars: &Bars,
+        drafts: &[Draft],
+        unfounded: &HashSet<usize>,
+        signer: &LogSigner,
+    ) -> Result<Self, Error> {
         let mut step = Self {
             results: Vec::new(),
             tail: tip.tail,
@@ -237,7 +257,12 @@ impl Step {
             open: tip.open.clone(),
         };
         for (place, draft) in drafts.iter().enumerate() {
-            let result = step.admits(tip, draft).and_then(|()| step.stands(bars, draft, drafts));
+            let mut earlier = step.taken.iter().filter_map(|(taken, _)| drafts.get(*taken));
+            let is_overtaken = earlier.any(|earlier| earlier.changes_ground_of(draft));
+            let has_ground = !unfounded.contains(&place) && !is_overtaken;
+            let ground = if has_ground { Ok(()) } else { Err(LedgerError::Changed) };
+            let result = ground.and_then(|()| step.admits(tip, draft));
+            let result = result.and_then(|()| step.stands(bars, draft, drafts));
             if result.is_ok() {
                 step.append(place, draft)?;
             }
@@ -333,6 +358,9 @@ impl Step {
             transaction.put(&key(&draft.id().to_string()), record.to_cbor()?).await?;
             for (key, bytes) in &draft.puts {
                 transaction.put(key, bytes.clone()).await?;
+            }
+            for key in &draft.deletes {
+                transaction.delete(key).await?;
             }
         }
         let changes: Vec<&Change> = self.changes(drafts).collect();

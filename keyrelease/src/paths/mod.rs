@@ -7,6 +7,7 @@
 //! Trusted: the tables. Untrusted: paths and operations that callers name.
 
 mod auth;
+mod governance;
 mod help;
 mod openapi;
 mod secrets;

@@ -1,12 +1,12 @@
 //! The paths of the secrets engine.
 
 use super::FieldKind::{Base64, Object, Text};
-use super::{Path, Table, Who, delete, list, optional, read, required, shared, write};
+use super::{Path, Table, Who, delete, list, governance, optional, read, required, shared, write};
 
 /// `attest-keys`.
 pub(crate) const SECRETS: Table = Table {
     purpose: "Secrets that are released only sealed to a key that attested hardware vouched for.",
-    rows: &[shared::ROWS, ROWS],
+    rows: &[shared::ROWS, governance::ROWS, ROWS],
 };
 
 const ROWS: &[Path] = &[

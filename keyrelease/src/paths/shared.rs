@@ -26,17 +26,10 @@ pub(super) const ROWS: &[Path] = &[
         description: "Versions only go up; to store the same edition again changes nothing. There is no delete: it would \
                       let a lower version be stored again.",
         operations: &[
-            read("read a policy with its version, digest and signer"),
+            read("read a policy with its version and digest, and the end of an emergency"),
             write(
                 "store a policy",
-                &[&[
-                    optional("policy", Text, "the policy as TOML, where the mount names no signers"),
-                    optional(
-                        "signed",
-                        Base64,
-                        "the file that `cloudtaser policy sign` wrote, where it names some",
-                    ),
-                ]],
+                &[&[required("policy", Text, "the policy as TOML, where nobody approves (config/approvers)")]],
             ),
         ],
     },
@@ -72,19 +65,6 @@ pub(super) const ROWS: &[Path] = &[
             read("read the limits in force"),
             write("set the limits", &[LIMITS]),
             delete("restore the defaults"),
-        ],
-    },
-    Path {
-        pattern: "config/policy-signers",
-        who: Who::Sudo,
-        synopsis: "Whose signed policies are taken.",
-        description: "Once there are any, unsigned policies are neither taken nor believed.",
-        operations: &[
-            read("read the keys and their ids"),
-            write(
-                "name the keys",
-                &[&[required("policy_signers", Texts, "Ed25519 public keys in hex, at most 16")]],
-            ),
         ],
     },
     Path {

@@ -4,7 +4,9 @@
 
 mod admission;
 mod audit;
+mod emergency;
 mod faults;
+mod governance;
 mod limits;
 mod machine;
 mod management;
