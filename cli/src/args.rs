@@ -15,8 +15,8 @@ use crate::unseal;
 use crate::{attest_inspect, attest_verify, evidence_log, evidence_show, evidence_verify};
 use crate::{measure_nitro, measure_snp, measure_tdx, measure_uki};
 use crate::{
-    policy_check, policy_diff, policy_explain, policy_schema, policy_sign, policy_test, policy_verify,
-    source_doctor,
+    policy_approve, policy_check, policy_diff, policy_emergency, policy_explain, policy_propose,
+    policy_schema, policy_sign, policy_status, policy_test, policy_verify, source_doctor,
 };
 
 /// Reads attestation evidence, judges it offline, says why.
@@ -38,7 +38,7 @@ enum Command {
     /// Compute reference values from the files that a machine boots
     #[command(subcommand)]
     Measure(Measure),
-    /// Write, compare, sign and test policies
+    /// Write, compare, sign, test, propose and approve policies
     #[command(subcommand)]
     Policy(Policy),
     /// Look after the OpenBao that secrets come from
@@ -80,11 +80,15 @@ enum Measure {
 
 #[derive(Debug, Subcommand)]
 enum Policy {
+    Approve(policy_approve::Args),
     Check(policy_check::Args),
     Diff(policy_diff::Args),
+    Emergency(policy_emergency::Args),
     Explain(policy_explain::Args),
+    Propose(policy_propose::Args),
     Schema(policy_schema::Args),
     Sign(policy_sign::Args),
+    Status(policy_status::Args),
     Test(policy_test::Args),
     Verify(policy_verify::Args),
 }
@@ -107,11 +111,15 @@ impl Cli {
             Command::Measure(Measure::Snp(args)) => measure_snp::run(args),
             Command::Measure(Measure::Tdx(args)) => measure_tdx::run(args),
             Command::Measure(Measure::Uki(args)) => measure_uki::run(args),
+            Command::Policy(Policy::Approve(args)) => policy_approve::run(args),
             Command::Policy(Policy::Check(args)) => policy_check::run(args, now),
             Command::Policy(Policy::Diff(args)) => policy_diff::run(args),
+            Command::Policy(Policy::Emergency(args)) => policy_emergency::run(args, now),
             Command::Policy(Policy::Explain(args)) => policy_explain::run(args),
+            Command::Policy(Policy::Propose(args)) => policy_propose::run(args, now),
             Command::Policy(Policy::Schema(args)) => policy_schema::run(args),
             Command::Policy(Policy::Sign(args)) => policy_sign::run(args),
+            Command::Policy(Policy::Status(args)) => policy_status::run(args),
             Command::Policy(Policy::Test(args)) => policy_test::run(args),
             Command::Policy(Policy::Verify(args)) => policy_verify::run(args, now),
             Command::Unseal(Unseal::Approve(args)) => unseal::approve::run(args, now),
@@ -175,8 +183,8 @@ Examples:
   cloudtaser evidence verify decision.bundle --verifier-key verifier.pem
   cloudtaser policy explain snp.policy.debug
 
-No network is used, except by `source` and `evidence log export`: what is needed is read from the files
-that are named.";
+No network is used, except by `source`, `evidence log export` and `policy propose|approve|emergency|status`:
+what is needed is read from the files that are named.";
 
 #[cfg(test)]
 mod tests {

@@ -77,20 +77,29 @@ struct Unreadable {
 fn compare_files(args: &Args) -> Result<Report, NotJudged> {
     let (_, old) = input::policy_text(&args.old)?;
     let (_, new) = input::policy_text(&args.new)?;
-    let changes = compare::changes(&Rules::of(&old)?, &Rules::of(&new)?);
-    let any = |effects: [Effect; 2]| changes.iter().any(|change| effects.contains(&change.effect));
-    let loosens = any([Effect::Loosens, Effect::Both]);
-    let tightens = any([Effect::Tightens, Effect::Both]);
-    let stopped = match args.fail_on {
-        Some(FailOn::Loosen) => loosens,
-        Some(FailOn::Any) => !changes.is_empty(),
-        None => false,
-    };
-    let verdict = if stopped { Verdict::Refused } else { Verdict::Accepted };
-    Ok(Report { verdict, loosens, tightens, changes })
+    Ok(Report::of(&Rules::of(&old)?, &Rules::of(&new)?, args.fail_on))
+}
+
+/// What differs between two policies' texts, in words; an empty text is a policy that admits nobody.
+pub(crate) fn in_words(old: &str, new: &str) -> Result<String, NotJudged> {
+    Ok(Report::of(&Rules::of(old)?, &Rules::of(new)?, None).text())
 }
 
 impl Report {
+    fn of(old: &Rules, new: &Rules, fail_on: Option<FailOn>) -> Self {
+        let changes = compare::changes(old, new);
+        let any = |effects: [Effect; 2]| changes.iter().any(|change| effects.contains(&change.effect));
+        let loosens = any([Effect::Loosens, Effect::Both]);
+        let tightens = any([Effect::Tightens, Effect::Both]);
+        let stopped = match fail_on {
+            Some(FailOn::Loosen) => loosens,
+            Some(FailOn::Any) => !changes.is_empty(),
+            None => false,
+        };
+        let verdict = if stopped { Verdict::Refused } else { Verdict::Accepted };
+        Self { verdict, loosens, tightens, changes }
+    }
+
     fn text(&self) -> String {
         let mut text = String::new();
         let sum = match (self.changes.is_empty(), self.loosens, self.tightens) {

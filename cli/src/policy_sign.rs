@@ -55,7 +55,7 @@ fn sign(args: &Args) -> Result<String, NotJudged> {
     ))
 }
 
-fn key_pair(path: &Path) -> Result<Ed25519KeyPair, NotJudged> {
+pub(crate) fn key_pair(path: &Path) -> Result<Ed25519KeyPair, NotJudged> {
     let bytes = input::read(path, input::LIMIT)?;
     let is_pem = std::str::from_utf8(&bytes).is_ok_and(|text| text.contains("-----BEGIN "));
     let der = if is_pem {

@@ -216,7 +216,7 @@ impl SecretsEngine {
         let state = self.mount.state(host).await?;
         let renewal = Renewal {
             entity: &entity,
-            accessor: &trusted_accessor(host).await?,
+            accessor: &state.accessor,
             policy: state.policy(&key.policy)?.policy.digest(),
             terms,
             request: format!("renewal of {} version {}", salted(&state, &name), key.version),

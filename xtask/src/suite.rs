@@ -102,6 +102,7 @@ fn machine(vectors: bool, helm: bool) -> Vec<&'static str> {
         ("systemd-stub", true),
         ("python3", true),
         ("systemd-measure", Path::new("/usr/lib/systemd/systemd-measure").is_file()),
+        ("softhsm", Path::new("/usr/lib/softhsm/libsofthsm2.so").is_file()),
         ("swtpm", child::which("swtpm").is_some()),
         ("fuse", fuse),
         ("memfd_secret", has_memfd_secret()),

@@ -28,16 +28,18 @@ impl Tools {
 }
 
 /// Debian packages, and what each is for.
-const DEBIAN: [(&str, &str); 14] = [
+const DEBIAN: [(&str, &str); 16] = [
     ("fuse3", "the simulated configfs-tsm is a FUSE file system"),
     ("gcc", "aws-lc and the linker"),
     ("libtss2-dev", "the node agent's TPM library"),
+    ("opensc", "pkcs11-tool, with which approvers sign"),
     ("openssl", "certificates of the demo's OpenBao"),
     ("ovmf", "firmware to measure, with the metadata of SNP and TDX"),
     ("pesign", "the second opinion on digests of PE images"),
     ("pkg-config", "finds libtss2"),
     ("python3-prometheus-client", "the second reader of the plugin's metrics"),
     ("sbsigntool", "signs images that are measured"),
+    ("softhsm2", "a hardware module in software"),
     ("swtpm", "the software TPM"),
     ("swtpm-tools", "its manufacturing"),
     ("systemd-boot-efi", "the stub of unified kernel images that are measured"),

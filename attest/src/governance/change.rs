@@ -219,3 +219,57 @@ impl Item {
         Ok(Self { kind, name: Text::new(name)? })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proposal() -> Proposal {
+        let change = Change {
+            mount: Text::new("openbao/6f0b").unwrap(),
+            item: Item::new(Kind::Policy, "prod").unwrap(),
+            content: Digest([1; 32]),
+            version: 8,
+            replaces: None,
+        };
+        let (proposer, reason) = (Text::new("userpass-alice").unwrap(), Text::new("CHG-4711").unwrap());
+        Proposal { change, expires: UnixTime(1000), proposer, reason }
+    }
+
+    /// What was signed once has to be the same text for ever.
+    #[test]
+    fn a_proposal_has_this_very_text() {
+        let text = format!(
+            "cloudtaser/approval/v1\napprover: alice\ncloudtaser/proposal/v1\nmount: openbao/6f0b\nkind: policy\n\
+             name: prod\ncontent: {}\nversion: 8\nreplaces: nothing\nexpires: 1970-01-01T00:16:40Z\n\
+             proposer: userpass-alice\nreason: CHG-4711\n",
+            "01".repeat(32)
+        );
+        assert_eq!(proposal().to_be_signed("alice"), text);
+    }
+
+    #[test]
+    fn whatever_differs_between_two_proposals_differs_in_their_texts() {
+        let known = proposal();
+        let other = |change: &dyn Fn(&mut Proposal)| {
+            let mut other = proposal();
+            change(&mut other);
+            other.text()
+        };
+        let texts = [
+            other(&|other| other.change.mount = Text::new("openbao/6f0c").unwrap()),
+            other(&|other| other.change.item = Item::new(Kind::Roots, "prod").unwrap()),
+            other(&|other| other.change.item = Item::new(Kind::Policy, "pro").unwrap()),
+            other(&|other| other.change.content = Digest([2; 32])),
+            other(&|other| other.change.version = 9),
+            other(&|other| other.change.replaces = Some(Digest([0; 32]))),
+            other(&|other| other.expires = UnixTime(1001)),
+            other(&|other| other.proposer = Text::default()),
+            other(&|other| other.reason = Text::default()),
+        ];
+        for text in texts {
+            assert_ne!(text, known.text());
+        }
+        assert!(Text::<512>::new("x\nexpires: 9999-12-31T23:59:59Z").is_err());
+    }
+}

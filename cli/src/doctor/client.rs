@@ -1,4 +1,4 @@
-//! Questions to OpenBao over HTTP: read-only, capped in size and time.
+//! Questions to OpenBao over HTTP, and the few things that it is told ([`Client::tell`]): capped in size and time.
 //!
 //! No redirect is followed and no proxy is used: the token goes to the named address and nowhere else, and
 //! only where it is asked for.
@@ -99,7 +99,7 @@ impl Client {
     }
 
     /// What the token may read.
-    pub(super) fn read<T: DeserializeOwned>(&self, path: &str) -> Seen<T> {
+    pub(crate) fn read<T: DeserializeOwned>(&self, path: &str) -> Seen<T> {
         self.data(path, path)
     }
 
@@ -145,6 +145,14 @@ impl Client {
         match answer.map_err(|Unreachable(why)| Unseen::Malformed { path: path.to_owned(), why })? {
             (200, body) => Ok(Some(body)),
             (404, body) if errors(&body).is_empty() => Ok(None),
+            (status, body) => Err(refused(path, status, &body)),
+        }
+    }
+
+    /// Tells the server something, as the token may; what it says to that.
+    pub(crate) fn tell<T: DeserializeOwned>(&self, path: &str, body: &serde_json::Value) -> Seen<T> {
+        match self.answer(path, path, Some(body))? {
+            (200, body) => parse::<Envelope<T>>(path, &body).map(|envelope| envelope.data),
             (status, body) => Err(refused(path, status, &body)),
         }
     }
@@ -285,7 +293,7 @@ fn escaped(name: &str) -> String {
 /// No connection, no TLS, no whole answer in time.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Unreachable(pub(super) String);
+pub(crate) struct Unreachable(pub(crate) String);
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn unreachable(error: ureq::Error) -> Unreachable {

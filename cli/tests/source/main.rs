@@ -7,5 +7,6 @@ mod cluster;
 mod doctor;
 mod forged;
 mod review;
+mod ruled;
 mod server;
 mod told;

@@ -50,6 +50,34 @@ impl Server {
         server
     }
 
+    /// A development server with our secrets engine at `attest-keys`.
+    pub(crate) fn attest() -> Self {
+        let dir = TempDir::new().unwrap();
+        let plugins = dir.path().join("plugins");
+        fs::create_dir(&plugins).unwrap();
+        let installed = plugins.join("openbao-plugin-attest");
+        fs::copy(plugin(), &installed).unwrap();
+        let config = dir.path().join("bao.hcl");
+        fs::write(&config, format!("plugin_directory = {:?}\n", plugins.display().to_string())).unwrap();
+        let port = free_port();
+        let words = ["-dev", "-dev-root-token-id=root", "-dev-no-store-token"].map(str::to_owned);
+        let listen = format!("-dev-listen-address=127.0.0.1:{port}");
+        let config = format!("-config={}", config.display());
+        let shell = start(&dir, words.into_iter().chain([listen, config]));
+        let address = format!("http://127.0.0.1:{port}");
+        let server = Self { shell, dir, address, root: "root".to_owned() };
+        server.wait(200);
+        let command = "openbao-plugin-attest";
+        let body = json!({ "sha256": sha256(&installed), "command": command, "args": ["--kind=secrets"] });
+        server.write("sys/plugins/catalog/secret/attest-secrets", &body).ok();
+        server.write("sys/mounts/attest-keys", &json!({ "type": "attest-secrets" })).ok();
+        server
+    }
+
+    pub(crate) fn read(&self, path: &str) -> Answer {
+        self.call("GET", path, None, &self.root)
+    }
+
     /// A server with this configuration, in which `{dir}`, `{port}` and `{cluster}` are replaced; not initialised.
     pub(crate) fn configured(dir: TempDir, configuration: &str) -> Self {
         let (port, cluster) = (free_port(), free_port());

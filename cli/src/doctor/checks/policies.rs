@@ -213,7 +213,7 @@ const POWERS: [&str; 9] = [
     "identity/group/name/NOBODY-NAMED-THIS",
 ];
 /// What rules over an attest mount's policies.
-const CONFIGURATION: [&str; 2] = ["policy-signers", "auth"];
+const CONFIGURATION: [&str; 3] = ["approvers", "auth", "roots"];
 /// The paths of the policy `default` in OpenBao 2.6 and 2.7.
 const DEFAULT: [&str; 17] = [
     "auth/token/lookup-self",

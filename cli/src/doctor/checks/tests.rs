@@ -492,7 +492,7 @@ const CASES: &[Case] = &[
     (
         "source.policies.rulers",
         |facts| {
-            let both = r#"path "attest-keys/policy/prod" { capabilities = ["update"] } path "attest-keys/config/policy-signers" { capabilities = ["update", "sudo"] }"#;
+            let both = r#"path "attest-keys/policy/prod" { capabilities = ["update"] } path "attest-keys/config/approvers" { capabilities = ["update", "sudo"] }"#;
             facts.policies = Ok(policies(both));
         },
         Warn,

@@ -1,0 +1,71 @@
+//! What a change would change, in words.
+
+use std::collections::BTreeSet;
+
+use attest::governance::{Approvers, Item, Kind};
+
+use crate::answer::NotJudged;
+use crate::{layout, policy_diff};
+
+/// What differs between the content in force and the new one.
+pub(crate) fn difference(item: &Item, old: &str, new: &str) -> Result<String, NotJudged> {
+    match item.kind {
+        Kind::Policy => policy_diff::in_words(old, new),
+        Kind::Approvers => approvers(old, new),
+        Kind::Roots => Ok(roots(old, new)),
+        Kind::Auth | _ => {
+            let named = |text: &str| {
+                if text.is_empty() { "no auth mount".to_owned() } else { layout::printable(text) }
+            };
+            Ok(format!("believes the tokens of {} (was {})\n", named(new), named(old)))
+        }
+    }
+}
+
+fn approvers(old: &str, new: &str) -> Result<String, NotJudged> {
+    let bad =
+        |error: attest::governance::BadApprovers| NotJudged::new("approvers.malformed", error.to_string());
+    let new = Approvers::parse(new).map_err(bad)?;
+    let old = if old.is_empty() { None } else { Some(Approvers::parse(old).map_err(bad)?) };
+    let keys = |approvers: &Approvers| -> BTreeSet<String> {
+        let line = |approver: &attest::governance::Approver| {
+            let id = approver.key.id(&attest::crypto::AwsLcRs);
+            format!("{} by {} key {id}", approver.name, approver.key.algorithm())
+        };
+        approvers.approvers().iter().map(line).collect()
+    };
+    let (were, are) = (old.as_ref().map(keys).unwrap_or_default(), keys(&new));
+    let was = old.as_ref().map_or(0, Approvers::threshold);
+    let mut text = format!("{} of {} people approve (was {was})\n", new.threshold(), new.names().len());
+    for gained in are.difference(&were) {
+        layout::line(&mut text, &format!("may approve           {gained}"));
+    }
+    for lost in were.difference(&are) {
+        layout::line(&mut text, &format!("no longer approves    {lost}"));
+    }
+    Ok(text)
+}
+
+fn roots(old: &str, new: &str) -> String {
+    let (were, are) = (blocks(old), blocks(new));
+    let mut text = format!("{} additional roots (was {})\n", are.len(), were.len());
+    for gained in are.difference(&were) {
+        layout::line(&mut text, &format!("believes              {gained}"));
+    }
+    for lost in were.difference(&are) {
+        layout::line(&mut text, &format!("no longer believes    {lost}"));
+    }
+    text
+}
+
+/// The certificates in a text, by subject and digest.
+fn blocks(text: &str) -> BTreeSet<String> {
+    let blocks = x509_parser::pem::Pem::iter_from_buffer(text.as_bytes()).filter_map(Result::ok);
+    let named = |block: x509_parser::pem::Pem| {
+        let subject =
+            block.parse_x509().map_or_else(|_why| "?".to_owned(), |found| found.subject().to_string());
+        let digest = attest::Crypto::sha256(&attest::crypto::AwsLcRs, &[&block.contents]);
+        layout::printable(&format!("{subject} (SHA-256 {digest})"))
+    };
+    blocks.map(named).collect()
+}
