@@ -10,7 +10,7 @@ use attest::{Crypto, Digest, UnixTime};
 use openbao_plugin::{Error, Host, Request};
 
 use super::items::{self, APPROVERS};
-use crate::log::{Draft, Facts, text};
+use crate::log::{Draft, Facts};
 use crate::mount::Mount;
 use crate::record::{DecisionId, Ledger, LedgerError};
 use crate::reply::bad_request;
@@ -126,9 +126,9 @@ pub(super) fn overtaken() -> Error {
 pub(super) fn caller(request: &Request) -> Text<256> {
     let name = if request.display_name.is_empty() { "unnamed token" } else { &request.display_name };
     if request.entity_id.is_empty() {
-        return text(name);
+        return Text::fitting(name);
     }
-    text(&format!("{name} (entity {})", request.entity_id))
+    Text::fitting(&format!("{name} (entity {})", request.entity_id))
 }
 
 /// A text of the caller's.
@@ -166,7 +166,7 @@ fn words(deed: &Deed) -> String {
 fn subject(deed: &Deed) -> Subject {
     let policy = change(deed).filter(|change| change.item.kind == Kind::Policy);
     let policy = policy.map(|change| PolicyRef {
-        name: text(change.item.name.as_str()),
+        name: Text::fitting(change.item.name.as_str()),
         version: change.version,
         digest: change.content,
     });

@@ -16,7 +16,7 @@ mod signer;
 mod tip;
 mod writer;
 
-pub(crate) use draft::{Draft, Facts, subject, text};
+pub(crate) use draft::{Draft, Facts, subject};
 pub(crate) use file::StoredRecord;
 pub(crate) use serve::{bundles, read, size};
 pub(crate) use signer::LogSigner;
