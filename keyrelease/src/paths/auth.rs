@@ -1,11 +1,13 @@
 //! The paths of the auth method.
 
 use super::FieldKind::{Number, Text, Texts};
-use super::{Path, Table, Who, delete, list, optional, read, required, governance, shared, write};
+use super::{Path, Table, Who, delete, governance, list, optional, read, required, shared, write};
 
 /// `auth/attest`.
-pub(crate) const AUTH: Table =
-    Table { purpose: "Logs machines in that prove what they run.", rows: &[shared::ROWS, governance::ROWS, ROWS] };
+pub(crate) const AUTH: Table = Table {
+    purpose: "Logs machines in that prove what they run.",
+    rows: &[shared::ROWS, governance::ROWS, ROWS],
+};
 
 const ROWS: &[Path] = &[
     Path {

@@ -67,7 +67,11 @@ pub(super) const ROWS: &[Path] = &[
                 required("kind", Text, "policy, approvers, roots or auth"),
                 optional("name", Text, "the policy's name"),
                 required("content", Text, "the new content"),
-                required("expires", Text, "until when it can be approved, at most 30 days, as RFC 3339 in UTC"),
+                required(
+                    "expires",
+                    Text,
+                    "until when it can be approved, at most 30 days, as RFC 3339 in UTC",
+                ),
                 required("reason", Text, "why"),
             ]],
         )],
@@ -98,22 +102,14 @@ pub(super) const ROWS: &[Path] = &[
         who: Who::Sudo,
         synopsis: "Change something at once, for a day at most.",
         description: "Kinds are roots and auth. One approver is enough; what was approved holds again by itself.",
-        operations: &[
-            read("read what holds"),
-            write("declare", &[EMERGENCY, APPROVAL]),
-            delete("end it"),
-        ],
+        operations: &[read("read what holds"), write("declare", &[EMERGENCY, APPROVAL]), delete("end it")],
     },
     Path {
         pattern: "emergency/{kind}/{name}",
         who: Who::Sudo,
         synopsis: "Change a policy at once, for a day at most.",
         description: "The kind is policy. One approver is enough; what was approved holds again by itself.",
-        operations: &[
-            read("read what holds"),
-            write("declare", &[EMERGENCY, APPROVAL]),
-            delete("end it"),
-        ],
+        operations: &[read("read what holds"), write("declare", &[EMERGENCY, APPROVAL]), delete("end it")],
     },
 ];
 

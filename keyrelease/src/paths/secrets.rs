@@ -1,7 +1,7 @@
 //! The paths of the secrets engine.
 
 use super::FieldKind::{Base64, Object, Text};
-use super::{Path, Table, Who, delete, list, governance, optional, read, required, shared, write};
+use super::{Path, Table, Who, delete, governance, list, optional, read, required, shared, write};
 
 /// `attest-keys`.
 pub(crate) const SECRETS: Table = Table {

@@ -29,7 +29,11 @@ pub(super) const ROWS: &[Path] = &[
             read("read a policy with its version and digest, and the end of an emergency"),
             write(
                 "store a policy",
-                &[&[required("policy", Text, "the policy as TOML, where nobody approves (config/approvers)")]],
+                &[&[required(
+                    "policy",
+                    Text,
+                    "the policy as TOML, where nobody approves (config/approvers)",
+                )]],
             ),
         ],
     },
