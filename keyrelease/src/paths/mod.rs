@@ -13,6 +13,8 @@ mod openapi;
 mod secrets;
 mod shared;
 
+use std::collections::BTreeSet;
+
 use openbao_plugin::{Error, Operation, Plugin, SpecialPaths};
 
 use crate::config::Kind;
@@ -121,8 +123,13 @@ impl Table {
 
     /// The paths with rules of their own.
     pub(crate) fn special(self) -> SpecialPaths {
-        let of = |who| self.all().filter(move |row| row.who == who).map(Path::as_special).collect();
-        SpecialPaths { root: of(Who::Sudo), unauthenticated: of(Who::Anybody), ..SpecialPaths::default() }
+        let of = |who| self.all().filter(move |row| row.who == who);
+        let root: BTreeSet<String> = of(Who::Sudo).map(Path::as_root).collect();
+        SpecialPaths {
+            root: root.into_iter().collect(),
+            unauthenticated: of(Who::Anybody).map(Path::as_special).collect(),
+            ..SpecialPaths::default()
+        }
     }
 
     fn all(self) -> impl Iterator<Item = &'static Path> {
@@ -145,6 +152,12 @@ impl Path {
             }
         }
         segments.next().is_none()
+    }
+
+    /// OpenBao knows no `+` in the paths that ask for sudo, and would ask nobody: all that begins alike asks.
+    fn as_root(&self) -> String {
+        let varies = self.pattern.split_once('{');
+        varies.map_or_else(|| self.pattern.to_owned(), |(before, _)| format!("{before}*"))
     }
 
     /// With `+` for each segment that varies, as OpenBao wants it.
@@ -219,6 +232,13 @@ mod tests {
     fn only_challenges_and_evidence_come_without_a_token() {
         assert_eq!(SECRETS.special().unauthenticated, ["challenge", "release/+/open"]);
         assert_eq!(AUTH.special().unauthenticated, ["challenge", "login"]);
+    }
+
+    #[test]
+    fn a_path_that_asks_for_sudo_is_written_as_openbao_understands_it() {
+        let all = ["config/approvers", "config/auth", "config/roots", "emergency/*"];
+        assert_eq!(SECRETS.special().root, all);
+        assert_eq!(AUTH.special().root, ["config/approvers", "config/roots", "emergency/*"]);
     }
 
     #[test]
