@@ -13,6 +13,7 @@ mod pins;
 mod recall;
 mod server;
 mod show;
+mod step;
 mod verify;
 
 use clap::Subcommand;

@@ -10,27 +10,30 @@
 
 mod checkpoint;
 mod entry;
+mod names;
 mod note;
 mod position;
 mod proof;
 mod recall;
+mod report;
+mod selector;
 mod tail;
+mod tampered;
 mod tile;
 mod tree;
 mod verify;
 
 pub use checkpoint::{BadCheckpoint, BadQuorum, Checkpoint, Cosignature, Origin, Quorum, SignedCheckpoint};
-pub use entry::{
-    BadEntry, BadText, DecisionId, Entry, EntryDigest, Event, Format, Kind, Measurement, PolicyRef,
-    RecordDigest, SaltedName, SecretRef, Subject, Text,
-};
+pub use entry::{BadEntry, Entry, Event, Format, Kind, PolicyRef, SecretRef, Subject};
+pub use names::{BadText, DecisionId, EntryDigest, Measurement, RecordDigest, SaltedName, Text};
 pub use note::{BadKey, BadNote, KeyId, KeyName, NoteKey, SignatureKind, SignedNote};
 pub use position::{NotLogged, Position};
 pub use proof::{BadProof, Nodes, Proof, consistency, inclusion};
-pub use recall::{
-    BadSelector, Exposed, Granted, Recall, Recipient, Released, Report, Secret, Selected, Selector,
-};
+pub use recall::Recall;
+pub use report::{Exposed, Granted, Recipient, Released, Report, Secret, Selected};
+pub use selector::{BadSelector, Selector};
 pub use tail::{Break, Tail};
+pub use tampered::Tampered;
 pub use tile::{BadPath, Edge, Level, Tile, Width, bundle, cut, entries, hashes, hashes_from, nodes};
 pub use tree::{BadFrontier, Frontier, Head, LeafHash, leaf_hash};
-pub use verify::{Audit, Fault, Files, Tampered, Witnessed};
+pub use verify::{Audit, Fault, Files, Witnessed};

@@ -9,7 +9,8 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
 use super::checkpoint::{BadCheckpoint, SignedCheckpoint};
-use super::entry::{BadEntry, Entry, RecordDigest};
+use super::entry::{BadEntry, Entry};
+use super::names::RecordDigest;
 use super::note::NoteKey;
 use super::proof::{BadProof, Proof};
 use super::tree::leaf_hash;

@@ -5,7 +5,8 @@
 //!
 //! Untrusted: the entries that [`Tail::accept`] is shown.
 
-use super::entry::{BadEntry, Entry, EntryDigest, Event, Format};
+use super::entry::{BadEntry, Entry, Event, Format};
+use super::names::EntryDigest;
 use crate::{Crypto, UnixTime};
 
 /// The end of a log.

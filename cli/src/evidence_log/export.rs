@@ -16,7 +16,6 @@ use attest::log::{
     Audit, Checkpoint, Edge, Entry, Fault, Head, Level, SignedCheckpoint, Tail, Tampered, Tile, entries,
 };
 use attest::{Check, Malformed};
-use serde::Serialize;
 
 use super::EXIT_CODES;
 use super::audit;
@@ -25,6 +24,7 @@ use super::incoming::Incoming;
 use super::pins::Pins;
 use super::server::{self, Server};
 use super::show;
+use super::step::{Step, Words};
 use super::verify::Unjudged;
 use crate::answer::{Answer, NotJudged, Verdict};
 use crate::args::Format;
@@ -69,6 +69,12 @@ pub(crate) struct Args {
     output: Format,
 }
 
+impl Args {
+    fn words(&self) -> Words {
+        if self.print { Words::Aside } else { Words::Out }
+    }
+}
+
 /// Follows once, or on and on.
 pub(crate) fn run(args: &Args) -> Answer {
     let export = match Export::new(args) {
@@ -87,7 +93,10 @@ pub(crate) fn run(args: &Args) -> Answer {
             Err(why) => why.code == server::UNREADABLE,
         };
         if !args.follow || !goes_on {
-            return step.map_or_else(|why| unjudged(why, args.output), |step| step.answer(args));
+            return match step {
+                Ok(step) => step.answer(&args.folder, args.output, args.words()),
+                Err(why) => unjudged(why, args.output),
+            };
         }
         if export.tell(&step).is_err() {
             // Nobody reads any more.
@@ -103,28 +112,6 @@ struct Export<'a> {
     server: Server,
     folder: Folder,
     incoming: Incoming,
-}
-
-/// How far one step went.
-#[derive(Debug, Serialize)]
-#[serde(tag = "step", rename_all = "kebab-case")]
-enum Step {
-    /// Nothing was logged yet.
-    Empty,
-    /// The directory holds all of it.
-    Kept {
-        origin: String,
-        /// How many entries it held before.
-        before: u64,
-        #[serde(flatten)]
-        head: Head,
-        /// How many of the new ones have no record any more.
-        without_record: u64,
-    },
-    /// The server has less than the directory: the beginning of the same log.
-    Behind { held: u64, found: u64 },
-    /// What came is not what it should be.
-    Refused { check: Check, kept: Option<PathBuf> },
 }
 
 impl<'a> Export<'a> {
@@ -342,63 +329,6 @@ fn damaged(why: &impl std::fmt::Display) -> NotJudged {
         "log.export.directory",
         format!("the directory does not hold what its checkpoint says: {why}"),
     )
-}
-
-impl Step {
-    fn kept(checkpoint: &Checkpoint, old: &Head, without_record: u64) -> Self {
-        let origin = checkpoint.origin.to_string();
-        Self::Kept { origin, before: old.size, head: checkpoint.head, without_record }
-    }
-
-    fn verdict(&self) -> Verdict {
-        match self {
-            Self::Empty | Self::Kept { .. } => Verdict::Accepted,
-            Self::Behind { .. } | Self::Refused { .. } => Verdict::Refused,
-        }
-    }
-
-    fn words(&self, folder: &std::path::Path) -> String {
-        let folder = folder.display();
-        match self {
-            Self::Empty => "ACCEPTED: nothing was logged yet\n".to_owned(),
-            Self::Kept { origin, before, head, without_record } => {
-                let (size, new) = (head.size, head.size.saturating_sub(*before));
-                format!(
-                    "ACCEPTED: {size} entries of {origin} in {folder}, {new} of them new, {without_record} of these without record\n"
-                )
-            }
-            Self::Behind { held, found } => format!(
-                "REFUSED: expected at least {held} entries, found {found}, the first of those in {folder}: a server that is \
-                 behind, or a backup that was restored\n"
-            ),
-            Self::Refused { check, kept } => {
-                let mut text = "REFUSED: the directory stays as it was\n\n".to_owned();
-                layout::checks(&mut text, std::slice::from_ref(check));
-                if let Some(kept) = kept {
-                    layout::line(&mut text, &format!("\nwhat came is in {}: it is evidence", kept.display()));
-                }
-                text
-            }
-        }
-    }
-
-    fn answer(self, args: &Args) -> Answer {
-        let verdict = self.verdict();
-        match (args.output, verdict) {
-            (Format::Json, _) => Answer::json(verdict, &Document { verdict, step: self }),
-            // Standard output is for entries.
-            (Format::Text, _) if args.print => Answer::aside(verdict, self.words(&args.folder)),
-            (Format::Text, _) => Answer::text(verdict, self.words(&args.folder)),
-        }
-    }
-}
-
-/// What programs read.
-#[derive(Serialize)]
-struct Document {
-    verdict: Verdict,
-    #[serde(flatten)]
-    step: Step,
 }
 
 fn unjudged(error: NotJudged, format: Format) -> Answer {
