@@ -184,8 +184,8 @@ impl Machine {
 /// A "no" with its reasons. Not an error: the evidence was judged.
 #[derive(Clone, Debug)]
 pub struct Refused {
-    appraisal: Appraisal,
-    machine: Option<Machine>,
+    appraisal: Box<Appraisal>,
+    machine: Option<Box<Machine>>,
     answered: Answered,
     standing: Option<Standing>,
 }
@@ -199,7 +199,7 @@ pub(crate) enum Answered {
 
 impl Refused {
     pub(crate) fn new(appraisal: Appraisal, machine: Option<Machine>, answered: Answered) -> Self {
-        Self { appraisal, machine, answered, standing: None }
+        Self { appraisal: Box::new(appraisal), machine: machine.map(Box::new), answered, standing: None }
     }
 
     pub(crate) fn knowing(self, standing: Option<Standing>) -> Self {
@@ -215,7 +215,7 @@ impl Refused {
     /// Which machine it was; `None` if the evidence is not genuine.
     #[must_use]
     pub fn machine(&self) -> Option<&Machine> {
-        self.machine.as_ref()
+        self.machine.as_deref()
     }
 
     /// The machine, if it has itself shown that it is not what the policy wants: genuine evidence, in answer to this very
@@ -227,7 +227,7 @@ impl Refused {
         let fails = self.answered == Answered::Fresh
             && !self.appraisal.failing().any(|check| catalogue::presented(&check.id))
             && failing.any(|check| catalogue::about_state(&check.id));
-        self.machine.as_ref().filter(|_| fails)
+        self.machine().filter(|_| fails)
     }
 
     /// Every check.

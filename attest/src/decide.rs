@@ -54,7 +54,9 @@ pub fn decide(
     let whom = context.policy.subject(context.crypto, &claims.machine());
     let standing = context.standing.map(|known| known.standing(&whom));
     let mut asked = Checks::default();
-    standing.iter().for_each(|standing| standing.ask(&whom, &mut asked));
+    if let Some(standing) = &standing {
+        standing.ask(&whom, &mut asked);
+    }
     let decision = context.policy.appraise_with(&claims, key, asked, now);
     Ok(match decision {
         Ok(admitted) => Ok(admitted.knowing(standing)),

@@ -100,8 +100,8 @@ impl Draft {
             subject: &facts.subject,
         };
         let payload = minicbor::to_vec(&statement).map_err(|why| unwritable(&why))?;
-        let signed = signer.sign_payload(payload).map_err(|why| unwritable(&why))?;
-        Ok(Self::new(facts, signed))
+        let record = signer.sign_payload(payload).map_err(|why| unwritable(&why))?;
+        Ok(Self::new(facts, record))
     }
 
     /// Whether it gives a machine something.

@@ -81,7 +81,8 @@ impl Index {
             Selector::Hardware(name) => self.hardware.entry(*name).or_default(),
             Selector::Instance(name) => self.instance.entry(*name).or_default(),
             Selector::Measurement(measurement) => self.measurement.entry(measurement.clone()).or_default(),
-            _ => &mut self.wide,
+            // Policies, product lines and platforms, and whatever else may be named one day.
+            Selector::Policy { .. } | Selector::ProductLine(_) | Selector::Platform(_) | _ => &mut self.wide,
         }
     }
 

@@ -132,10 +132,10 @@ fn a_record_comes_with_its_place_in_the_log_and_no_other_records() {
     let key = server.read("attest-keys/log/key").ok().json["data"]["verifier_key"].clone();
     let key = NoteKey::parse(&AwsLcRs, key.as_str().unwrap()).unwrap();
     let files: Vec<attest::File> = decisions.iter().map(|decision| read(decision)).collect();
-    for (place, file) in files.iter().enumerate() {
+    for ((place, file), decision) in (0..).zip(&files).zip(&decisions) {
         let entry = file.position.as_ref().unwrap().holds(&AwsLcRs, &file.record, &key).unwrap();
-        assert_eq!((entry.index, entry.event.kind), (place as u64, Kind::Admission));
-        assert_eq!(entry.event.decision.0.to_string(), decisions[place]);
+        assert_eq!((entry.index, entry.event.kind), (place, Kind::Admission));
+        assert_eq!(entry.event.decision.0.to_string(), *decision);
     }
     let swapped = files[0].position.as_ref().unwrap().holds(&AwsLcRs, &files[1].record, &key);
     assert!(matches!(swapped, Err(NotLogged::Record { .. })), "{swapped:?}");
