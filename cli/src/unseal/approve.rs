@@ -99,7 +99,7 @@ fn sealed_share(args: &Args, set: &Custodians) -> Result<SealedShare, NotJudged>
 fn demand(args: &Args, nonce: [u8; 32]) -> Result<Offer, NotJudged> {
     match exchange(&args.address, &Request::Evidence(Demand { version: VERSION, nonce }))? {
         Reply::Evidence(offer) => Ok(offer),
-        other => Err(unexpected(other)),
+        other @ (Reply::Taken(_) | Reply::Failed(_)) => Err(unexpected(other)),
     }
 }
 
@@ -138,7 +138,7 @@ fn send(
     let share = Share { version: VERSION, custodian: share.number, enc, ciphertext };
     match exchange(&args.address, &Request::Share(share))? {
         Reply::Taken(progress) => Ok(progress),
-        other => Err(unexpected(other)),
+        other @ (Reply::Evidence(_) | Reply::Failed(_)) => Err(unexpected(other)),
     }
 }
 
@@ -169,7 +169,7 @@ fn refusal(refused: &Refused) -> String {
     for check in refused.appraisal().failing() {
         let [id, expected, found] =
             [&check.id, &check.expected, &check.found].map(|text| layout::printable(text));
-        text += &format!("  {id}: expected {expected}, found {found}\n");
+        layout::line(&mut text, &format!("  {id}: expected {expected}, found {found}"));
     }
     text
 }

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::{For, random, write};
 use crate::answer::{Answer, NotJudged, Verdict};
-use crate::input;
+use crate::{input, layout};
 
 /// Deal the shares of a new key to custodians
 #[derive(Debug, clap::Args)]
@@ -74,7 +74,7 @@ fn split(args: &Args) -> Result<String, NotJudged> {
     );
     for (path, text) in files {
         write(&path, &text, For::Owner)?;
-        said += &format!("share      {}\n", path.display());
+        layout::line(&mut said, &format!("share      {}", path.display()));
     }
     Ok(said)
 }

@@ -63,7 +63,7 @@ impl Server {
         let words = ["-dev", "-dev-root-token-id=root", "-dev-no-store-token"].map(str::to_owned);
         let listen = format!("-dev-listen-address=127.0.0.1:{port}");
         let config = format!("-config={}", config.display());
-        let shell = start(&dir, words.into_iter().chain([listen, config]));
+        let shell = start(dir.path(), &bao(), words.into_iter().chain([listen, config]), &[]);
         let address = format!("http://127.0.0.1:{port}");
         let server = Self { shell, dir, address, root: "root".to_owned() };
         server.wait(200);
