@@ -1,6 +1,6 @@
 //! Record first, release afterwards.
 //!
-//! [`record`] stores a decision and returns the [`Receipt`] that [`crate::seal::seal`] asks for: a
+//! `record` stores a decision and returns the [`Receipt`] that [`crate::seal::seal`] asks for: a
 //! release without a stored record does not compile.
 //!
 //! ```compile_fail,E0061

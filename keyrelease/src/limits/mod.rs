@@ -1,8 +1,8 @@
 //! How much those may ask who need no token.
 //!
-//! Three bounds, from cheap to dear: requests of a source ([`Limits::enter`], before anything else is done), turns at the
+//! Three bounds, from cheap to dear: requests of a source (`Limits::enter`, before anything else is done), turns at the
 //! processor ([`Turns`], round robin over mounts and their sources), and refusals that are put on record
-//! ([`Limits::refusal`]), because the log only grows. An admitted machine costs its source no refusal, and a source whose
+//! (`Limits::refusal`), because the log only grows. An admitted machine costs its source no refusal, and a source whose
 //! refusals are used up still has its admissions.
 //!
 //! Trusted: the settings, and the address that OpenBao saw. Untrusted: how often anybody asks.

@@ -1,7 +1,7 @@
 //! Every path of both mounts, once: what it is for, who may call it, which fields it takes.
 //!
 //! From these tables come `bao path-help`, the document that OpenBao serves as its API, the paths that need no token or
-//! `sudo`, and the answers for what does not exist: a path that is in no table is not routed ([`Table::allows`]). A new
+//! `sudo`, and the answers for what does not exist: a path that is in no table is not routed (`Table::allows`). A new
 //! path needs a row here and an arm in its backend; a test holds the two together.
 //!
 //! Trusted: the tables. Untrusted: paths and operations that callers name.

@@ -1,7 +1,7 @@
 //! The key from custodians: people who hold shares of it, and look at this machine before they send one.
 //!
 //! There is no second OpenBao. [`quorum`] decides what is collected, when it makes the key and how long the
-//! key lives; [`door`] is the socket where custodians knock. Evidence comes from the node agent, over each
+//! key lives; `door` is the socket where custodians knock. Evidence comes from the node agent, over each
 //! custodian's own nonce; this side verifies no one, because a wrong share is known by its digest.
 //!
 //! Trusted: the document of the set. Untrusted: whoever connects.
