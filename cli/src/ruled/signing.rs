@@ -16,13 +16,13 @@ use crate::policy_sign::key_pair;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Hand {
     /// The approver's name
-    #[arg(long = "as", value_name = "NAME")]
+    #[arg(long = "as", id = "as", value_name = "NAME")]
     pub(crate) name: Option<String>,
     /// The approver's Ed25519 private key: PKCS#8 (PEM or DER)
-    #[arg(long, value_name = "FILE", conflicts_with = "signer", requires = "name")]
+    #[arg(long, value_name = "FILE", conflicts_with = "signer", requires = "as")]
     key: Option<PathBuf>,
     /// A shell command that signs its standard input and writes the signature: a card, a hardware module
-    #[arg(long, value_name = "COMMAND", requires = "name")]
+    #[arg(long, value_name = "COMMAND", requires = "as")]
     signer: Option<String>,
 }
 
