@@ -31,8 +31,19 @@ fn read(folder: &Path, names: &mut BTreeSet<String>) {
 }
 
 fn is_name(text: &str) -> bool {
-    let platforms =
-        ["snp", "tpm", "tdx", "nitro", "nitro-tpm", "azure", "boot", "policy", "roots", "challenge"];
+    let platforms = [
+        "snp",
+        "tpm",
+        "tdx",
+        "nitro",
+        "nitro-tpm",
+        "azure",
+        "boot",
+        "policy",
+        "roots",
+        "challenge",
+        "standing",
+    ];
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._{}-".contains(c);
     let first = text.split('.').next().unwrap_or_default();
     text.contains('.') && platforms.contains(&first) && text.chars().all(allowed) && !text.ends_with('.')
