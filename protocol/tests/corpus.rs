@@ -35,6 +35,12 @@ fn no_input_of_the_secret_corpus_breaks_a_promise() {
     replay("secret", targets::secret);
 }
 
+#[test]
+fn no_input_of_the_unseal_corpora_breaks_a_promise() {
+    replay("unseal_request", targets::unseal_request);
+    replay("unseal_reply", targets::unseal_reply);
+}
+
 /// Otherwise the targets would have nothing to hold.
 #[test]
 fn each_corpus_has_an_input_that_is_accepted() {
@@ -44,6 +50,10 @@ fn each_corpus_has_an_input_that_is_accepted() {
     protocol::agent::parse_request(&read("agent_request/x25519-for-a-tpm")).unwrap();
     protocol::agent::parse_reply(&read("agent_reply/evidence")).unwrap();
     protocol::agent::parse_reply(&read("agent_reply/failed")).unwrap();
+    protocol::unseal::parse_request(&read("unseal_request/evidence")).unwrap();
+    protocol::unseal::parse_request(&read("unseal_request/share")).unwrap();
+    protocol::unseal::parse_reply(&read("unseal_reply/offer")).unwrap();
+    protocol::unseal::parse_reply(&read("unseal_reply/taken")).unwrap();
     let presentation = read("release/presentation.json");
     serde_json::from_slice::<protocol::release::Presentation>(&presentation).unwrap().offered().unwrap();
     assert_eq!(protocol::secret::fields_of(&read("secret/two-fields")).unwrap().len(), 2);

@@ -4,7 +4,7 @@
 
 use protocol::agent::{self, MAX_CONTEXT};
 use protocol::release::{Presentation, Refusal, Sealed};
-use protocol::secret;
+use protocol::{secret, unseal};
 
 /// A request to the agent: what parses is within bounds and is written back as it came.
 pub fn agent_request(bytes: &[u8]) {
@@ -42,4 +42,18 @@ pub fn secret(bytes: &[u8]) {
     if let Ok(again) = secret::encode(fields) {
         assert_eq!(*again, bytes);
     }
+}
+
+/// A request of a custodian: what parses is written back as it came.
+pub fn unseal_request(bytes: &[u8]) {
+    let Ok(request) = unseal::parse_request(bytes) else { return };
+    let frame = unseal::to_frame(&request).expect("what was parsed can be written");
+    assert_eq!(frame.get(4..), Some(bytes), "one value, one encoding");
+}
+
+/// A reply to a custodian: likewise.
+pub fn unseal_reply(bytes: &[u8]) {
+    let Ok(reply) = unseal::parse_reply(bytes) else { return };
+    let frame = unseal::to_frame(&reply).expect("what was parsed can be written");
+    assert_eq!(frame.get(4..), Some(bytes), "one value, one encoding");
 }

@@ -102,13 +102,14 @@ impl Bao {
         });
     }
 
-    /// Initialises it; from here on calls carry the root token.
+    /// Initialises it, and gives back what it says; from here on calls carry the root token.
     #[track_caller]
-    pub(crate) fn initialise(&mut self) {
+    pub(crate) fn initialise(&mut self) -> Value {
         let answer = self.try_initialise();
         assert_eq!(answer.status, 200, "{answer:?}\n{}", self.log());
         answer.json["root_token"].as_str().unwrap().clone_into(&mut self.token);
         self.wait_until_unsealed();
+        answer.json
     }
 
     pub(crate) fn try_initialise(&self) -> Answer {

@@ -87,7 +87,7 @@ impl Custodians {
     }
 
     fn run(&self, words: &[&str]) -> Said {
-        let mut command = Command::new(program("cloudtaser-cli", "cloudtaser"));
+        let mut command = Command::new(program("cloudtaser"));
         let output = command.arg("unseal").args(words).current_dir(&self.dir).output().unwrap();
         let text = [output.stdout, output.stderr].concat();
         Said { code: output.status.code(), text: String::from_utf8(text).unwrap() }
@@ -130,7 +130,11 @@ fn a_quorum_of_custodians_opens_a_server_at_every_start_and_one_alone_does_not()
     let anna = custodians.approve("anna");
     assert!(anna.text.ends_with("share taken: 2 of 2, the machine can open\n"), "{}", anna.text);
     sealed.bao.wait_until_unsealed();
-    // Later custodians are sent away: nothing waits for them.
+    // Later custodians are sent away: nothing waits for them, nor does after the configuration was read anew.
+    let plugin = sealed.plugin();
+    signal("HUP", sealed.bao.process());
+    sealed.bao.wait_for_word("reload triggered", 0);
+    assert_eq!(sealed.plugin(), plugin);
     let ben = custodians.approve("ben");
     assert_eq!(ben.code, Some(2));
     assert!(ben.text.contains("nothing waits for custodians here"), "{}", ben.text);

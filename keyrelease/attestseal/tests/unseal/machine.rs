@@ -22,7 +22,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// As the policies like it; nothing where FUSE proves to be absent.
+    /// As the policies like it; nothing where FUSE or secret memory proves to be absent.
     pub(crate) fn good() -> Option<Self> {
         Self::with(|report| report)
     }
@@ -31,6 +31,10 @@ impl Machine {
     pub(crate) fn with(spoil: fn(ReportBuilder) -> ReportBuilder) -> Option<Self> {
         if !Path::new("/dev/fuse").exists() {
             skip("fuse", "/dev/fuse is absent");
+            return None;
+        }
+        if let Err(why) = secretmem::probe() {
+            skip("memfd_secret", &why.to_string());
             return None;
         }
         let (dir, chip) = (TempDir::new().unwrap(), chip());
@@ -59,7 +63,7 @@ impl Machine {
 fn start_agent(dir: &Path, config: &str) -> Child {
     let file = dir.join("agent.toml");
     fs::write(&file, config).unwrap();
-    Command::new(program("cloudtaser-node-agent", "cloudtaser-node-agent"))
+    Command::new(program("cloudtaser-node-agent"))
         .args(["serve", "--config"])
         .arg(file)
         .stdin(Stdio::null())

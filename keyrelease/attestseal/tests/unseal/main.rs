@@ -16,6 +16,7 @@ mod bao;
 mod custodians;
 mod liar;
 mod machine;
+mod migration;
 mod peer;
 mod peer_down;
 mod programs;

@@ -18,7 +18,7 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn start() -> Self {
-        let bao = Bao::new(&program("cloudtaser-keyrelease", PLUGIN));
+        let bao = Bao::new(&program(PLUGIN));
         let mut peer = Self { bao, tls_port: free_port() };
         peer.write_certificates();
         fs::write(peer.bao.dir.path().join("ark.der"), chip().ark().der()).unwrap();

@@ -7,15 +7,16 @@ use std::sync::Mutex;
 /// The plugin under test.
 pub(crate) const SEAL: &str = env!("CARGO_BIN_EXE_openbao-plugin-attestseal");
 
-/// A program of another package. A run of the whole workspace has built it; else it is built once.
-pub(crate) fn program(package: &str, name: &str) -> PathBuf {
+/// A program of another package. A run of the whole workspace has built it; else it is built once, with the
+/// workspace's choice of features, so that what is built already is used.
+pub(crate) fn program(name: &str) -> PathBuf {
     static BUILDING: Mutex<()> = Mutex::new(());
     let program = Path::new(SEAL).with_file_name(name);
     let _alone = BUILDING.lock().unwrap();
     if !program.exists() {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--package", package, "--bin", name]);
-        assert!(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success(), "{package}");
+        cargo.args(["build", "--quiet", "--workspace", "--bin", name]);
+        assert!(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success(), "{name}");
     }
     program
 }
