@@ -66,10 +66,33 @@ impl Peer {
         self.bao.write("attest-keys/keys/unseal/rotate", &json!({ "policy": "simulated" })).ok();
     }
 
-    /// From here on it releases to another image only.
-    pub(crate) fn revoke(&self) {
+    /// From here on its policy admits another image only.
+    pub(crate) fn narrow(&self) {
         let other = policy(2).replace(&"5a".repeat(48), &"11".repeat(48));
         self.bao.write("attest-keys/policy/simulated", &json!({ "policy": other })).ok();
+    }
+
+    /// Bars all machines with the image that was good so far.
+    pub(crate) fn revoke(&self) {
+        let body = json!({ "selector": Self::image(), "reason": "ticket 7" });
+        self.bao.write("attest-keys/revoke", &body).ok();
+    }
+
+    pub(crate) fn reinstate(&self) {
+        let body = json!({ "selector": Self::image(), "cause": "revoked", "reason": "ticket 8" });
+        self.bao.write("attest-keys/reinstate", &body).ok();
+    }
+
+    fn image() -> String {
+        format!("measurement={}", "5a".repeat(48))
+    }
+
+    /// Somebody has looked at the machine that failed.
+    pub(crate) fn forgive(&self) {
+        let failures = self.bao.call("LIST", "attest-keys/failure", &json!(null)).unwrap().ok();
+        let body =
+            json!({ "selector": failures.json["data"]["keys"][0], "cause": "failed", "reason": "seen" });
+        self.bao.write("attest-keys/reinstate", &body).ok();
     }
 
     pub(crate) fn address(&self) -> String {

@@ -16,10 +16,11 @@ fn a_debug_guest_stays_sealed_and_the_log_names_the_check() {
     sealed.start();
     sealed.bao.wait_for_word("refused by peer: snp.policy.debug (expected ", 0);
     assert_eq!(sealed.bao.health(), Some(503));
-    // It asks again, and is refused again.
-    sealed.bao.wait_for_word("refused by peer: snp.policy.debug (expected ", 1);
+    // It asks again, and is refused again; from now on whatever it shows, until somebody has looked at it.
+    sealed.bao.wait_for_word("refused by peer: standing.failed (expected ", 0);
     assert_eq!(sealed.bao.health(), Some(503));
     sealed.bao.stop();
+    peer.forgive();
     sealed.move_to(&peer, &good);
     sealed.start();
     sealed.bao.wait_until_unsealed();
@@ -44,18 +45,32 @@ fn a_debug_guest_is_not_even_initialised() {
     let raft = sealed.bao.dir.path().join("raft");
     std::fs::remove_dir_all(&raft).unwrap();
     std::fs::create_dir(&raft).unwrap();
+    peer.forgive();
     sealed.move_to(&peer, &good);
     sealed.start();
     sealed.bao.initialise();
 }
 
 #[test]
-fn a_machine_that_was_revoked_goes_on_until_it_restarts_and_does_not_open_then() {
+fn a_machine_that_was_revoked_goes_on_until_it_restarts_and_opens_when_it_is_reinstated() {
     let Some(machine) = Machine::good() else { return };
     let peer = Peer::start();
     let mut sealed = Sealed::initialised(&peer, &machine);
     peer.revoke();
     assert_eq!(sealed.bao.health(), Some(200));
+    sealed.restart();
+    sealed.bao.wait_for_word("refused by peer: standing.revoked (expected ", 0);
+    assert_eq!(sealed.bao.health(), Some(503));
+    peer.reinstate();
+    sealed.bao.wait_until_unsealed();
+}
+
+#[test]
+fn an_image_that_the_policy_no_longer_admits_does_not_open() {
+    let Some(machine) = Machine::good() else { return };
+    let peer = Peer::start();
+    let mut sealed = Sealed::initialised(&peer, &machine);
+    peer.narrow();
     sealed.restart();
     sealed.bao.wait_for_word("refused by peer: snp.measurement (expected ", 0);
     assert_eq!(sealed.bao.health(), Some(503));
