@@ -14,6 +14,8 @@ use crate::tdx::QuoteBuilder;
 pub struct Machine {
     silicon: Silicon,
     fault: Fault,
+    /// How many requests the fault still befalls.
+    passes_after: Option<u32>,
     reports: u32,
 }
 
@@ -75,7 +77,12 @@ impl Machine {
     /// A healthy TD, with all fields but report data taken from this quote.
     #[must_use]
     pub fn tdx(quote: QuoteBuilder) -> Self {
-        Self { silicon: Silicon::Tdx { quote: Box::new(quote) }, fault: Fault::Healthy, reports: 0 }
+        Self {
+            silicon: Silicon::Tdx { quote: Box::new(quote) },
+            fault: Fault::Healthy,
+            passes_after: None,
+            reports: 0,
+        }
     }
 
     /// Takes all fields but report data and VMPL from this report; a TD has none.
@@ -112,9 +119,16 @@ impl Machine {
         self
     }
 
+    /// Lets something go wrong at this many requests, and be well again after them.
+    #[must_use]
+    pub const fn passing_fault(mut self, fault: Fault, requests: u32) -> Self {
+        self.passes_after = Some(requests);
+        self.fault(fault)
+    }
+
     fn snp(report: ReportBuilder, auxblob: Vec<u8>, key: Key) -> Self {
         let silicon = Silicon::Snp { report: Box::new(report), auxblob, key, floor: 0 };
-        Self { silicon, fault: Fault::Healthy, reports: 0 }
+        Self { silicon, fault: Fault::Healthy, passes_after: None, reports: 0 }
     }
 
     /// The name of the driver, as the kernel shows it.
@@ -152,13 +166,26 @@ impl Machine {
     /// Asks the firmware for a report: 64 bytes of report data and a VMPL no better than the kernel's.
     pub(super) fn request(&mut self, inblob: &[u8], privlevel: u32) -> Result<Response, Errno> {
         let data: [u8; 64] = inblob.try_into().map_err(|_wrong_length| Errno::EINVAL)?;
-        self.delay_or_fail()?;
+        let passed = self.delay_or_fail();
+        self.outlive_fault();
+        passed?;
         if privlevel < self.floor() {
             // The firmware refuses a VMPL better than that of the key the request came under.
             return Err(Errno::EIO);
         }
         self.reports = self.reports.saturating_add(1);
         Ok(self.silicon.sign(data, privlevel))
+    }
+
+    const fn outlive_fault(&mut self) {
+        match self.passes_after {
+            Some(0 | 1) => {
+                self.fault = Fault::Healthy;
+                self.passes_after = None;
+            }
+            Some(more) => self.passes_after = Some(more.wrapping_sub(1)),
+            None => {}
+        }
     }
 
     fn delay_or_fail(&self) -> Result<(), Errno> {
