@@ -27,6 +27,7 @@ mod bytes;
 pub mod catalogue;
 mod challenge;
 mod check;
+pub mod collateral;
 pub mod crypto;
 mod decide;
 mod digest;

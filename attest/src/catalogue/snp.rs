@@ -158,7 +158,7 @@ pub(super) const TABLE: Table = Table {
         (
             "snp.crl",
             "Fetch AMD's revocation list for the line and store it with the verifier, and again before its next \
-             update. `freshness.collateral_days` says how old it may be.",
+             update. `freshness.crl_days`, else `collateral_days`, says how old it may be.",
         ),
         (
             "snp.crl.intermediate",

@@ -85,8 +85,33 @@ struct Document {
 struct Freshness {
     /// How long a verdict holds, in seconds.
     verdict_seconds: u64,
-    /// How old a revocation list may be, in days, even if it says that it is current.
+    /// How old lists and documents of vendors may be, in days, even if they say that they are current.
     collateral_days: u64,
+    /// How old a revocation list may be, in days; `collateral_days` unless set.
+    crl_days: Option<u64>,
+    /// How old Intel's TCB info may be, in days; `collateral_days` unless set.
+    tcb_info_days: Option<u64>,
+    /// How old Intel's QE identity may be, in days; `collateral_days` unless set.
+    qe_identity_days: Option<u64>,
+}
+
+impl Freshness {
+    fn ages(&self) -> Ages {
+        let general = self.collateral_days;
+        Ages {
+            crl: self.crl_days.unwrap_or(general),
+            tcb_info: self.tcb_info_days.unwrap_or(general),
+            qe_identity: self.qe_identity_days.unwrap_or(general),
+        }
+    }
+}
+
+/// How old what vendors sign may be, in days.
+#[derive(Clone, Copy, Debug)]
+struct Ages {
+    crl: u64,
+    tcb_info: u64,
+    qe_identity: u64,
 }
 
 /// A known good value, with where it comes from.
@@ -353,15 +378,15 @@ impl Policy {
     /// Asks about the processor: of a machine that speaks for itself, or under a paravisor.
     fn hardware(&self, claims: &Claims, now: UnixTime, checks: &mut Checks) -> Option<()> {
         let (document, references) = (&self.document, &self.document.references);
-        let days = document.freshness.collateral_days;
+        let ages = document.freshness.ages();
         match claims {
             Claims::Snp(claims) => {
                 document.snp.as_ref()?.appraise(claims, references, checks);
-                snp::collateral_age(claims, days, now, checks);
+                snp::collateral_age(claims, ages, now, checks);
             }
             Claims::Tdx(claims) => {
                 document.tdx.as_ref()?.appraise(claims, references, now, checks);
-                tdx::collateral_age(claims, days, now, checks);
+                tdx::collateral_age(claims, ages, now, checks);
             }
             Claims::Tpm(_) | Claims::Nitro(_) | Claims::Azure(_) => return None,
         }

@@ -19,7 +19,10 @@ impl Document {
         no(self.name.is_empty() || self.version == 0, BadPolicy::Unnamed);
         no(self.sections() == 0, BadPolicy::Empty);
         let freshness = self.freshness;
-        no(freshness.verdict_seconds == 0 || freshness.collateral_days == 0, BadPolicy::NoShelfLife);
+        let days = [freshness.crl_days, freshness.tcb_info_days, freshness.qe_identity_days];
+        let none =
+            freshness.verdict_seconds == 0 || freshness.collateral_days == 0 || days.contains(&Some(0));
+        no(none, BadPolicy::NoShelfLife);
         for (at, reference) in self.references.iter().enumerate() {
             let id = &reference.id;
             let twice = self.references.iter().take(at).any(|other| other.id == *id);
@@ -92,7 +95,7 @@ pub enum BadPolicy {
     #[error("policy needs a name and a version of at least 1")]
     Unnamed,
     /// A span of zero.
-    #[error("policy freshness: verdict_seconds and collateral_days must be at least 1")]
+    #[error("policy freshness: verdict_seconds, collateral_days and those in place of it must be at least 1")]
     NoShelfLife,
     /// A reference value that is not hex, stands twice, or says not where it comes from.
     #[error("policy reference {0:?} needs a unique id, a value in hex and a provenance")]

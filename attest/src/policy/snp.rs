@@ -12,7 +12,7 @@ use crate::snp::{Claims, HardwareBinding, Product, SigningKey, Tcb};
 use crate::{ChipId, Digest, UnixTime};
 
 use super::operators::{Among, AnyOf, Bit, MaskEq, Min, list};
-use super::{Reference, resolve};
+use super::{Ages, Reference, resolve};
 
 /// The section `[snp]`.
 #[derive(Clone, Debug, Deserialize)]
@@ -275,12 +275,13 @@ fn platform_info(rules: Option<&PlatformInfoRules>, claims: &Claims, checks: &mu
 }
 
 /// A revocation list was used, and it is not older than the policy allows.
-pub(crate) fn collateral_age(claims: &Claims, days: u64, now: UnixTime, checks: &mut Checks) {
+pub(super) fn collateral_age(claims: &Claims, ages: Ages, now: UnixTime, checks: &mut Checks) {
     let Some(from) = claims.vek.revocation_list_from else {
         checks.ask("snp.crl.present", false, "a revocation list", "none: revocation was waived");
         return;
     };
     checks.ask("snp.crl.present", true, "a revocation list", format!("of {from}"));
+    let days = ages.crl;
     let young = now.since(from) <= days.saturating_mul(86_400);
     checks.ask("snp.crl.age", young, format!("at most {days} days old at {now}"), format!("of {from}"));
 }

@@ -13,7 +13,7 @@ use crate::{Crypto, Digest, UnixTime};
 use super::boot::{BootPolicy, Booted, Section};
 use super::operators::{Among, AnyOf, AnyWord, Bit, MaskEq, Min, list, not_empty};
 use super::snp::{UNSET, among, ask, ask_bit, show};
-use super::{Policy, Reference, resolve};
+use super::{Ages, Policy, Reference, resolve};
 
 /// The section `[tdx]`.
 #[derive(Clone, Debug, Deserialize)]
@@ -371,15 +371,15 @@ fn attributes(rules: Option<&AttributeRules>, report: &TdReport, checks: &mut Ch
 }
 
 /// Lists and documents were used, and none is older than the policy allows.
-pub(crate) fn collateral_age(claims: &Claims, days: u64, now: UnixTime, checks: &mut Checks) {
+pub(super) fn collateral_age(claims: &Claims, ages: Ages, now: UnixTime, checks: &mut Checks) {
     let issued = claims.platform.issued;
     let found =
         issued.revocation_lists.map_or("none: revocation was waived".to_owned(), |at| format!("of {at}"));
     checks.ask("tdx.crl.present", issued.revocation_lists.is_some(), "revocation lists", found);
-    for (id, from) in [
-        ("tdx.crl.age", issued.revocation_lists),
-        ("tdx.tcb_info.age", Some(issued.tcb_info)),
-        ("tdx.qe_identity.age", Some(issued.qe_identity)),
+    for (id, days, from) in [
+        ("tdx.crl.age", ages.crl, issued.revocation_lists),
+        ("tdx.tcb_info.age", ages.tcb_info, Some(issued.tcb_info)),
+        ("tdx.qe_identity.age", ages.qe_identity, Some(issued.qe_identity)),
     ] {
         let Some(from) = from else { continue };
         let young = now.since(from) <= days.saturating_mul(86_400);

@@ -25,6 +25,7 @@ pub use report::{
 };
 pub use root::{Root, vendor_intermediates, vendor_root_digests};
 pub use tcb::{Tcb, TcbVersion};
+pub(crate) use vek::filed;
 pub use vek::{HardwareBinding, Vek, VekClaims};
 pub(crate) use verify::verify;
 

@@ -98,6 +98,22 @@ impl VekExtensions {
     }
 }
 
+/// What the certificate of a VEK says of itself: whose key, of which line, at which TCB. `None` for every other
+/// certificate.
+pub(crate) fn filed(
+    certificate: &Certificate<'_>,
+) -> Result<Option<(HardwareBinding, Product, TcbVersion)>, CannotJudge> {
+    if !["SEV-VCEK", "SEV-VLEK"].contains(&certificate.common_name()) {
+        return Ok(None);
+    }
+    let extensions = VekExtensions::read(certificate)?;
+    let name = &extensions.product_name;
+    let product = Product::ALL.into_iter().find(|product| product.owns_name(name));
+    let product = product.ok_or_else(|| unreadable(format!("unknown product {name:?}")))?;
+    let tcb = extensions.tcb(product)?;
+    Ok(Some((extensions.bound_to, product, tcb)))
+}
+
 /// hwID: older certificates carry the bytes bare, newer ones in an OCTET STRING.
 fn hwid(certificate: &Certificate<'_>) -> Result<HardwareBinding, CannotJudge> {
     let value = certificate.extension(&format!("{AMD}.4")).ok_or_else(|| unreadable("no hwID".to_owned()))?;

@@ -138,9 +138,9 @@ pub(super) const PLATFORM_CA: &str = "Intel SGX PCK Platform CA";
 /// Who certifies platforms with one package.
 pub(super) const PROCESSOR_CA: &str = "Intel SGX PCK Processor CA";
 /// Who signs TCB info and QE identity.
-pub(super) const SIGNER: &str = "Intel SGX TCB Signing";
+pub(crate) const SIGNER: &str = "Intel SGX TCB Signing";
 /// The root.
-pub(super) const ROOT: &str = "Intel SGX Root CA";
+pub(crate) const ROOT: &str = "Intel SGX Root CA";
 
 /// A leaf, an authority and a root: three. Hosts repeat some.
 const MAX_CHAIN: usize = 8;

@@ -6,7 +6,7 @@
 
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
-use super::{Certificate, der, envelope, instant, padding, verify};
+use super::{Certificate, common_name, der, envelope, instant, padding, verify};
 use crate::crypto::{BadSignature, Crypto, PublicKey};
 use crate::{CannotJudge, Window};
 
@@ -39,6 +39,11 @@ impl<'a> RevocationList<'a> {
     /// The issuer's name, DER.
     pub(crate) fn issuer(&self) -> &[u8] {
         self.parsed.issuer().as_raw()
+    }
+
+    /// The issuer's common name, or "" if it has none or several.
+    pub(crate) fn issuer_common_name(&self) -> &str {
+        common_name(self.parsed.issuer())
     }
 
     /// From thisUpdate to nextUpdate; `None` for a list without a nextUpdate, which would hold for ever.

@@ -17,6 +17,7 @@ mod azure;
 mod captures;
 mod case;
 mod certified;
+mod collateral;
 mod document;
 #[path = "../tpm/forge.rs"]
 #[expect(dead_code, reason = "the TPM tests need more of it")]

@@ -129,6 +129,9 @@ fn a_list_older_than_the_policy_allows_is_refused_although_it_is_current() {
     let days = |days: &'static str| with(&list).policy(|p| p.with("freshness.collateral_days", days));
     days("4").admitted();
     days("3").refused_by(&["snp.crl.age"]);
+    let own = |days: &'static str| with(&list).policy(|p| p.with("freshness.crl_days", days));
+    own("4").admitted();
+    own("3").refused_by(&["snp.crl.age"]);
 }
 
 #[test]

@@ -390,6 +390,18 @@ fn collateral_older_than_the_policy_allows_is_refused_although_it_is_current() {
             |days: &str| case.clone().policy(|document| document.with("freshness.collateral_days", days));
         days("4").admitted();
         days("3").refused_by(&[id]);
+        let own = |name: &str, days: &str| {
+            case.clone().policy(|document| document.with(&format!("freshness.{name}"), days))
+        };
+        for name in ["crl_days", "tcb_info_days", "qe_identity_days"] {
+            own(name, "4").admitted();
+            let of_this = id.split('.').nth(1).is_some_and(|kind| name.starts_with(kind));
+            if of_this {
+                own(name, "3").refused_by(&[id])
+            } else {
+                own(name, "3").admitted()
+            };
+        }
     }
 }
 

@@ -65,9 +65,15 @@ pub(super) fn changes(old: &Rules, new: &Rules) -> Vec<Change> {
             }
             continue;
         }
-        changes.extend(change(key, old.rule(key), new.rule(key)));
+        changes.extend(change(key, effective(old, key), effective(new, key)));
     }
     changes
+}
+
+/// The rule that counts: ages of one kind that are not set are the general one.
+fn effective<'r>(rules: &'r Rules, key: &str) -> Option<&'r Rule> {
+    let is_age = key.starts_with("freshness.") && key.ends_with("_days");
+    rules.rule(key).or_else(|| is_age.then(|| rules.rule("freshness.collateral_days")).flatten())
 }
 
 fn section(platform: &str, effect: Effect) -> Change {

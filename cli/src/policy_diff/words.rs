@@ -103,6 +103,11 @@ fn of_the_document(key: &str, old: Option<&Rule>, new: Option<&Rule>) -> Option<
         "freshness.collateral_days" => {
             Some(format!("accepts lists and collateral up to {is} days old (was {was})"))
         }
+        "freshness.crl_days" => Some(format!("accepts revocation lists up to {is} days old (was {was})")),
+        "freshness.tcb_info_days" => Some(format!("accepts TCB info up to {is} days old (was {was})")),
+        "freshness.qe_identity_days" => {
+            Some(format!("accepts QE identities up to {is} days old (was {was})"))
+        }
         "rego.module" => Some(match (old, new) {
             (None, _) => "lets a Rego module refuse".to_owned(),
             (_, None) => "no longer lets the Rego module refuse".to_owned(),
