@@ -3,7 +3,8 @@
 //! Never secrets, evidence or what a caller wrote: ids, names of checks, numbers. What callers without a token can cause is
 //! bounded: a refusal is logged if it is on record, and limits are summed up once a minute.
 
-use attest::Refused;
+use attest::collateral::Kind;
+use attest::{Refused, UnixTime};
 use openbao_plugin::log;
 
 use crate::record::DecisionId;
@@ -32,4 +33,25 @@ pub(crate) fn refused(mount: &str, decision: DecisionId, refused: &Refused) {
 /// How many requests a limit has turned away since the last minute.
 pub(crate) fn limited(mount: &str, limit: &str, requests: u64) {
     log::warn("limited", &[("limit", &limit), ("mount", &mount), ("requests", &requests)]);
+}
+
+/// Collateral that ends, or has ended.
+pub(crate) fn collateral_ends(mount: &str, kind: Kind, key: &str, until: UnixTime, now: UnixTime) {
+    let words = if until <= now { "collateral-ended" } else { "collateral-ends-soon" };
+    log::warn(words, &[("kind", &kind), ("key", &key), ("mount", &mount), ("until", &until)]);
+}
+
+/// There is more of it than is named.
+pub(crate) fn more_collateral_ends(mount: &str, count: usize) {
+    log::warn("collateral-ends-soon", &[("mount", &mount), ("count", &count)]);
+}
+
+/// What an admitted machine brought is not kept.
+pub(crate) fn collateral_not_kept(why: &dyn std::fmt::Display) {
+    log::warn("collateral-not-kept", &[("why", why)]);
+}
+
+/// An object that the index names is not what it was.
+pub(crate) fn collateral_damaged(name: &attest::Digest<32>) {
+    log::error("collateral-damaged", &[("sha256", name)]);
 }

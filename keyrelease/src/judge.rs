@@ -9,12 +9,13 @@ use std::sync::Arc;
 use attest::crypto::AwsLcRs;
 use attest::log::SecretRef;
 use attest::{
-    Bundle, Challenge, Crypto, Decision, Digest, Endorsements, Evidence, OfferedKey, Platform, UnixTime,
+    Bundle, CannotJudge, Challenge, Decision, Digest, Endorsements, Evidence, OfferedKey, Platform, UnixTime,
     parse, tpm,
 };
 use openbao_plugin::Error;
 use protocol::release::{Base64, Presentation};
 
+use crate::collateral::{Bag, Candidate, Shelf, fresh};
 use crate::limits::Source;
 use crate::policies::StoredPolicy;
 use crate::reply::bad_request;
@@ -45,6 +46,8 @@ pub(crate) struct Verdict {
     pub(crate) signed: Vec<u8>,
     /// What the record names, with their names.
     pub(crate) objects: Vec<(Digest<32>, Vec<u8>)>,
+    /// What an admitted machine brought that the store lacks.
+    pub(crate) fresh: Vec<Candidate>,
 }
 
 /// One judgement, owned, for a thread of the pool.
@@ -53,6 +56,7 @@ pub(crate) struct Job {
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) state: Arc<State>,
     pub(crate) bars: Arc<Bars>,
+    pub(crate) stock: Shelf,
     pub(crate) brought: Brought,
     pub(crate) purpose: Purpose,
     pub(crate) answered: bool,
@@ -66,11 +70,18 @@ impl Job {
         let evidence = parse(self.brought.platform, &self.brought.evidence).map_err(bad_request)?;
         let enrolled = self.enrolled(&evidence);
         let decision = self.decide(policy, &evidence, enrolled.clone())?;
+        let fresh = if decision.is_ok() { self.fresh(&evidence) } else { Vec::new() };
         let bundle = self.bundle(policy, &decision, enrolled.as_ref())?;
         let unsigned = |error: attest::BadBundle| Error::Internal(error.to_string());
         let signed = self.state.signer.sign(&bundle).map_err(unsigned)?;
-        let objects = bundle.objects().map(|object| (AwsLcRs.sha256(&[object]), object.to_vec())).collect();
-        Ok(Verdict { decision, signed, objects })
+        let names = self.brought.bag.names().chain([policy.policy.digest()]);
+        let objects = names.zip(bundle.objects().map(<[u8]>::to_vec)).collect();
+        Ok(Verdict { decision, signed, objects, fresh })
+    }
+
+    fn fresh(&self, evidence: &Evidence<'_>) -> Vec<Candidate> {
+        let (bag, anchors) = (&self.brought.bag, self.verifier.anchors());
+        fresh(evidence, bag, |name| self.stock.index.named(name).is_some(), anchors, self.now)
     }
 
     /// The attestation key of the evidence, if it is among the enrolled ones. The others are nobody's
@@ -97,7 +108,7 @@ impl Job {
         let anchors = anchors.with_tpm_authorities(&self.state.authorities).map_err(bad_request)?;
         let case = Case {
             evidence,
-            endorsements: &self.brought.endorsements,
+            bag: &self.brought.bag,
             anchors: &anchors,
             authorities: &self.state.authorities,
             challenge: self.challenge()?,
@@ -105,7 +116,11 @@ impl Job {
             policy: &policy.policy,
             known: &*self.bars,
         };
-        self.verifier.judge(case, self.now).map_err(bad_request)
+        let judged = self.verifier.judge(case, self.now);
+        if let Err(CannotJudge::MissingEndorsement(_)) = &judged {
+            self.stock.note_missing(evidence, &self.brought.bag, &anchors, self.now);
+        }
+        judged.map_err(bad_request)
     }
 
     fn bundle(
@@ -123,7 +138,7 @@ impl Job {
             verifier: concat!("openbao-plugin-attest ", env!("CARGO_PKG_VERSION")).to_owned(),
             platform: self.brought.platform,
             evidence: self.brought.evidence.clone(),
-            endorsements: self.brought.endorsements.clone(),
+            endorsements: self.brought.bag.endorsements().clone(),
             attestation_keys: enrolled.into_iter().cloned().collect(),
             challenge: self.challenge()?,
             offered: self.brought.offered.clone(),
@@ -138,22 +153,25 @@ impl Job {
 #[derive(Clone, Debug)]
 pub(crate) struct Brought {
     pub(crate) platform: Platform,
-    evidence: Vec<u8>,
-    endorsements: Endorsements,
+    pub(crate) evidence: Vec<u8>,
+    pub(crate) bag: Bag,
+    /// What else it says should be in store.
+    pub(crate) named: Vec<Digest<32>>,
     offered: OfferedKey,
     pub(crate) challenge: Vec<u8>,
 }
 
 impl Brought {
-    /// Takes a presentation apart; what the mount has in store is added to what the client brings.
-    pub(crate) fn from(presentation: Presentation, stored: &Endorsements) -> Result<Self, Error> {
+    /// Takes a presentation apart.
+    pub(crate) fn from(presentation: Presentation) -> Result<Self, Error> {
         let offered = presentation.offered().map_err(bad_request)?;
         let found = presentation.evidence.0.len();
         if found > MOST_EVIDENCE {
             return Err(Error::BadRequest(format!("evidence: at most {MOST_EVIDENCE} bytes, found {found}")));
         }
+        let named = named(&presentation.collateral)?;
         let owned = |list: Vec<Base64>| list.into_iter().map(|item| item.0).collect::<Vec<_>>();
-        let mut endorsements = Endorsements {
+        let endorsements = Endorsements {
             certificates: owned(presentation.certificates),
             revocation_lists: owned(presentation.revocation_lists),
             documents: owned(presentation.documents),
@@ -167,25 +185,24 @@ impl Brought {
             let limit = MOST_BROUGHT_BYTES;
             return Err(Error::BadRequest(format!("endorsements: at most {limit} bytes, found {found}")));
         }
-        add_missing(&mut endorsements.certificates, &stored.certificates);
-        add_missing(&mut endorsements.revocation_lists, &stored.revocation_lists);
-        add_missing(&mut endorsements.documents, &stored.documents);
         Ok(Self {
             platform: presentation.platform,
             evidence: presentation.evidence.0,
-            endorsements,
+            bag: Bag::of(endorsements),
+            named,
             offered,
             challenge: presentation.challenge.0,
         })
     }
 }
 
-fn add_missing(to: &mut Vec<Vec<u8>>, stored: &[Vec<u8>]) {
-    for item in stored {
-        if !to.contains(item) {
-            to.push(item.clone());
-        }
+fn named(collateral: &[String]) -> Result<Vec<Digest<32>>, Error> {
+    if collateral.len() > MOST_NAMED {
+        return Err(Error::BadRequest(format!("collateral: at most {MOST_NAMED} digests")));
     }
+    let digests = collateral.iter().map(|name| name.parse());
+    let digests: Result<_, attest::NotHex> = digests.collect();
+    digests.map_err(|error| bad_request(format!("collateral: {error}")))
 }
 
 /// The most bytes of evidence: many times what any platform has.
@@ -194,3 +211,5 @@ const MOST_EVIDENCE: usize = 256 * 1024;
 const MOST_BROUGHT: usize = 8;
 /// The most bytes of them together. They are stored with the record, whatever they are worth.
 const MOST_BROUGHT_BYTES: usize = 128 * 1024;
+/// The most digests that a client may name.
+const MOST_NAMED: usize = 16;

@@ -9,6 +9,7 @@
 
 pub mod auth;
 pub mod challenge;
+mod collateral;
 pub mod config;
 mod events;
 mod governance;

@@ -14,6 +14,7 @@ use openbao_plugin::{Error, Host, Operation, Request};
 use protocol::release::{Base64, ChallengeReply, Presentation};
 use tokio::sync::Mutex;
 
+use crate::collateral::{self, Shelf, Store, Taking};
 use crate::config::{self, Config};
 use crate::events;
 use crate::governance::emergency;
@@ -43,6 +44,7 @@ pub struct Mount {
     pub(crate) metrics: Metrics,
     verifier: Arc<Verifier>,
     pub(crate) log: Arc<Log>,
+    pub(crate) collateral: Store,
     state: Memory<State>,
     reading: Mutex<()>,
 }
@@ -63,12 +65,21 @@ impl Mount {
         let verifier = Arc::new(Verifier::new(config)?);
         let (state, reading) = (Memory::new(), Mutex::new(()));
         let (uuid, limits, log) = (uuid.into(), Limits::default(), Arc::new(Log::new()));
-        let metrics = Metrics::new(clock());
-        Ok(Self { clock, uuid, face: config.kind, turns, limits, metrics, verifier, log, state, reading })
+        let (metrics, collateral, face) = (Metrics::new(clock()), Store::new(), config.kind);
+        Ok(Self { clock, uuid, face, turns, limits, metrics, verifier, log, collateral, state, reading })
     }
 
     pub(crate) fn now(&self) -> UnixTime {
         (self.clock)()
+    }
+
+    /// The mount's name among others.
+    pub(crate) fn uuid(&self) -> &str {
+        &self.uuid
+    }
+
+    pub(crate) fn anchors(&self) -> &attest::TrustAnchors {
+        self.verifier.anchors()
     }
 
     pub(crate) async fn initialize(&self, host: &Host) -> Result<(), Error> {
@@ -90,6 +101,8 @@ impl Mount {
         let elsewhere = ["record/", "refused/", "log/", "object/", "proposal/", "applied/"];
         if key.starts_with("bars/") {
             self.log.forget_bars();
+        } else if key.starts_with(collateral::INDEX) {
+            self.collateral.forget();
         } else if !elsewhere.iter().any(|records| key.starts_with(records)) {
             self.forget();
         }
@@ -134,6 +147,7 @@ impl Mount {
             .newly_limited()
             .for_each(|(limit, requests)| events::limited(&self.uuid, limit, requests));
         emergency::tick(self, host).await?;
+        collateral::warn(self, host).await?;
         prune(host, self.now()).await.map_err(Error::from)
     }
 
@@ -174,12 +188,13 @@ impl Mount {
         purpose: Purpose,
     ) -> Result<Judged, Error> {
         let state = self.state(host).await?;
-        let brought = Brought::from(presentation, &state.collateral)?;
+        let mut brought = Brought::from(presentation)?;
         let now = self.now();
         let challenge = state.challenges.recognise(&brought.challenge, purpose.context.clone(), now);
         let challenge = challenge.map_err(bad_request)?;
         let (verifier, bars) = (Arc::clone(&self.verifier), self.bars(host).await?);
-        let job = Job { verifier, state, bars, brought, purpose, answered: false, now };
+        let stock = self.stock(host, &mut brought).await?;
+        let job = Job { verifier, state, bars, stock, brought, purpose, answered: false, now };
         // Whether the challenge was answered before, the log says when it is to take this answer's record:
         // to ask beforehand would settle nothing.
         let id = Id { id: DecisionId(challenge.nonce), answers: Some(challenge.expires) };
@@ -199,8 +214,16 @@ impl Mount {
         }
     }
 
+    /// Lays what is in store beside what was brought.
+    async fn stock(&self, host: &Host, brought: &mut Brought) -> Result<Shelf, Error> {
+        let Brought { platform, evidence, bag, named, .. } = brought;
+        let evidence = attest::parse(*platform, evidence).map_err(bad_request)?;
+        self.collateral.complete(host, bag, &evidence, named).await
+    }
+
     async fn judge_as(&self, host: &Host, job: Job, id: Id) -> Result<Judged, LedgerError> {
         let (now, state, purpose) = (job.now, Arc::clone(&job.state), job.purpose.clone());
+        let index = Arc::clone(&job.stock.index);
         let verdict = self.at_work(host, job, purpose.source).await?;
         let ledger = self.ledger(host, &state, now);
         match verdict.decision {
@@ -214,12 +237,15 @@ impl Mount {
                     request: purpose.request,
                     subject,
                 };
+                let taking = self.collateral.taking(host, verdict.fresh, now).await?;
                 let draft = Draft {
                     answers: id.answers,
                     shared: verdict.objects,
+                    puts: taking.as_ref().map_or_else(|| Ok(Vec::new()), Taking::puts)?,
                     ..Draft::new(facts, verdict.signed)
                 };
                 let receipt = record(&ledger, &admitted, draft).await?;
+                taking.into_iter().for_each(Taking::done);
                 self.metrics.admitted(admitted.appraisal().platform);
                 Ok(Judged::Admitted(Box::new(admitted), receipt))
             }
@@ -234,7 +260,8 @@ impl Mount {
                     subject,
                 };
                 let policy = refused.appraisal().policy_digest;
-                let unknown = verdict.objects.into_iter().filter(|(name, _)| !self.log.has(name));
+                let stored = |name: &_| self.log.has(name) || index.named(name).is_some();
+                let unknown = verdict.objects.into_iter().filter(|(name, _)| !stored(name));
                 // A refusal's own objects go with it: anybody can bring any.
                 let (shared, own): (Vec<_>, Vec<_>) = unknown.partition(|(name, _)| *name == policy);
                 let draft = Draft {

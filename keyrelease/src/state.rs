@@ -1,4 +1,4 @@
-//! What a mount keeps in memory: its keys, its policies, its collateral.
+//! What a mount keeps in memory: its keys, its policies, the attestation keys that were enrolled.
 //!
 //! All of it lives in OpenBao's storage and is read once; a change, here or on another node, makes the
 //! mount forget it and read again.
@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use attest::governance::Kind;
-use attest::{Endorsements, UnixTime, tpm};
+use attest::{UnixTime, tpm};
 use openbao_plugin::{Error, Host, HostError, Storage};
 
 use crate::challenge::Challenges;
@@ -31,7 +31,6 @@ pub(crate) struct State {
     /// A policy that no longer parses is kept as the reason: it stops those who name it, and nobody else.
     pub(crate) policies: BTreeMap<String, Result<StoredPolicy, String>>,
     pub(crate) limits: Settings,
-    pub(crate) collateral: Endorsements,
     pub(crate) attestation_keys: BTreeSet<tpm::Name>,
     /// Authorities that are believed about TPM keys beside the pinned ones.
     pub(crate) authorities: Vec<Vec<u8>>,
@@ -55,7 +54,6 @@ impl State {
             None => accessor(storage).await?,
         };
         let signer = Signer::new(&stored_key(storage, "config/signing-key").await?);
-        let (collateral, attestation_keys) = load_collateral(storage).await?;
         Ok(Self {
             challenges: Challenges::new(&stored_key(storage, "config/challenge-key").await?),
             signer: signer.map_err(|error| Error::Internal(error.to_string()))?,
@@ -63,8 +61,7 @@ impl State {
             salt: stored_key(storage, "config/salt").await?,
             policies: policies::load(storage, &emergencies).await?,
             limits: Settings::load(storage).await?,
-            collateral,
-            attestation_keys,
+            attestation_keys: load_attestation_keys(storage).await?,
             authorities: authorities(roots.as_deref())?,
             accessor,
             emergencies,
@@ -119,23 +116,13 @@ async fn stored_key(storage: &Storage, name: &str) -> Result<[u8; 32], Error> {
     bytes.try_into().map_err(|_why| Error::Internal(format!("{name}: expected 32 bytes, found {found}")))
 }
 
-async fn load_collateral(storage: &Storage) -> Result<(Endorsements, BTreeSet<tpm::Name>), Error> {
-    let mut collateral = Endorsements::default();
+async fn load_attestation_keys(storage: &Storage) -> Result<BTreeSet<tpm::Name>, Error> {
     let mut names = BTreeSet::new();
-    for kind in ["certificate", "crl", "document", "attestation-key"] {
-        for name in storage.list(&format!("collateral/{kind}/")).await? {
-            let key = format!("collateral/{kind}/{name}");
-            let Some(bytes) = storage.get(&key).await? else { continue };
-            match kind {
-                "certificate" => collateral.certificates.push(bytes),
-                "crl" => collateral.revocation_lists.push(bytes),
-                "document" => collateral.documents.push(bytes),
-                _ => {
-                    let name = tpm::Name::from_bytes(&bytes);
-                    names.insert(name.map_err(|error| Error::Internal(format!("{key}: {error}")))?);
-                }
-            }
-        }
+    for name in storage.list("collateral/attestation-key/").await? {
+        let key = format!("collateral/attestation-key/{name}");
+        let Some(bytes) = storage.get(&key).await? else { continue };
+        let name = tpm::Name::from_bytes(&bytes);
+        names.insert(name.map_err(|error| Error::Internal(format!("{key}: {error}")))?);
     }
-    Ok((collateral, names))
+    Ok(names)
 }

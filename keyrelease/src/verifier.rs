@@ -11,9 +11,10 @@ use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use attest::crypto::AwsLcRs;
-use attest::{CannotJudge, Context, Crypto, Decision, Digest, Endorsements, Evidence, Known, OfferedKey};
+use attest::{CannotJudge, Context, Crypto, Decision, Digest, Evidence, Known, OfferedKey};
 use attest::{Challenge, Policy, Prepared, Question, TrustAnchors, UnixTime, Unverified, decide, prepare};
 
+use crate::collateral::Bag;
 use crate::config::Config;
 
 /// Judges evidence.
@@ -27,7 +28,7 @@ pub(crate) struct Verifier {
 #[derive(Debug)]
 pub(crate) struct Case<'a> {
     pub(crate) evidence: &'a Evidence<'a>,
-    pub(crate) endorsements: &'a Endorsements,
+    pub(crate) bag: &'a Bag,
     pub(crate) anchors: &'a TrustAnchors,
     /// Those of the anchors that the mount added: what was verified under others is not used.
     pub(crate) authorities: &'a [Vec<u8>],
@@ -65,16 +66,16 @@ impl Verifier {
     }
 
     fn prepare(&self, case: &Case<'_>, now: UnixTime) -> Result<Arc<Prepared>, Unverified> {
-        let Case { evidence, endorsements, anchors, authorities, .. } = *case;
+        let Case { evidence, bag, anchors, authorities, .. } = *case;
         // Enrolled attestation keys change; checking one costs nothing. Only chains are kept.
         if matches!(evidence, Evidence::Tpm(_)) {
-            return prepare(evidence, endorsements, &AwsLcRs, anchors, now).map(Arc::new);
+            return prepare(evidence, bag.endorsements(), &AwsLcRs, anchors, now).map(Arc::new);
         }
-        let name = name_of(evidence, endorsements, authorities);
+        let name = name_of(evidence, bag, authorities);
         if let Some(kept) = self.kept(&name).filter(|kept| kept.window().contains(now)) {
             return Ok(kept);
         }
-        let prepared = Arc::new(prepare(evidence, endorsements, &AwsLcRs, anchors, now)?);
+        let prepared = Arc::new(prepare(evidence, bag.endorsements(), &AwsLcRs, anchors, now)?);
         self.keep(name, &prepared);
         Ok(prepared)
     }
@@ -92,21 +93,21 @@ impl Verifier {
     }
 }
 
-/// SHA-256 over what the evidence asks for, every endorsement and every added authority, each with its length.
-fn name_of(evidence: &Evidence<'_>, endorsements: &Endorsements, authorities: &[Vec<u8>]) -> Digest<32> {
+/// SHA-256 over what the evidence asks for, the digest of every endorsement, of each kind by itself, and every added
+/// authority.
+fn name_of(evidence: &Evidence<'_>, bag: &Bag, authorities: &[Vec<u8>]) -> Digest<32> {
     let wanted = evidence.endorsement_id();
-    let kinds = [&endorsements.certificates, &endorsements.revocation_lists, &endorsements.documents];
-    let counts = kinds.map(|kind| u64::try_from(kind.len()).unwrap_or(u64::MAX).to_be_bytes());
+    let length = u64::try_from(wanted.len()).unwrap_or(u64::MAX).to_be_bytes();
+    let counts = bag.endorsements().kinds();
+    let counts = counts.map(|kind| u64::try_from(kind.len()).unwrap_or(u64::MAX).to_be_bytes());
+    let names: Vec<Digest<32>> = bag.names().collect();
     let platform = [evidence.platform().number()];
-    let items: Vec<&[u8]> = [platform.as_slice(), &wanted]
-        .into_iter()
-        .chain(counts.iter().map(<[u8; 8]>::as_slice))
-        .chain(kinds.into_iter().flatten().chain(authorities).map(Vec::as_slice))
-        .collect();
-    let lengths: Vec<[u8; 8]> =
-        items.iter().map(|item| u64::try_from(item.len()).unwrap_or(u64::MAX).to_be_bytes()).collect();
-    let parts: Vec<&[u8]> =
-        lengths.iter().zip(&items).flat_map(|(length, item)| [length.as_slice(), item]).collect();
+    let head: [&[u8]; 3] = [&platform, &length, &wanted];
+    let counts = counts.iter().map(<[u8; 8]>::as_slice);
+    let added: Vec<Digest<32>> = authorities.iter().map(|root| AwsLcRs.sha256(&[root])).collect();
+    // Counts before, so that a name is of one kind only; what is left at the end is of authorities.
+    let names = names.iter().chain(&added).map(|name| name.0.as_slice());
+    let parts: Vec<&[u8]> = head.into_iter().chain(counts).chain(names).collect();
     AwsLcRs.sha256(&parts)
 }
 

@@ -42,6 +42,10 @@ pub struct Presentation {
     /// Signed documents that go with it: Intel's TCB info and QE identity.
     #[serde(default)]
     pub documents: Vec<Base64>,
+    /// SHA-256, in hex, of others that the server may have in store. If it lacks one, it says which (HTTP 400,
+    /// `data.unknown`) before it judges, and the challenge is good still.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub collateral: Vec<String>,
     /// The kind of the key to seal to: `x-wing` or `x25519`.
     pub kem: String,
     /// The key to seal to.

@@ -67,6 +67,7 @@ fn presentation(challenge: Base64, reply: EvidenceReply, offered: OfferedKey) ->
         certificates: reply.certificates.into_iter().map(|der| Base64(der.into())).collect(),
         revocation_lists: reply.revocation_lists.into_iter().map(|der| Base64(der.into())).collect(),
         documents: reply.documents.into_iter().map(|json| Base64(json.into())).collect(),
+        collateral: Vec::new(),
         kem: offered.kem.name().to_owned(),
         public_key: Base64(offered.public),
     }

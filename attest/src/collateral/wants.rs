@@ -65,14 +65,17 @@ fn of_report(report: &snp::Report<'_>) -> Vec<Want> {
 }
 
 fn of_quote(asks: &tdx::Asks) -> Vec<Want> {
-    vec![
+    let mut wants = vec![
         Want::new(Kind::TcbInfo, format!("{}.{}", asks.fmspc, asks.pce_id)),
         Want::new(Kind::QeIdentity, QE_IDENTITY),
         Want::new(Kind::Issuer, tdx::SIGNER),
-        Want::new(Kind::Issuer, &asks.authority),
         Want::new(Kind::PckCrl, &asks.authority),
         Want::new(Kind::RootCrl, tdx::ROOT),
-    ]
+    ];
+    if !asks.authority_comes {
+        wants.push(Want::new(Kind::Issuer, &asks.authority));
+    }
+    wants
 }
 
 /// Whether hardware signed this, as far as it can be told without lists and documents: for a store that notes what is

@@ -35,6 +35,8 @@ pub(crate) struct Asks {
     pub(crate) pce_id: Digest<2>,
     /// Who issued its platform's certificate.
     pub(crate) authority: String,
+    /// Whether that certificate comes with the quote, as it usually does.
+    pub(crate) authority_comes: bool,
 }
 
 /// Reads what a document says it is, whoever signed it.
@@ -64,12 +66,14 @@ pub(crate) fn filed(json: &[u8]) -> Result<Filing, CannotJudge> {
 
 /// Reads which documents and lists a quote asks for. Its platform's certificate must come with it.
 pub(crate) fn asks(quote: &Quote<'_>) -> Result<Asks, CannotJudge> {
-    for der in certificates(quote)? {
-        let certificate = Certificate::parse(&der)?;
+    let chain = certificates(quote)?;
+    let chain = chain.iter().map(|der| Certificate::parse(der)).collect::<Result<Vec<_>, _>>()?;
+    for certificate in &chain {
         if certificate.common_name() == bag::PCK {
-            let pck = PckClaims::read(&certificate)?;
+            let pck = PckClaims::read(certificate)?;
             let authority = certificate.issuer_common_name().to_owned();
-            return Ok(Asks { fmspc: pck.fmspc, pce_id: pck.pce_id, authority });
+            let comes = chain.iter().any(|found| found.common_name() == authority);
+            return Ok(Asks { fmspc: pck.fmspc, pce_id: pck.pce_id, authority, authority_comes: comes });
         }
     }
     Err(CannotJudge::MissingEndorsement(format!("the platform's certificate ({}) in the quote", bag::PCK)))

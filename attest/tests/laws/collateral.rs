@@ -79,7 +79,7 @@ fn what_evidence_asks_for_is_what_the_vendors_objects_are_filed_under() {
     let report = chip().report().sign();
     let leased = chip().report().sign_with_vlek();
     let quote = td().quote().sign();
-    let cases = [(Platform::SevSnp, &report, 3), (Platform::SevSnp, &leased, 3), (Platform::Tdx, &quote, 6)];
+    let cases = [(Platform::SevSnp, &report, 3), (Platform::SevSnp, &leased, 3), (Platform::Tdx, &quote, 5)];
     for (platform, bytes, count) in cases {
         let evidence = Evidence::parse(platform, bytes).unwrap();
         let wants = wants(&evidence).unwrap();

@@ -92,6 +92,7 @@ impl Machine {
             certificates: self.certificates.clone(),
             revocation_lists: self.revocation_lists.clone(),
             documents: Vec::new(),
+            collateral: Vec::new(),
             kem: self.offered.kem.name().to_owned(),
             public_key: Base64(self.offered.public.clone()),
         };

@@ -45,18 +45,89 @@ pub(super) const ROWS: &[Path] = &[
         operations: &[list("list the names of one kind")],
     },
     Path {
+        pattern: "collateral/index/{kind}",
+        who: Who::Token,
+        synopsis: "The stored objects of a kind.",
+        description: "Kinds are vek, issuer, crl, root-crl, pck-crl, tcb-info and qe-identity.",
+        operations: &[read("read what is known of each")],
+    },
+    Path {
+        pattern: "collateral/object/{sha256}",
+        who: Who::Token,
+        synopsis: "One stored object.",
+        description: "By the SHA-256 of its bytes, in hex.",
+        operations: &[read("read it as base64")],
+    },
+    Path {
         pattern: "collateral/{kind}/{name}",
         who: Who::Token,
         synopsis: "What machines need not bring.",
         description: "Kinds are certificate, crl, document (Intel's TCB info and QE identity) and attestation-key \
-                      (enrolled TPM keys). Certificates and lists are read back as base64 of their DER.",
+                      (enrolled TPM keys). Objects are verified and imported like those of a pack; the name is a note. \
+                      Certificates and lists are read back as base64 of their DER.",
         operations: &[
             read("read one"),
             write(
                 "store one",
                 &[&[required("value", Text, "PEM or base64 of DER; a document as it is; a TPM name in hex")]],
             ),
-            delete("remove one"),
+            delete("remove one, and withdraw its object from judgements"),
+        ],
+    },
+    Path {
+        pattern: "collateral/import",
+        who: Who::Token,
+        synopsis: "Import collateral: a signed pack, or single objects.",
+        description: "Everything is verified up to the vendors' roots before anything is stored. What no vendor signed \
+                      spoils the import; what is older than the stored one, or has ended, is refused by itself. Once \
+                      `config/collateral-signers` names keys, only their packs are taken. To import twice changes nothing.",
+        operations: &[write(
+            "import",
+            &[&[
+                optional("pack", Base64, "the file that `cloudtaser collateral pack` wrote"),
+                optional("objects", Texts, "objects as base64, where the mount names no signers"),
+                optional("origin", Text, "of objects: operator or refresh"),
+            ]],
+        )],
+    },
+    Path {
+        pattern: "collateral/status",
+        who: Who::Token,
+        synopsis: "What collateral there is, what ends soon, what is missing.",
+        description: "What is missing is what true machines asked this node for since it started. The program that \
+                      refreshes collateral writes here how it went.",
+        operations: &[
+            read("read the status"),
+            write(
+                "tell how a refresh went",
+                &[&[
+                    required("new", Number, "how many objects were new"),
+                    required("errors", Texts, "what did not go well, at most 32"),
+                ]],
+            ),
+        ],
+    },
+    Path {
+        pattern: "config/collateral",
+        who: Who::Token,
+        synopsis: "How early to warn of collateral that ends.",
+        description: "How old collateral may be is not set here but in policies, under `freshness`.",
+        operations: &[
+            read("read the setting"),
+            write("set it", &[&[required("warn_before_seconds", Number, "1 to a year; a week unless set")]]),
+        ],
+    },
+    Path {
+        pattern: "config/collateral-signers",
+        who: Who::Sudo,
+        synopsis: "Whose packs of collateral are taken.",
+        description: "Once there are any, collateral comes in their packs and from admitted machines only.",
+        operations: &[
+            read("read the keys and their ids"),
+            write(
+                "name the keys",
+                &[&[required("collateral_signers", Texts, "Ed25519 public keys in hex, at most 16")]],
+            ),
         ],
     },
     Path {

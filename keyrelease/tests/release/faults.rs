@@ -4,14 +4,14 @@ use protocol::release::{Base64, open_context};
 use serde_json::{Value, json};
 
 use crate::machine::{Machine, challenge, present, sealed};
-use crate::server::{SECRET, Server, shared};
+use crate::server::{SECRET, Server, barren, shared};
 
 fn presented(spoil: impl Fn(&mut Value)) -> crate::server::Answer {
-    let challenge = challenge(shared(), "attest-keys");
+    let challenge = challenge(barren(), "attest-keys");
     let presentation = Machine::good().answer(&challenge, &open_context("attest-keys", "db"));
     let mut body = serde_json::to_value(presentation).unwrap();
     spoil(&mut body);
-    shared().call("POST", "attest-keys/release/db/open", Some(&body), "")
+    barren().call("POST", "attest-keys/release/db/open", Some(&body), "")
 }
 
 #[test]

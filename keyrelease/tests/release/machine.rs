@@ -89,6 +89,7 @@ impl Machine {
             certificates: certificates.into_iter().map(Base64).collect(),
             revocation_lists: self.lists.iter().cloned().map(Base64).collect(),
             documents: Vec::new(),
+            collateral: Vec::new(),
             kem: self.key.offered.kem.name().to_owned(),
             public_key: Base64(self.key.offered.public.clone()),
         }

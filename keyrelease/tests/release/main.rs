@@ -4,6 +4,8 @@
 
 mod admission;
 mod audit;
+mod collateral;
+mod drill;
 mod emergency;
 mod faults;
 mod governance;

@@ -111,28 +111,6 @@ fn l18_a_plugin_started_without_the_insecure_root_refuses_simulated_chips() {
 }
 
 #[test]
-fn stored_collateral_supplies_what_the_machine_does_not_bring() {
-    let server = Server::start();
-    let chip = crate::server::chip();
-    let bare = || Machine { lists: vec![], certificates: Some(vec![chip.vcek().der()]), ..Machine::good() };
-    let answer = bare().open(&server);
-    assert_eq!(answer.status, 400);
-    assert!(answer.errors().contains("missing endorsement: the certificate of SEV-Genoa"), "{answer:?}");
-    let base64 = |der: Vec<u8>| json!({ "value": protocol::release::Base64(der) });
-    server.write("attest-keys/collateral/certificate/ask", &base64(chip.ask().der())).ok();
-    assert!(bare().open(&server).errors().contains("missing endorsement: a revocation list"));
-    server.write("attest-keys/collateral/crl/genoa", &base64(chip.crl().der())).ok();
-    assert_eq!(bare().open(&server).status, 200);
-    // What no judgement could read is not stored: it would stop every judgement.
-    let odd = chip.vcek().without(simulator::snp::oid::HWID).der();
-    for (path, value) in [("crl/bad", json!({ "value": "AAAA" })), ("certificate/odd", base64(odd))] {
-        let answer = server.write(&format!("attest-keys/collateral/{path}"), &value);
-        assert_eq!(answer.status, 400, "{path}: {answer:?}");
-    }
-    assert_eq!(bare().open(&server).status, 200);
-}
-
-#[test]
 fn a_new_version_of_a_secret_is_the_one_that_is_released() {
     let server = Server::start();
     let machine = Machine::good();

@@ -56,6 +56,13 @@ pub(crate) fn shared() -> &'static Server {
     })
 }
 
+/// A server that never admits a machine: its collateral store stays empty, so that what a machine brings is all there
+/// is.
+pub(crate) fn barren() -> &'static Server {
+    static BARREN: OnceLock<Server> = OnceLock::new();
+    BARREN.get_or_init(Server::start)
+}
+
 #[expect(clippy::disallowed_methods, reason = "the real server lives now, and so must the chips")]
 pub(crate) fn now() -> UnixTime {
     UnixTime(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs())

@@ -1,0 +1,178 @@
+//! The store on the other side: one mount of the plugin in OpenBao.
+//!
+//! Untrusted: its answers, beyond what they say of themselves.
+
+use std::time::Duration;
+
+use attest::UnixTime;
+use attest::collateral::Kind;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::answer::NotJudged;
+use crate::doctor::client::{Certificates, Client, Written};
+use crate::doctor::settings::{RawSettings, Settings};
+
+/// How to reach a mount.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The server, such as <https://bao.example:8200>; otherwise the environment names it
+    #[arg(long, value_name = "URL")]
+    pub(crate) address: Option<String>,
+    /// The namespace of the mount; otherwise the environment names it, or it is the root namespace
+    #[arg(long, value_name = "NAMESPACE")]
+    pub(crate) namespace: Option<String>,
+    /// The mount of the plugin: of the secrets engine, or like auth/attest
+    #[arg(long, value_name = "PATH", default_value = "attest-keys", value_parser = mount)]
+    pub(crate) mount: String,
+}
+
+/// One mount, with the token of the environment.
+#[derive(Debug)]
+pub(crate) struct Mount {
+    client: Client,
+    path: String,
+}
+
+/// What `collateral/status` says, as far as a plan needs it.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Status {
+    pub(crate) warn_before_seconds: u64,
+    pub(crate) entries: Vec<Stored>,
+    pub(crate) expiring: Vec<Stored>,
+    pub(crate) missing: Vec<Missing>,
+}
+
+/// An object in store.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Stored {
+    pub(crate) kind: Kind,
+    pub(crate) key: String,
+    pub(crate) sha256: String,
+    pub(crate) from: UnixTime,
+    pub(crate) until: UnixTime,
+}
+
+/// What a machine asked for in vain.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Missing {
+    pub(crate) kind: Kind,
+    pub(crate) key: String,
+}
+
+/// What became of an import.
+#[derive(Debug, Deserialize, serde::Serialize)]
+pub(crate) struct Imported {
+    pub(crate) new: u64,
+    pub(crate) kept: u64,
+    pub(crate) refused: u64,
+    pub(crate) objects: Vec<Outcome>,
+    #[serde(default)]
+    pub(crate) decision: Option<String>,
+}
+
+/// What became of one object.
+#[derive(Debug, Deserialize, serde::Serialize)]
+pub(crate) struct Outcome {
+    pub(crate) sha256: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) kind: Option<Kind>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<String>,
+    pub(crate) outcome: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) why: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Object {
+    value: String,
+}
+
+impl Mount {
+    pub(crate) fn open(args: &Args) -> Result<Self, NotJudged> {
+        let raw = RawSettings {
+            environment: std::env::vars_os().collect(),
+            address: args.address.clone(),
+            namespace: args.namespace.clone(),
+        };
+        let settings =
+            Settings::try_from(raw).map_err(|error| NotJudged::new("source.settings", error.to_string()))?;
+        let certificates = Certificates::read(&settings)?;
+        let token = settings.token.read()?;
+        let client = Client::new(&settings, &certificates, token, PATIENCE);
+        Ok(Self { client, path: args.mount.clone() })
+    }
+
+    pub(crate) fn status(&self) -> Result<Status, NotJudged> {
+        self.client.read(&format!("{}/collateral/status", self.path)).map_err(|why| unseen(&why))
+    }
+
+    /// The bytes of an object in store.
+    pub(crate) fn object(&self, sha256: &str) -> Result<Vec<u8>, NotJudged> {
+        let name: String = sha256.chars().filter(char::is_ascii_hexdigit).collect();
+        let object: Object =
+            self.client.read(&format!("{}/collateral/object/{name}", self.path)).map_err(|why| unseen(&why))?;
+        let odd = |error| NotJudged::new("source.answer", format!("object {name}: expected base64: {error}"));
+        STANDARD.decode(object.value).map_err(odd)
+    }
+
+    /// Imports a signed pack.
+    pub(crate) fn import_pack(&self, pack: &[u8]) -> Result<Result<Imported, Declined>, NotJudged> {
+        self.import(&json!({ "pack": STANDARD.encode(pack) }))
+    }
+
+    /// Imports objects by themselves, as a refresh: for a mount that pins no signer.
+    pub(crate) fn import_objects(&self, objects: &[Vec<u8>]) -> Result<Result<Imported, Declined>, NotJudged> {
+        let objects: Vec<String> = objects.iter().map(|object| STANDARD.encode(object)).collect();
+        self.import(&json!({ "objects": objects, "origin": "refresh" }))
+    }
+
+    /// Tells how a refresh went.
+    pub(crate) fn report(&self, new: u64, errors: &[String]) -> Result<(), NotJudged> {
+        let errors: Vec<&String> = errors.iter().take(MOST_ERRORS).collect();
+        let path = format!("{}/collateral/status", self.path);
+        match self.client.write(&path, &json!({ "new": new, "errors": errors })).map_err(|why| unseen(&why))? {
+            Written::Done(_) => Ok(()),
+            Written::Declined { status, errors } => Err(declined(&path, status, &errors)),
+        }
+    }
+
+    fn import(&self, body: &Value) -> Result<Result<Imported, Declined>, NotJudged> {
+        let path = format!("{}/collateral/import", self.path);
+        match self.client.write(&path, body).map_err(|why| unseen(&why))? {
+            Written::Done(data) => {
+                let odd = |error| NotJudged::new("source.answer", format!("{path}: {error}"));
+                serde_json::from_value(data).map(Ok).map_err(odd)
+            }
+            Written::Declined { status: 400, errors } => Ok(Err(Declined(errors))),
+            Written::Declined { status, errors } => Err(declined(&path, status, &errors)),
+        }
+    }
+}
+
+/// The mount looked at an import, and took nothing.
+#[derive(Debug)]
+pub(crate) struct Declined(pub(crate) String);
+
+fn unseen(why: &dyn std::fmt::Display) -> NotJudged {
+    NotJudged::new("source.unreachable", why.to_string())
+}
+
+fn declined(path: &str, status: u16, errors: &str) -> NotJudged {
+    NotJudged::new("source.declined", format!("{path} answered {status}: {errors}"))
+}
+
+/// A mount as it stands in a path.
+fn mount(text: &str) -> Result<String, String> {
+    let text = text.trim_matches('/');
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    let sound = !text.is_empty() && text.chars().all(allowed) && !text.split('/').any(|part| [".", "..", ""].contains(&part));
+    if sound { Ok(text.to_owned()) } else { Err("expected a mount like attest-keys or auth/attest".to_owned()) }
+}
+
+/// An import of thousands of objects takes a while.
+const PATIENCE: Duration = Duration::from_secs(120);
+const MOST_ERRORS: usize = 32;
