@@ -6,6 +6,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use attest::collateral::BadPack;
 use attest::policy::BadSignedPolicy;
 use attest::{BadBundle, BadPolicy, CannotJudge, Check};
 use serde::Serialize;
@@ -103,6 +104,12 @@ impl NotJudged {
 impl From<CannotJudge> for NotJudged {
     fn from(error: CannotJudge) -> Self {
         Self::new(error.code(), error.to_string())
+    }
+}
+
+impl From<BadPack> for NotJudged {
+    fn from(error: BadPack) -> Self {
+        Self::new("pack.malformed", error.to_string())
     }
 }
 

@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::answer::Answer;
 use crate::unseal;
 use crate::{attest_inspect, attest_verify, evidence_log, evidence_show, evidence_verify};
+use crate::{collateral_import, collateral_pack, collateral_refresh, collateral_show, collateral_verify};
 use crate::{measure_nitro, measure_snp, measure_tdx, measure_uki};
 use crate::{
     policy_approve, policy_check, policy_diff, policy_emergency, policy_explain, policy_propose,
@@ -32,6 +33,9 @@ enum Command {
     /// Look at what a machine sent, or judge it
     #[command(subcommand)]
     Attest(Attest),
+    /// Bring certificates, lists and documents of vendors to the store of a verifier
+    #[command(subcommand)]
+    Collateral(Collateral),
     /// Audit what a verifier decided
     #[command(subcommand)]
     Evidence(Evidence),
@@ -60,6 +64,15 @@ enum Unseal {
 enum Attest {
     Inspect(attest_inspect::Args),
     Verify(attest_verify::Args),
+}
+
+#[derive(Debug, Subcommand)]
+enum Collateral {
+    Import(collateral_import::Args),
+    Pack(collateral_pack::Args),
+    Refresh(collateral_refresh::Args),
+    Show(collateral_show::Args),
+    Verify(collateral_verify::Args),
 }
 
 #[derive(Debug, Subcommand)]
@@ -104,6 +117,11 @@ impl Cli {
         match &self.command {
             Command::Attest(Attest::Inspect(args)) => attest_inspect::run(args),
             Command::Attest(Attest::Verify(args)) => attest_verify::run(args, now),
+            Command::Collateral(Collateral::Import(args)) => collateral_import::run(args),
+            Command::Collateral(Collateral::Pack(args)) => collateral_pack::run(args, now),
+            Command::Collateral(Collateral::Refresh(args)) => collateral_refresh::run(args, crate::now),
+            Command::Collateral(Collateral::Show(args)) => collateral_show::run(args),
+            Command::Collateral(Collateral::Verify(args)) => collateral_verify::run(args, now),
             Command::Evidence(Evidence::Log(verb)) => evidence_log::run(verb),
             Command::Evidence(Evidence::Show(args)) => evidence_show::run(args),
             Command::Evidence(Evidence::Verify(args)) => evidence_verify::run(args, now),

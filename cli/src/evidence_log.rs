@@ -11,7 +11,7 @@ mod folder;
 mod incoming;
 mod pins;
 mod recall;
-mod server;
+pub(crate) mod server;
 mod show;
 mod step;
 mod verify;

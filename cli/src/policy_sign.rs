@@ -76,7 +76,7 @@ fn unusable(path: &Path) -> NotJudged {
     NotJudged::new("signer.key", message)
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<(), NotJudged> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), NotJudged> {
     let made = OpenOptions::new().write(true).create_new(true).open(path);
     made.and_then(|mut file| file.write_all(bytes)).map_err(|error| {
         NotJudged::new("output.unwritable", format!("expected to write {}, found: {error}", path.display()))

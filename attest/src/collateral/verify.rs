@@ -29,6 +29,12 @@ impl Issuers {
         }
     }
 
+    /// Whether there is one of this name.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|named| !named.is_empty())
+    }
+
     /// Adds the certificates that evidence itself brings.
     pub fn add_of(&mut self, evidence: &Evidence<'_>) {
         match evidence {

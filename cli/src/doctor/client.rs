@@ -222,7 +222,8 @@ impl Certificates {
     }
 }
 
-fn authorities(path: &Path) -> Result<Vec<Certificate<'static>>, NotJudged> {
+/// The certificates in a PEM file, or in the files of a directory.
+pub(crate) fn authorities(path: &Path) -> Result<Vec<Certificate<'static>>, NotJudged> {
     let bad = |problem: String| NotJudged::new("source.authority", format!("{}: {problem}", path.display()));
     let files = if path.is_dir() {
         let entries = fs::read_dir(path).map_err(|error| bad(error.to_string()))?;
@@ -266,9 +267,14 @@ fn refused(path: &str, status: u16, body: &[u8]) -> Unseen {
     if status == 403 {
         return Unseen::Denied { path };
     }
+    Unseen::Answered { path, status, text: told(body) }
+}
+
+/// The server's words, printable and short.
+fn told(body: &[u8]) -> String {
     let text = errors(body).join("; ");
     let text: String = printable(text.trim()).chars().take(200).collect();
-    Unseen::Answered { path, status, text: if text.is_empty() { "no reason given".to_owned() } else { text } }
+    if text.is_empty() { "no reason given".to_owned() } else { text }
 }
 
 fn errors(body: &[u8]) -> Vec<String> {

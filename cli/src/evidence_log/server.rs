@@ -74,7 +74,7 @@ struct Record {
 }
 
 /// The path of a mount: segments of letters, digits, `-`, `_` and `.`.
-pub(super) fn mount(text: &str) -> Result<String, String> {
+pub(crate) fn mount(text: &str) -> Result<String, String> {
     let plain = |segment: &str| {
         !segment.is_empty()
             && segment.bytes().any(|byte| byte != b'.')

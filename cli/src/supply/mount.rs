@@ -12,8 +12,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::answer::NotJudged;
-use crate::doctor::client::{Certificates, Client, Written};
+use crate::doctor::client::{Certificates, Client};
+use crate::doctor::facts::{Seen, Unseen};
+use crate::doctor::look;
 use crate::doctor::settings::{RawSettings, Settings};
+use crate::evidence_log::server::mount as mount_path;
 
 /// How to reach a mount.
 #[derive(Debug, clap::Args)]
@@ -25,7 +28,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAMESPACE")]
     pub(crate) namespace: Option<String>,
     /// The mount of the plugin: of the secrets engine, or like auth/attest
-    #[arg(long, value_name = "PATH", default_value = "attest-keys", value_parser = mount)]
+    #[arg(long, value_name = "PATH", default_value = "attest-keys", value_parser = mount_path)]
     pub(crate) mount: String,
 }
 
@@ -39,7 +42,6 @@ pub(crate) struct Mount {
 /// What `collateral/status` says, as far as a plan needs it.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Status {
-    pub(crate) warn_before_seconds: u64,
     pub(crate) entries: Vec<Stored>,
     pub(crate) expiring: Vec<Stored>,
     pub(crate) missing: Vec<Missing>,
@@ -68,14 +70,14 @@ pub(crate) struct Imported {
     pub(crate) new: u64,
     pub(crate) kept: u64,
     pub(crate) refused: u64,
-    pub(crate) objects: Vec<Outcome>,
+    pub(crate) objects: Vec<Taken>,
     #[serde(default)]
     pub(crate) decision: Option<String>,
 }
 
 /// What became of one object.
 #[derive(Debug, Deserialize, serde::Serialize)]
-pub(crate) struct Outcome {
+pub(crate) struct Taken {
     pub(crate) sha256: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) kind: Option<Kind>,
@@ -101,7 +103,7 @@ impl Mount {
         let settings =
             Settings::try_from(raw).map_err(|error| NotJudged::new("source.settings", error.to_string()))?;
         let certificates = Certificates::read(&settings)?;
-        let token = settings.token.read()?;
+        let token = look::token(&settings.token)?;
         let client = Client::new(&settings, &certificates, token, PATIENCE);
         Ok(Self { client, path: args.mount.clone() })
     }
@@ -113,8 +115,10 @@ impl Mount {
     /// The bytes of an object in store.
     pub(crate) fn object(&self, sha256: &str) -> Result<Vec<u8>, NotJudged> {
         let name: String = sha256.chars().filter(char::is_ascii_hexdigit).collect();
-        let object: Object =
-            self.client.read(&format!("{}/collateral/object/{name}", self.path)).map_err(|why| unseen(&why))?;
+        let object: Object = self
+            .client
+            .read(&format!("{}/collateral/object/{name}", self.path))
+            .map_err(|why| unseen(&why))?;
         let odd = |error| NotJudged::new("source.answer", format!("object {name}: expected base64: {error}"));
         STANDARD.decode(object.value).map_err(odd)
     }
@@ -125,7 +129,10 @@ impl Mount {
     }
 
     /// Imports objects by themselves, as a refresh: for a mount that pins no signer.
-    pub(crate) fn import_objects(&self, objects: &[Vec<u8>]) -> Result<Result<Imported, Declined>, NotJudged> {
+    pub(crate) fn import_objects(
+        &self,
+        objects: &[Vec<u8>],
+    ) -> Result<Result<Imported, Declined>, NotJudged> {
         let objects: Vec<String> = objects.iter().map(|object| STANDARD.encode(object)).collect();
         self.import(&json!({ "objects": objects, "origin": "refresh" }))
     }
@@ -134,21 +141,16 @@ impl Mount {
     pub(crate) fn report(&self, new: u64, errors: &[String]) -> Result<(), NotJudged> {
         let errors: Vec<&String> = errors.iter().take(MOST_ERRORS).collect();
         let path = format!("{}/collateral/status", self.path);
-        match self.client.write(&path, &json!({ "new": new, "errors": errors })).map_err(|why| unseen(&why))? {
-            Written::Done(_) => Ok(()),
-            Written::Declined { status, errors } => Err(declined(&path, status, &errors)),
-        }
+        let told: Seen<Value> = self.client.tell(&path, &json!({ "new": new, "errors": errors }));
+        told.map(drop).map_err(|why| unseen(&why))
     }
 
     fn import(&self, body: &Value) -> Result<Result<Imported, Declined>, NotJudged> {
         let path = format!("{}/collateral/import", self.path);
-        match self.client.write(&path, body).map_err(|why| unseen(&why))? {
-            Written::Done(data) => {
-                let odd = |error| NotJudged::new("source.answer", format!("{path}: {error}"));
-                serde_json::from_value(data).map(Ok).map_err(odd)
-            }
-            Written::Declined { status: 400, errors } => Ok(Err(Declined(errors))),
-            Written::Declined { status, errors } => Err(declined(&path, status, &errors)),
+        match self.client.tell(&path, body) {
+            Ok(imported) => Ok(Ok(imported)),
+            Err(Unseen::Answered { status: 400, text, .. }) => Ok(Err(Declined(text))),
+            Err(why) => Err(unseen(&why)),
         }
     }
 }
@@ -161,18 +163,6 @@ fn unseen(why: &dyn std::fmt::Display) -> NotJudged {
     NotJudged::new("source.unreachable", why.to_string())
 }
 
-fn declined(path: &str, status: u16, errors: &str) -> NotJudged {
-    NotJudged::new("source.declined", format!("{path} answered {status}: {errors}"))
-}
-
-/// A mount as it stands in a path.
-fn mount(text: &str) -> Result<String, String> {
-    let text = text.trim_matches('/');
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
-    let sound = !text.is_empty() && text.chars().all(allowed) && !text.split('/').any(|part| [".", "..", ""].contains(&part));
-    if sound { Ok(text.to_owned()) } else { Err("expected a mount like attest-keys or auth/attest".to_owned()) }
-}
-
 /// An import of thousands of objects takes a while.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 const MOST_ERRORS: usize = 32;

@@ -23,7 +23,8 @@ impl Signer {
     pub(crate) fn read(path: &Path) -> Result<Self, NotJudged> {
         let pair = key_pair(path)?;
         let public = pair.public_key().as_ref().try_into().map(PackSigner);
-        let public = public.map_err(|_why| NotJudged::new("signer.key", "expected a public key of 32 bytes"))?;
+        let public =
+            public.map_err(|_why| NotJudged::new("signer.key", "expected a public key of 32 bytes"))?;
         Ok(Self { pair, public })
     }
 

@@ -91,7 +91,7 @@ impl Row {
         let filed = file(object).ok();
         let window = filed.as_ref().map(|filed| filed.window);
         Self {
-            sha256: AwsLcRs.sha256(&[object]),
+            sha256: digest(object),
             origin: origin.to_owned(),
             kind: filed.as_ref().map(|filed| filed.kind),
             key: filed.map(|filed| filed.key),
@@ -114,6 +114,11 @@ impl Row {
     }
 }
 
+/// The name of an object.
+pub(crate) fn digest(object: &[u8]) -> Digest<32> {
+    AwsLcRs.sha256(&[object])
+}
+
 /// When the first of them ends.
 pub(crate) fn soonest(rows: &[Row]) -> Option<&Row> {
     rows.iter().filter(|row| row.until.is_some()).min_by_key(|row| row.until)
@@ -129,7 +134,10 @@ fn files(paths: &[PathBuf], limit: usize) -> Result<Vec<PathBuf>, NotJudged> {
             files.push(path);
         }
         if files.len() > limit {
-            return Err(NotJudged::new("input.too_much", format!("expected at most {limit} files, found more")));
+            return Err(NotJudged::new(
+                "input.too_much",
+                format!("expected at most {limit} files, found more"),
+            ));
         }
     }
     Ok(files)

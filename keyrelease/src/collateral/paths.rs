@@ -22,7 +22,7 @@ pub(crate) async fn manage(
         (Operation::Update, ["collateral", "import"]) => import::import(mount, host, body()).await.map(Some),
         (Operation::Read, ["collateral", "status"]) => status::show(mount, host).await.map(Some),
         (Operation::Update, ["collateral", "status"]) => {
-            status::Report::store(mount, host, body()).await.map(|()| None)
+            status::Report::store(mount, host, body()).await.map(Some)
         }
         (Operation::Read, ["collateral", "index", kind]) => status::list(mount, host, kind).await,
         (Operation::Read, ["collateral", "object", name]) => object(mount, host, name).await,

@@ -121,7 +121,11 @@ impl Report {
     }
 
     /// Answers a write to `collateral/status`.
-    pub(crate) async fn store(mount: &Mount, host: &Host, body: Map<String, Value>) -> Result<(), Error> {
+    pub(crate) async fn store(
+        mount: &Mount,
+        host: &Host,
+        body: Map<String, Value>,
+    ) -> Result<Response, Error> {
         let mut report: Self = reply::body(body)?;
         if report.errors.len() > MOST_ERRORS {
             return Err(Error::BadRequest(format!("errors: at most {MOST_ERRORS}")));
@@ -130,7 +134,8 @@ impl Report {
         report.errors = report.errors.iter().map(short).collect();
         report.at = Some(mount.now());
         let bytes = serde_json::to_vec(&report).map_err(|error| Error::Internal(error.to_string()))?;
-        host.storage().put(REPORT, bytes).await.map_err(Error::from)
+        host.storage().put(REPORT, bytes).await?;
+        reply::data(&report)
     }
 }
 
