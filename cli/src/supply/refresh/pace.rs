@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn what_a_service_asks_for_is_honoured() {
-        let minute = Duration::from_secs(60);
+        let minute = Duration::from_mins(1);
         assert_eq!(asked(" 60 "), Some(minute));
         assert_eq!(asked("Sun, 22 Nov 2026 08:00:00 GMT"), None);
         assert_eq!(wait(1, Some(minute), 0), minute);
@@ -74,14 +74,14 @@ mod tests {
 
     #[test]
     fn rounds_spread_around_the_interval() {
-        let hours = Duration::from_secs(6 * 3600);
+        let hours = Duration::from_hours(6);
         assert_eq!(interval(hours, 500), hours);
         assert_eq!((interval(hours, 0), interval(hours, 1000)), (hours * 9 / 10, hours * 11 / 10));
     }
 
     #[test]
     fn a_time_is_a_number_and_a_unit() {
-        assert_eq!(duration("6h"), Ok(Duration::from_secs(21_600)));
+        assert_eq!(duration("6h"), Ok(Duration::from_hours(6)));
         for odd in ["", "h", "6", "0s", "-1h", "6 h", "6w", "99999999999999999999d", "é"] {
             assert!(duration(odd).is_err(), "{odd}");
         }

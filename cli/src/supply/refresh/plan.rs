@@ -97,7 +97,7 @@ mod tests {
             kind,
             key: key.to_owned(),
             sha256: String::new(),
-            from: UnixTime(NOW.0 - age),
+            from: UnixTime(NOW.0.saturating_sub(age)),
             until: NOW.plus(left),
         }
     }
