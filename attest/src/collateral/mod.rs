@@ -1,6 +1,6 @@
 //! Collateral: what vendors sign about hardware, as a store keeps it.
 //!
-//! [`file`] says what an object is: its [`Kind`], for whom it is (the key), until when it is good. [`wants`] says which
+//! [`file()`] says what an object is: its [`Kind`], for whom it is (the key), until when it is good. [`wants`] says which
 //! of them evidence asks for, [`verify`] whether a vendor signed one. [`Filed::succeeds`] keeps a store from going
 //! back. A [`Pack`] carries objects to a site without internet.
 //!

@@ -182,7 +182,7 @@ fn roots_leaves_of_quotes_and_documents_for_others_have_no_place() {
     let stranger = chip().crl().issuer("SEV-Genoa").der();
     assert!(found(&stranger).ends_with("found a revocation list of \"SEV-Genoa\""));
     assert!(matches!(file(b""), Err(NotCollateral::Unreadable(_))));
-    assert!(matches!(file(&[0x30; 70_000]), Err(NotCollateral::Unreadable(_))));
+    assert!(matches!(file(&vec![0x30; 70_000]), Err(NotCollateral::Unreadable(_))));
 }
 
 #[test]

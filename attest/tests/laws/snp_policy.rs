@@ -355,7 +355,7 @@ fn genoa() -> Chip {
 #[test]
 fn l05_a_list_in_the_place_of_named_fields_is_refused() {
     for (key, value) in [
-        ("freshness", r#"[300, 30, "x"]"#),
+        ("freshness", r#"[300, 30, 7, 7, 7, "x"]"#),
         ("snp.vmpl", "[[0], [1]]"),
         ("snp.guest_svn", r#"[0, "x"]"#),
         ("snp.guest_policy.abi", "{ min = [1, 55, 9] }"),

@@ -20,6 +20,8 @@ use crate::evidence_log::server::mount as mount_path;
 
 /// How to reach a mount.
 #[derive(Debug, clap::Args)]
+// The command that takes these has a group of this name itself.
+#[group(skip)]
 pub(crate) struct Args {
     /// The server, such as <https://bao.example:8200>; otherwise the environment names it
     #[arg(long, value_name = "URL")]

@@ -298,8 +298,8 @@ mod tests {
         assert!(crl.ends_with("/sgx/certification/v4/pckcrl?ca=processor&encoding=der"), "{crl}");
         let root = asked(pcs, Kind::RootCrl, "Intel SGX Root CA").unwrap();
         assert_eq!(root, "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der");
-        let pccs = Source::parse("pccs=https://pccs.example:8081/", false).unwrap();
-        let root = asked(&pccs, Kind::RootCrl, "Intel SGX Root CA").unwrap();
+        let cache = Source::parse("pccs=https://pccs.example:8081/", false).unwrap();
+        let root = asked(&cache, Kind::RootCrl, "Intel SGX Root CA").unwrap();
         assert_eq!(root, "https://pccs.example:8081/sgx/certification/v4/rootcacrl");
         assert_eq!(asked(pcs, Kind::TcbInfo, "90c06f.0000"), None);
         assert_eq!(asked(pcs, Kind::Crl, "ARK-Genoa"), None);
