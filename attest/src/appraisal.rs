@@ -13,7 +13,9 @@ use minicbor::{Decode, Encode};
 
 use crate::check::{Answer, Check};
 use crate::log::{PolicyRef, Subject, Text};
-use crate::{AttestedKey, Crypto, Digest, OfferedKey, Platform, Roots, Standing, UnixTime, catalogue};
+use crate::workload::Found;
+use crate::{AttestedKey, Crypto, Digest, OfferedKey, Platform, Roots, Standing, UnixTime};
+use crate::{Workload, catalogue};
 
 /// Everything that was asked about one piece of evidence, and every answer.
 #[derive(Clone, Debug, Eq, PartialEq, Encode, Decode, serde::Serialize)]
@@ -98,6 +100,15 @@ impl Admitted {
     #[must_use]
     pub fn standing(&self) -> Option<&Standing> {
         self.standing.as_ref()
+    }
+
+    /// The workload that asked, if one did: what is admitted has a genuine, current token that is bound to the key, or none.
+    #[must_use]
+    pub fn workload(&self) -> Option<&Workload> {
+        match &self.standing.as_ref()?.workload.as_ref()?.found {
+            Found::Genuine(workload) => Some(workload),
+            Found::Refused(_) => None,
+        }
     }
 
     /// Which machine was admitted.

@@ -57,7 +57,8 @@ pub fn decide(
     if let Some(standing) = &standing {
         standing.ask(&whom, &mut asked);
     }
-    let decision = context.policy.appraise_with(&claims, key, asked, now);
+    let presented = standing.as_ref().and_then(|standing| standing.workload.as_ref());
+    let decision = context.policy.appraise_with(&claims, key, asked, presented, now);
     Ok(match decision {
         Ok(admitted) => Ok(admitted.knowing(standing)),
         Err(refused) => Err(refused.knowing(standing)),

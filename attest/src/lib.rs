@@ -49,6 +49,7 @@ pub mod tdx;
 mod time;
 pub mod tpm;
 mod verified;
+pub mod workload;
 mod x509;
 
 pub use anchors::{Roots, TrustAnchors};
@@ -68,3 +69,4 @@ pub use policy::{BadPolicy, Policy};
 pub use standing::{Bar, Cause, Known, Standing};
 pub use time::{NotATime, UnixTime, Window};
 pub use verified::{Claims, Rejected, Unverified, Verified};
+pub use workload::Workload;

@@ -12,6 +12,7 @@ use minicbor::{Decode, Encode};
 
 use crate::check::Checks;
 use crate::log::{Selector, Subject};
+use crate::workload::Presented;
 use crate::{Digest, UnixTime};
 
 /// Knows machines: a verifier's store, or the standing that a record holds.
@@ -26,6 +27,9 @@ pub struct Standing {
     /// Revocations and failures that may concern the machine.
     #[n(0)]
     pub bars: Vec<Bar>,
+    /// The workload's token that came with the evidence.
+    #[n(1)]
+    pub workload: Option<Presented>,
 }
 
 /// One reason not to admit a machine, whatever its evidence says.

@@ -23,6 +23,7 @@ use crate::mount::{self, Judged, Mount};
 use crate::paths::AUTH;
 use crate::record::Receipt;
 use crate::standing::{self, LeaseTerms, Renewal};
+use crate::workload::metadata;
 use crate::{reply, vouch};
 
 /// The auth method.
@@ -138,18 +139,29 @@ impl AuthMethod {
         let Some(Value::String(role_name)) = data.remove("role") else {
             return Err(Error::BadRequest("role: expected the name of a role".to_owned()));
         };
+        let as_text = match data.remove("refusal").as_ref().map(Value::as_str) {
+            None | Some(Some("json")) => false,
+            Some(Some("text")) => true,
+            Some(_) => return Err(Error::BadRequest("refusal: expected json or text".to_owned())),
+        };
         let presentation: Presentation = reply::body(data)?;
         let role_name = reply::name(&role_name)?;
         let role = load_role(host, role_name).await?;
         let role = role.ok_or_else(|| Error::BadRequest(format!("role {role_name:?} does not exist")))?;
+        let mount = request.mount_point.trim_end_matches('/');
         let purpose = Purpose {
-            context: login_context(request.mount_point.trim_end_matches('/'), role_name),
+            context: presentation.purpose(&login_context(mount, role_name)),
             policy: role.policy.clone(),
             request: format!("login as {role_name}"),
             source: Source::of(&request.remote_addr),
             secret: None,
         };
         match self.mount.judge(host, presentation, purpose).await? {
+            // A workflow, and inline auth, tell why only where it is an error of OpenBao's own; of "permission denied"
+            // they tell nothing but that.
+            Judged::Refused(id, refused) if as_text => {
+                Err(Error::Coded { status: 403, message: format!("{refused} (decision {id})") })
+            }
             Judged::Refused(id, refused) => reply::refusal(id, &refused),
             Judged::Admitted(admitted, receipt) => self.token(&role, role_name, &admitted, &receipt),
         }
@@ -176,6 +188,7 @@ impl AuthMethod {
             (vouch::UNTIL.to_owned(), admitted.valid_until().0.to_string()),
             (vouch::DECISION.to_owned(), decision.clone()),
         ]);
+        claims.extend(admitted.workload().map(metadata::write).unwrap_or_default());
         // Where the hardware hides its id (a VLEK), the decision is the only name: one entity a login.
         let name = machine.hardware_name(&AwsLcRs);
         let name = name.unwrap_or_else(|| AwsLcRs.sha256(&[b"cloudtaser/machine/v1", decision.as_bytes()]));

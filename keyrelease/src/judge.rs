@@ -7,13 +7,14 @@
 use std::sync::Arc;
 
 use attest::crypto::AwsLcRs;
-use attest::log::SecretRef;
+use attest::log::{SecretRef, Subject};
+use attest::workload::Presented;
 use attest::{
-    Bundle, CannotJudge, Challenge, Decision, Digest, Endorsements, Evidence, OfferedKey, Platform, UnixTime,
-    parse, tpm,
+    Bundle, CannotJudge, Challenge, Crypto, Decision, Digest, Endorsements, Evidence, Known, OfferedKey,
+    Platform, Standing, UnixTime, parse, tpm,
 };
 use openbao_plugin::Error;
-use protocol::release::{Base64, Presentation};
+use protocol::release::{Base64, Bearer, Presentation};
 
 use crate::collateral::{Bag, Candidate, Shelf, fresh};
 use crate::limits::Source;
@@ -63,6 +64,19 @@ pub(crate) struct Job {
     pub(crate) now: UnixTime,
 }
 
+/// What a mount knows of a machine, and of the workload that asks on it.
+#[derive(Debug)]
+struct Beside<'a> {
+    bars: &'a Bars,
+    workload: Option<Presented>,
+}
+
+impl Known for Beside<'_> {
+    fn standing(&self, whom: &Subject) -> Standing {
+        Standing { workload: self.workload.clone(), ..self.bars.standing(whom) }
+    }
+}
+
 impl Job {
     /// Decides, and writes the decision down as a signed record.
     pub(crate) fn run(self) -> Result<Verdict, Error> {
@@ -106,6 +120,7 @@ impl Job {
     ) -> Result<Decision, Error> {
         let anchors = self.verifier.anchors().clone().with_attestation_keys(enrolled);
         let anchors = anchors.with_tpm_authorities(&self.state.authorities).map_err(bad_request)?;
+        let workload = self.brought.token.as_ref().map(|token| self.state.issuers.judge(token));
         let case = Case {
             evidence,
             bag: &self.brought.bag,
@@ -114,7 +129,7 @@ impl Job {
             challenge: self.challenge()?,
             offered: self.brought.offered.clone(),
             policy: &policy.policy,
-            known: &*self.bars,
+            known: &Beside { bars: &self.bars, workload },
         };
         let judged = self.verifier.judge(case, self.now);
         if let Err(CannotJudge::MissingEndorsement(_)) = &judged {
@@ -159,6 +174,7 @@ pub(crate) struct Brought {
     pub(crate) named: Vec<Digest<32>>,
     offered: OfferedKey,
     pub(crate) challenge: Vec<u8>,
+    token: Option<Bearer>,
 }
 
 impl Brought {
@@ -192,6 +208,7 @@ impl Brought {
             named,
             offered,
             challenge: presentation.challenge.0,
+            token: presentation.workload_token,
         })
     }
 }

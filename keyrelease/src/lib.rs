@@ -8,10 +8,12 @@
 #![forbid(unsafe_code)]
 
 pub mod auth;
+mod caller;
 pub mod challenge;
 mod collateral;
 pub mod config;
 mod events;
+mod forward;
 mod governance;
 mod judge;
 mod keys;
@@ -34,3 +36,4 @@ mod standing;
 mod state;
 mod verifier;
 mod vouch;
+mod workload;

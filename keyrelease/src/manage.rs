@@ -20,6 +20,7 @@ use crate::mount::Mount;
 use crate::policies;
 use crate::reply;
 use crate::standing;
+use crate::workload;
 
 /// Answers `policy/…`, `collateral/…`, `record/…` or `verdict/…`, `config/verifier-key` and what [`governance`] does.
 pub(crate) async fn manage(
@@ -53,6 +54,9 @@ async fn keep(
         // There is no delete: it would let a lower version be stored again.
         (Operation::Update, ["policy", name]) => {
             policies::store(mount, host, reply::name(name)?, request.data).await.map(Some)
+        }
+        (operation, ["config", "workload-issuers", name]) => {
+            workload::store::manage(mount, operation, name, request.data, host).await
         }
         (operation, ["config", "limits"]) => limits::configure(mount, host, operation, request.data).await,
         (Operation::Read, ["metrics"]) => metrics::read(mount, host).await.map(Some),

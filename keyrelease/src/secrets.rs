@@ -6,31 +6,27 @@
 //!
 //! Untrusted: every request. Trusted: OpenBao's policies on the paths, and the mount's storage.
 
-use attest::crypto::AwsLcRs;
+use attest::OfferedKey;
 use attest::log::{Kind as Event, SecretRef};
-use attest::{Answer, Digest, OfferedKey};
-use minicbor::Encode;
 use openbao_plugin::{Backend, Error, Host, Kind, Operation, Request, Response, Secret, SpecialPaths};
-use protocol::release::{Base64, Presentation, Sealed, open_context};
+use protocol::release::{Base64, Presentation, open_context};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::caller::{self, Asked, Given};
+use crate::forward;
 use crate::governance::items;
 use crate::judge::Purpose;
 use crate::keys::{self, StoredKey};
 use crate::limits::Source;
-use crate::log::{Draft, Facts};
 use crate::manage::manage;
 use crate::metrics::Step;
 use crate::mount::{self, Judged, Mount, salted};
 use crate::paths::SECRETS;
-use crate::record::{DecisionId, record_vouched};
 use crate::reply::{self, bad_request};
 use crate::rotate::{keep_keys, rotate};
 use crate::seal::{Recipient, seal};
 use crate::standing::{self, LeaseTerms, Renewal};
-use crate::state::random;
-use crate::vouch::Vouched;
 
 /// The secrets engine.
 #[derive(Debug)]
@@ -84,6 +80,12 @@ impl Backend for SecretsEngine {
                 self.mount.metrics.released_by_token();
                 Ok(Some(released))
             }
+            (Operation::Update, ["seal"]) => forward::seal_on(&self.mount, request, host).await.map(Some),
+            (Operation::Read, ["config", "seal"]) => forward::show(host.storage()).await.map(Some),
+            (Operation::Update, ["config", "seal"]) => {
+                forward::configure(&self.mount, host, request.data).await?;
+                Ok(None)
+            }
             (Operation::Renew, _) => self.renew(request, host).await.map(Some),
             // What was released cannot be taken back; a key that is to change is drawn anew by `revoke`.
             (Operation::Revoke, _) => Ok(None),
@@ -120,8 +122,9 @@ impl SecretsEngine {
         let presentation: Presentation = reply::body(request.data)?;
         let key = StoredKey::load(host.storage(), name).await?.ok_or_else(no_key)?;
         let state = self.mount.state(host).await?;
+        let mount = request.mount_point.trim_end_matches('/');
         let purpose = Purpose {
-            context: open_context(request.mount_point.trim_end_matches('/'), name),
+            context: presentation.purpose(&open_context(mount, name)),
             policy: key.policy.clone(),
             request: format!("release of {} version {}", salted(&state, name), key.version),
             source: Source::of(&request.remote_addr),
@@ -145,51 +148,19 @@ impl SecretsEngine {
         let body: ReleaseBody = reply::body(request.data)?;
         let key = StoredKey::load(host.storage(), name).await?.ok_or_else(no_key)?;
         let state = self.mount.state(host).await?;
-        let denied = |why: &dyn std::fmt::Display| Error::PermissionDenied(format!("refused: {why}"));
-        let accessor = &state.accessor;
-        if accessor.is_empty() {
-            return Err(denied(&"no auth mount is trusted: config/auth is not set"));
-        }
-        let entity = host.system().entity(&request.entity_id).await?;
-        let entity = entity.ok_or_else(|| denied(&"the token has no entity"))?;
-        let policy = &state.policy(&key.policy)?.policy;
-        // The login was for another purpose; whether this one is granted is asked here.
         let purpose = open_context(request.mount_point.trim_end_matches('/'), name);
-        if let Some(check) = policy.covers(&purpose).filter(|check| check.verdict == Answer::Fail) {
-            return Err(denied(&format!("{}: expected {}, found {}", check.id, check.expected, check.found)));
-        }
-        let now = self.mount.now();
-        let found = Vouched::find(&entity, accessor, body.offered()?, policy.digest(), now);
-        let vouched = found.map_err(|error| denied(&error))?;
-        // Asked again when it is recorded; here the reason can be told.
-        if let Some(bar) = self.mount.bars(host).await?.against(&vouched.login().whom) {
-            return Err(denied(&bar));
-        }
-        let id = DecisionId(random()?);
-        let written = TokenRelease {
-            format: TokenRelease::FORMAT,
-            login: vouched.login().id.to_string(),
-            entity: &request.entity_id,
-            key: vouched.key().thumbprint(&AwsLcRs),
-            request: format!("release of {} version {}", salted(&state, name), key.version),
-            at: now,
-        };
-        let payload = minicbor::to_vec(&written).map_err(|error| Error::Internal(error.to_string()))?;
-        let signed =
-            state.signer.sign_payload(payload).map_err(|error| Error::Internal(error.to_string()))?;
-        let secret = SecretRef { name: salted(&state, name), version: key.version };
-        let facts = Facts {
+        let policy = &state.policy(&key.policy)?.policy;
+        let (entity, offered, now) = (request.entity_id.as_str(), body.offered()?, self.mount.now());
+        let asked = Asked { entity, offered, purpose: &purpose, policies: &[policy] };
+        let vouched = caller::vouched(&self.mount, host, asked, now).await?;
+        let given = Given {
             kind: Event::TokenRelease,
-            at: now,
-            id,
-            under: Some(vouched.login().id),
-            request: written.request,
-            subject: vouched.login().entry_subject(Some(secret)),
+            request: format!("release of {} version {}", salted(&state, name), key.version),
+            secret: Some(SecretRef { name: salted(&state, name), version: key.version }),
+            value: key.secret(),
+            version: key.version,
         };
-        let draft = Draft::new(facts, signed);
-        let receipt = record_vouched(&self.mount.ledger(host, &state, now), &vouched, draft).await?;
-        let sealed: Sealed = seal(key.secret(), key.version, Recipient::Vouched(&vouched), receipt, now)
-            .map_err(bad_request)?;
+        let sealed = caller::give(&self.mount, host, entity, &vouched, &given, now).await?;
         let answer = reply::data(&sealed)?;
         Ok(match key.lease {
             None => answer,
@@ -296,15 +267,16 @@ struct AuthBody {
     accessor: String,
 }
 
+/// The key to seal to, on the token path.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ReleaseBody {
+pub(crate) struct ReleaseBody {
     kem: String,
     public_key: Base64,
 }
 
 impl ReleaseBody {
-    fn offered(&self) -> Result<OfferedKey, Error> {
+    pub(crate) fn offered(&self) -> Result<OfferedKey, Error> {
         let kem = attest::Kem::named(&self.kem);
         let kem = kem.ok_or_else(|| Error::BadRequest("kem: expected x-wing or x25519".to_owned()))?;
         let (expected, found) = (kem.public_len(), self.public_key.0.len());
@@ -313,25 +285,4 @@ impl ReleaseBody {
         }
         Ok(OfferedKey { kem, public: self.public_key.0.clone() })
     }
-}
-
-/// The record of a release on the token path: the evidence is in the login's record.
-#[derive(Encode)]
-struct TokenRelease<'a> {
-    #[n(0)]
-    format: &'a str,
-    #[n(1)]
-    login: String,
-    #[n(2)]
-    entity: &'a str,
-    #[n(3)]
-    key: Digest<32>,
-    #[n(4)]
-    request: String,
-    #[n(5)]
-    at: attest::UnixTime,
-}
-
-impl TokenRelease<'_> {
-    const FORMAT: &'static str = "cloudtaser/token-release/v1";
 }

@@ -19,6 +19,7 @@ use crate::limits::Settings;
 use crate::log::LogSigner;
 use crate::policies::{self, StoredPolicy};
 use crate::signer::Signer;
+use crate::workload::{Issuers, store};
 
 /// A mount's memory.
 #[derive(Debug)]
@@ -38,6 +39,7 @@ pub(crate) struct State {
     pub(crate) accessor: String,
     /// What holds for now instead of what was approved; it is in the other fields already.
     pub(crate) emergencies: Vec<StoredEmergency>,
+    pub(crate) issuers: Issuers,
 }
 
 impl State {
@@ -65,6 +67,7 @@ impl State {
             authorities: authorities(roots.as_deref())?,
             accessor,
             emergencies,
+            issuers: store::load(storage).await?,
         })
     }
 

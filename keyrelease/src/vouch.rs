@@ -10,10 +10,11 @@ use std::str::FromStr;
 
 use attest::crypto::AwsLcRs;
 use attest::log::{PolicyRef, SecretRef, Subject, Text};
-use attest::{Digest, OfferedKey, Platform, UnixTime};
+use attest::{Digest, OfferedKey, Platform, Policy, UnixTime, Workload};
 use openbao_plugin::{Alias, Entity};
 
 use crate::record::DecisionId;
+use crate::workload::metadata;
 
 /// A key and a span of time that the trusted auth mount vouches for.
 #[derive(Debug)]
@@ -23,21 +24,24 @@ pub struct Vouched {
 }
 
 impl Vouched {
-    /// Looks for the trusted mount's alias and compares key, policy and time.
-    pub(crate) fn find(
+    /// Looks for the trusted mount's alias and compares key, policy and time; under which of the policies it was.
+    pub(crate) fn find<'p>(
         entity: &Entity,
         accessor: &str,
         offered: OfferedKey,
-        policy_digest: Digest<32>,
+        policies: &[&'p Policy],
         now: UnixTime,
-    ) -> Result<Self, NotVouched> {
+    ) -> Result<(Self, &'p Policy), NotVouched> {
         let alias = trusted_alias(entity, accessor)?;
         let thumbprint = offered.thumbprint(&AwsLcRs).to_string();
         let said = field(alias, KEY)?;
         if said != thumbprint {
             return Err(NotVouched::Key { expected: said.to_owned(), found: thumbprint });
         }
-        Ok(Self::assertion(offered, Login::read(alias, policy_digest, now)?))
+        let said = field(alias, POLICY)?;
+        let same = policies.iter().find(|policy| policy.digest().to_string() == said);
+        let policy = *same.or(policies.first()).ok_or(NotVouched::NoAlias)?;
+        Ok((Self::assertion(offered, Login::read(alias, policy.digest(), now)?), policy))
     }
 
     /// Says that the trusted auth mount vouches for this key.
@@ -74,6 +78,8 @@ pub(crate) struct Login {
     pub(crate) until: UnixTime,
     /// The machine and the policy, by their names.
     pub(crate) whom: Subject,
+    /// The workload that logged in, if one did.
+    pub(crate) workload: Option<Workload>,
 }
 
 impl Login {
@@ -99,7 +105,8 @@ impl Login {
         }
         let mut id = DecisionId([0; 32]);
         hex::decode_to_slice(field(alias, DECISION)?, &mut id.0).map_err(|_why| NotVouched::NoAlias)?;
-        Ok(Self { id, at, until, whom: whom(alias)? })
+        let workload = metadata::read(&alias.metadata)?;
+        Ok(Self { id, at, until, whom: whom(alias)?, workload })
     }
 
     /// Whom the entry of what rests on this login concerns.
@@ -203,6 +210,9 @@ pub(crate) enum NotVouched {
         /// The login's policy.
         found: String,
     },
+    /// The workload in the alias is none.
+    #[error(transparent)]
+    Workload(#[from] metadata::Damaged),
     /// The machine must be attested anew.
     #[error("attestation expired at {until}, asked at {now}")]
     Expired {
@@ -218,14 +228,23 @@ mod tests {
     use super::*;
     use attest::Kem;
 
-    const POLICY_DIGEST: Digest<32> = Digest([9; 32]);
+    fn policy(version: u64) -> Policy {
+        let text = include_str!("../tests/release/policy.toml").replace("VERSION", &version.to_string());
+        Policy::parse(&AwsLcRs, &text).unwrap()
+    }
+
+    fn find(accessor: &str, key: u8, version: u64, now: u64) -> Result<Vouched, NotVouched> {
+        let policy = policy(version);
+        let found = Vouched::find(&entity("a"), accessor, offered(key), &[&policy], UnixTime(now));
+        found.map(|(vouched, _)| vouched)
+    }
 
     fn offered(byte: u8) -> OfferedKey {
         OfferedKey { kem: Kem::X25519, public: vec![byte; 32] }
     }
 
     fn entity(accessor: &str) -> Entity {
-        let policy = PolicyRef { name: Text::fitting("prod"), version: 3, digest: POLICY_DIGEST };
+        let policy = PolicyRef { name: Text::fitting("prod"), version: 3, digest: policy(1).digest() };
         let whom = Subject {
             platform: Some(Platform::SevSnp),
             hardware: Some(Digest([1; 32])),
@@ -246,23 +265,29 @@ mod tests {
 
     #[test]
     fn the_same_claims_from_another_auth_mount_are_not_believed() {
-        let found =
-            Vouched::find(&entity("auth_jwt_1"), "auth_attest_1", offered(1), POLICY_DIGEST, UnixTime(1));
-        assert_eq!(found.unwrap_err(), NotVouched::NoAlias);
+        assert_eq!(find("auth_attest_1", 1, 1, 1).unwrap_err(), NotVouched::NoAlias);
     }
 
     #[test]
     fn a_stolen_token_with_the_thiefs_key_is_refused() {
-        let found = Vouched::find(&entity("a"), "a", offered(2), POLICY_DIGEST, UnixTime(1)).unwrap_err();
-        assert!(matches!(found, NotVouched::Key { .. }));
+        assert!(matches!(find("a", 2, 1, 1).unwrap_err(), NotVouched::Key { .. }));
     }
 
     #[test]
     fn a_login_under_another_policy_or_too_long_ago_is_refused() {
-        let other = Vouched::find(&entity("a"), "a", offered(1), Digest([8; 32]), UnixTime(1)).unwrap_err();
-        assert!(matches!(other, NotVouched::Policy { .. }));
-        let late = Vouched::find(&entity("a"), "a", offered(1), POLICY_DIGEST, UnixTime(2000)).unwrap_err();
+        assert!(matches!(find("a", 1, 2, 1).unwrap_err(), NotVouched::Policy { .. }));
+        let late = find("a", 1, 1, 2000).unwrap_err();
         assert_eq!(late, NotVouched::Expired { until: UnixTime(2000), now: UnixTime(2000) });
-        assert!(Vouched::find(&entity("a"), "a", offered(1), POLICY_DIGEST, UnixTime(1999)).is_ok());
+        assert!(find("a", 1, 1, 1999).is_ok());
+    }
+
+    #[test]
+    fn of_several_policies_it_is_the_one_of_the_login() {
+        let policies = [policy(3), policy(1), policy(2)];
+        let (_, found) =
+            Vouched::find(&entity("a"), "a", offered(1), &policies.each_ref(), UnixTime(1)).unwrap();
+        assert_eq!(found.digest(), policies[1].digest());
+        let none = Vouched::find(&entity("a"), "a", offered(1), &[], UnixTime(1)).unwrap_err();
+        assert_eq!(none, NotVouched::NoAlias);
     }
 }

@@ -12,4 +12,4 @@ pub mod release;
 pub mod secret;
 pub mod unseal;
 
-pub use attest::{Kem, OfferedKey, Platform};
+pub use attest::{Digest, Kem, OfferedKey, Platform};

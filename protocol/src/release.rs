@@ -2,12 +2,14 @@
 //!
 //! Two messages each way. `POST <mount>/challenge` answers a [`ChallengeReply`]. The client has its
 //! hardware sign nonce, purpose ([`open_context`], [`login_context`]) and key, and sends a
-//! [`Presentation`]. The answer is a [`Sealed`] secret, a [`Refusal`] (HTTP 403) with every failing
+//! [`Presentation`]. A workload that proves who it is has the hardware sign its token's SHA-256 with the purpose
+//! ([`Presentation::purpose`]). The answer is a [`Sealed`] secret, a [`Refusal`] (HTTP 403) with every failing
 //! check, or an OpenBao error (HTTP 400 and above) that says why nothing could be judged.
 //!
 //! Untrusted: all of it, for both sides, until the verifier or the HPKE open says otherwise.
 
-use attest::{Check, Kem, Platform};
+use attest::workload::Purpose;
+use attest::{Check, Digest, Kem, Platform};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -50,6 +52,12 @@ pub struct Presentation {
     pub kem: String,
     /// The key to seal to.
     pub public_key: Base64,
+    /// SHA-256 of the workload's token, if the hardware signed it with the purpose: 64 hex digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload_digest: Option<Digest<32>>,
+    /// The workload's token: a projected service-account token, a JWT-SVID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload_token: Option<Bearer>,
 }
 
 /// A sealed secret.
@@ -105,6 +113,12 @@ pub fn login_context(mount: &str, role: &str) -> String {
     format!("{mount}/login/{role}")
 }
 
+/// What the hardware signs as its purpose on one of these paths, with the SHA-256 of the workload's token if one goes along.
+#[must_use]
+pub fn purpose(path: &str, token: Option<Digest<32>>) -> String {
+    Purpose { path, token }.to_string()
+}
+
 /// HPKE's `info` for every sealed secret.
 pub const SEAL_INFO: &[u8] = b"cloudtaser/seal/v1";
 
@@ -121,6 +135,12 @@ pub fn seal_aad(decision: &[u8; 32], version: u64, lease_seconds: u64) -> [u8; 4
 }
 
 impl Presentation {
+    /// What the hardware signed as its purpose, on this path: [`open_context`] or [`login_context`].
+    #[must_use]
+    pub fn purpose(&self, path: &str) -> String {
+        purpose(path, self.workload_digest)
+    }
+
     /// The key to seal to, if its kind is known and its length right.
     pub fn offered(&self) -> Result<attest::OfferedKey, BadKey> {
         let kem = Kem::named(&self.kem).ok_or_else(|| BadKey::Kind(self.kem.chars().take(32).collect()))?;
@@ -146,6 +166,22 @@ pub enum BadKey {
         /// The length that was sent.
         found: usize,
     },
+}
+
+/// A credential: it travels, and is never shown.
+#[derive(Clone, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Bearer(pub String);
+
+impl std::fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a credential of {} bytes", self.0.len())
+    }
+}
+
+impl Bearer {
+    /// The longest workload token that is sent or read, in bytes.
+    pub const MAX: usize = 16 * 1024;
 }
 
 /// Bytes that travel as standard base64 with padding.

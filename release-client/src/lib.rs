@@ -10,15 +10,19 @@
 pub mod agent;
 mod open;
 mod openbao;
+mod workload;
 
 use std::path::{Path, PathBuf};
 
 use protocol::agent::{EvidenceReply, EvidenceRequest, VERSION};
-use protocol::release::{Base64, ChallengeReply, Presentation, Refusal, Sealed, open_context};
+use protocol::release::{Base64, ChallengeReply, Presentation, Refusal, Sealed, open_context, purpose};
 use protocol::{Kem, OfferedKey};
 
 pub use open::{Context, Error as OpenError, Key, Keys, TAG, plaintext_len, without_trace};
 pub use openbao::{Authority, Error as OpenBaoError, OpenBao, Server};
+pub use workload::Error as WorkloadError;
+
+use workload::Token;
 
 /// One mount of one OpenBao, and the agent that speaks for this machine.
 #[derive(Debug)]
@@ -27,28 +31,43 @@ pub struct Client {
     agent_socket: PathBuf,
     /// The mount with its namespace: what OpenBao tells the plugin that it is mounted at.
     place: String,
+    workload_token: Option<PathBuf>,
 }
 
 impl Client {
     /// For the secrets engine at `mount`, which has no slash at its end. `program` says who asks.
     pub fn new(server: &Server, mount: &str, agent_socket: &Path, program: &str) -> Result<Self, Error> {
         let openbao = OpenBao::new(server, mount, program)?;
-        Ok(Self { openbao, agent_socket: agent_socket.to_owned(), place: place(server, mount) })
+        let (agent_socket, place) = (agent_socket.to_owned(), place(server, mount));
+        Ok(Self { openbao, agent_socket, place, workload_token: None })
+    }
+
+    /// With the token of the workload that asks, in this file.
+    #[must_use]
+    pub fn with_workload_token(self, file: Option<PathBuf>) -> Self {
+        Self { workload_token: file, ..self }
     }
 
     /// One whole round: a challenge is good for one answer only, so nothing of a failed round is kept.
     pub fn ask(&self, name: &str, key: &Key<'_>) -> Result<Sealed, Error> {
         let challenge = self.openbao.challenge()?;
         let offered = key.offered();
+        let token = self.workload_token.as_deref().map(Token::read).transpose()?;
+        let signed = token.as_ref().map(|token| token.digest);
         let request = EvidenceRequest {
             version: VERSION,
             nonce: nonce(&challenge)?,
-            context: open_context(&self.place, name),
+            context: purpose(&open_context(&self.place, name), signed),
             key: offered.clone(),
             platform: None,
         };
         let reply = agent::evidence(&self.agent_socket, &request)?;
-        Ok(self.openbao.open(name, &presentation(challenge.challenge, reply, offered))?)
+        let presentation = Presentation {
+            workload_digest: signed,
+            workload_token: token.map(|token| token.token),
+            ..presentation(challenge.challenge, reply, offered)
+        };
+        Ok(self.openbao.open(name, &presentation)?)
     }
 }
 
@@ -70,6 +89,8 @@ fn presentation(challenge: Base64, reply: EvidenceReply, offered: OfferedKey) ->
         collateral: Vec::new(),
         kem: offered.kem.name().to_owned(),
         public_key: Base64(offered.public),
+        workload_digest: None,
+        workload_token: None,
     }
 }
 
@@ -103,6 +124,9 @@ pub enum Error {
     /// The node agent's side.
     #[error(transparent)]
     Agent(#[from] agent::Error),
+    /// The workload's token.
+    #[error(transparent)]
+    Workload(#[from] workload::Error),
     /// A nonce that is not one.
     #[error("malformed challenge: expected a nonce of 64 hex digits, found {0} characters")]
     Nonce(usize),
@@ -115,7 +139,7 @@ impl Error {
         match self {
             Self::OpenBao(error) => error.is_transient(),
             Self::Agent(error) => error.is_transient(),
-            Self::Nonce(_) => false,
+            Self::Nonce(_) | Self::Workload(_) => false,
         }
     }
 
@@ -124,7 +148,7 @@ impl Error {
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {
             Self::OpenBao(openbao::Error::Refused(refusal)) => Some(refusal),
-            Self::OpenBao(_) | Self::Agent(_) | Self::Nonce(_) => None,
+            Self::OpenBao(_) | Self::Agent(_) | Self::Workload(_) | Self::Nonce(_) => None,
         }
     }
 }

@@ -39,6 +39,8 @@ pub struct Config {
     pub agent_socket: PathBuf,
     /// The mount of the secrets engine that releases.
     pub key_mount: String,
+    /// The file with the token of this workload, where one is to be presented.
+    pub workload_token: Option<PathBuf>,
     /// What to ask for, and under which names to hand it over.
     pub secrets: Vec<Wanted>,
     /// How long to go on asking while OpenBao or the node agent is away.
@@ -94,6 +96,7 @@ impl TryFrom<RawConfig> for Config {
                 .unwrap_or_else(|| AGENT_SOCKET.to_owned())
                 .into(),
             key_mount: reader.mount("CLOUDTASER_KEY_MOUNT", KEY_MOUNT),
+            workload_token: reader.text("CLOUDTASER_WORKLOAD_TOKEN_FILE").map(PathBuf::from),
             secrets: reader.secrets(),
             patience: reader.patience(),
             command: raw.command.clone(),
@@ -312,10 +315,19 @@ mod tests {
         assert_eq!(config.server.address, "https://bao.example:8200");
         assert_eq!(config.server.authority, Authority::File("/ca.pem".into()));
         assert_eq!(config.agent_socket, PathBuf::from(AGENT_SOCKET));
-        assert_eq!(config.command, ["app", "--", "x"]);
+        assert_eq!(
+            (config.workload_token, config.command),
+            (None, ["app", "--", "x"].map(OsString::from).into())
+        );
         let keys: Vec<_> = config.secrets.iter().map(|wanted| wanted.key.as_str()).collect();
         assert_eq!(keys, ["postgres", "api"]);
         assert_eq!(config.secrets[1].variables, [("token".to_owned(), "API_TOKEN".to_owned())]);
+    }
+
+    #[test]
+    fn a_workloads_token_is_read_only_from_a_file_that_is_named() {
+        let named = config(&[("CLOUDTASER_WORKLOAD_TOKEN_FILE", "/var/run/tokens/bao")], &["app"]).unwrap();
+        assert_eq!(named.workload_token, Some("/var/run/tokens/bao".into()));
     }
 
     #[test]

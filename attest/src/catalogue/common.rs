@@ -10,6 +10,17 @@ pub(super) const TABLE: Table = Table {
         ("challenge.bound", Freshness, "the hardware signed this nonce, purpose and key"),
         ("challenge.unused", Freshness, "the challenge was not answered before"),
         ("challenge.current", Freshness, "the answer came before the challenge expired"),
+        (
+            "workload.bound",
+            Freshness,
+            "the hardware signed the SHA-256 of the workload's token with the purpose",
+        ),
+        (
+            "workload.token",
+            Freshness,
+            "the workload's token is genuine, of a known issuer, and for this verifier",
+        ),
+        ("workload.current", Freshness, "the workload's token holds"),
         ("policy.grant", Freshness, "a grant of the policy covers the purpose and the workload"),
         (
             "standing.revoked",
@@ -65,7 +76,22 @@ pub(super) const TABLE: Table = Table {
         (
             "policy.grant",
             "Add the purpose to a `[[grant]]` of the policy, or ask for one that is granted. A grant with selectors \
-             (`namespace`, `service_account`, `image_digest`, `spiffe_id`) needs a verified workload identity.",
+             (`issuer`, `namespace`, `service_account`, `image_digest`, `spiffe_id`) needs a verified workload identity.",
+        ),
+        (
+            "workload.bound",
+            "Have the hardware sign the purpose with `#workload=` and the SHA-256 of the very token that is presented. If \
+             that is what the client does, somebody put another token in its place, or took it away.",
+        ),
+        (
+            "workload.token",
+            "Ask for a token with the audience that the verifier expects, of an issuer that it knows. If the issuer has \
+             new keys, store its key set anew under `config/workload-issuers/<name>`.",
+        ),
+        (
+            "workload.current",
+            "Read the token anew: a projected token is renewed in its file. If it is new, compare the clocks of issuer \
+             and verifier.",
         ),
         (
             "standing.revoked",

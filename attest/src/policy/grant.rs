@@ -2,10 +2,10 @@
 //!
 //! A policy says which machines are good; its grants say for which purposes, and for which workloads. A policy
 //! without grants leaves that to whoever stores it under a path. With grants, a purpose that none of them
-//! covers is refused by the check `policy.grant`. Selectors of workloads are held against a *verified* workload
-//! identity; there is none in any evidence yet, so that a grant with selectors refuses.
+//! covers is refused by the check `policy.grant`. Selectors of workloads are held against a *verified* workload: all
+//! that one grant names, or the grant is none. Evidence has no workload; it comes by a token ([`Workload`]).
 //!
-//! Trusted: the policy and the challenge's purpose, which the verifier wrote.
+//! Trusted: the policy, the challenge's purpose, which the verifier wrote, and the workload, which it verified.
 
 use std::fmt;
 
@@ -14,6 +14,7 @@ use serde::Deserialize;
 use crate::check::Checks;
 
 use super::operators::AnyOf;
+use crate::Workload;
 
 /// One `[[grant]]`.
 #[derive(Clone, Debug, Deserialize)]
@@ -23,6 +24,8 @@ pub(super) struct Grant {
     /// Purposes: the paths of releases and logins, `*` for any text without a slash, `**` as the last part for
     /// anything below.
     paths: AnyOf<PathPattern>,
+    /// Issuers of workload tokens: one cluster's namespaces are not another's.
+    issuer: Option<AnyOf<String>>,
     /// Kubernetes namespaces.
     namespace: Option<AnyOf<String>>,
     /// Kubernetes service accounts.
@@ -36,15 +39,9 @@ pub(super) struct Grant {
 impl Grant {
     /// The first thing in this grant that no workload can have.
     pub(super) fn problem(&self) -> Option<String> {
-        let selectors: [Selector<'_>; 4] = [
-            ("namespace", &self.namespace, is_name),
-            ("service_account", &self.service_account, is_name),
-            ("image_digest", &self.image_digest, is_image_digest),
-            ("spiffe_id", &self.spiffe_id, is_spiffe_id),
-        ];
-        selectors.into_iter().find_map(|(key, set, fits)| {
-            let odd = set.iter().flat_map(|set| &set.any_of).find(|value| !fits(value));
-            odd.map(|value| format!("{key} = {value:?}"))
+        self.selectors().find_map(|selector| {
+            let odd = selector.set.any_of.iter().find(|value| !(selector.fits)(value));
+            odd.map(|value| format!("{} = {value:?}", selector.key))
         })
     }
 
@@ -52,46 +49,77 @@ impl Grant {
         self.paths.any_of.iter().any(|pattern| pattern.matches(purpose))
     }
 
-    /// What it asks of the workload, in words; nothing if any workload on the machine will do.
-    fn selectors(&self) -> Vec<String> {
-        let words =
-            |(key, set): (&str, &Option<AnyOf<String>>)| set.as_ref().map(|set| format!("{key} {set}"));
-        [
-            ("namespace", &self.namespace),
-            ("service_account", &self.service_account),
-            ("image_digest", &self.image_digest),
-            ("spiffe_id", &self.spiffe_id),
-        ]
-        .into_iter()
-        .filter_map(words)
-        .collect()
+    /// Whether it is for this workload, or for any on the machine.
+    fn is_for(&self, workload: Option<&Workload>) -> bool {
+        self.selectors().all(|selector| {
+            let value = workload.and_then(|workload| (selector.of)(workload));
+            value.is_some_and(|value| selector.set.any_of.iter().any(|wanted| same(wanted, value)))
+        })
+    }
+
+    /// What it asks of the workload; nothing if any on the machine will do.
+    fn selectors(&self) -> impl Iterator<Item = Selector<'_>> {
+        let all: [(&str, &Option<AnyOf<String>>, Fits, Of); 5] = [
+            ("issuer", &self.issuer, is_issuer, |workload| Some(&workload.issuer)),
+            ("namespace", &self.namespace, is_name, |workload| workload.namespace.as_deref()),
+            ("service_account", &self.service_account, is_name, |workload| {
+                workload.service_account.as_deref()
+            }),
+            ("image_digest", &self.image_digest, is_image_digest, |workload| {
+                workload.image_digest.as_deref()
+            }),
+            ("spiffe_id", &self.spiffe_id, is_spiffe_id, |workload| workload.spiffe_id.as_deref()),
+        ];
+        all.into_iter()
+            .filter_map(|(key, set, fits, of)| Some(Selector { key, set: set.as_ref()?, fits, of }))
+    }
+
+    fn words(&self) -> String {
+        let words: Vec<String> = self.selectors().map(|one| format!("{} {}", one.key, one.set)).collect();
+        words.join(" and ")
     }
 }
 
-type Selector<'a> = (&'a str, &'a Option<AnyOf<String>>, fn(&str) -> bool);
+/// One thing that a grant asks of a workload.
+struct Selector<'a> {
+    key: &'static str,
+    set: &'a AnyOf<String>,
+    fits: Fits,
+    of: Of,
+}
 
-/// Asks whether one of the grants covers the purpose. A policy without grants is asked nothing.
-pub(super) fn ask(grants: &[Grant], purpose: &str, checks: &mut Checks) {
+type Fits = fn(&str) -> bool;
+type Of = fn(&Workload) -> Option<&str>;
+
+/// Hex digits of an image go by their value, everything else by its letters.
+fn same(wanted: &str, value: &str) -> bool {
+    wanted == value || (is_image_digest(wanted) && wanted.eq_ignore_ascii_case(value))
+}
+
+/// Asks whether one of the grants covers the purpose for this workload. A policy without grants is asked nothing.
+pub(super) fn ask(grants: &[Grant], purpose: &str, workload: Option<&Workload>, checks: &mut Checks) {
     if grants.is_empty() {
         return;
     }
     let covering: Vec<&Grant> = grants.iter().filter(|grant| grant.covers(purpose)).collect();
-    let open = covering.iter().any(|grant| grant.selectors().is_empty());
+    let granting = covering.iter().find(|grant| grant.is_for(workload));
+    let selective = granting.map_or(!covering.is_empty(), |grant| grant.selectors().next().is_some());
     let expected = if covering.is_empty() {
         let paths: Vec<String> = grants.iter().map(|grant| grant.paths.to_string()).collect();
         format!("a purpose that is granted: {}", paths.join(", "))
-    } else if open {
-        "a purpose that is granted".to_owned()
-    } else {
-        let workloads: Vec<String> = covering.iter().map(|grant| grant.selectors().join(" and ")).collect();
+    } else if selective {
+        let asking = granting.map_or(covering.as_slice(), std::slice::from_ref);
+        let workloads: Vec<String> = asking.iter().map(|grant| grant.words()).collect();
         format!("a verified workload with {}", workloads.join(", or "))
-    };
-    let found = if covering.is_empty() || open {
-        purpose.to_owned()
     } else {
-        format!("{purpose}, and no verified workload")
+        "a purpose that is granted".to_owned()
     };
-    checks.ask("policy.grant", open, expected, found);
+    let found = match workload {
+        _ if !selective => purpose.to_owned(),
+        Some(workload) => format!("{purpose}, and {workload}"),
+        None => format!("{purpose}, and no verified workload"),
+    };
+    checks.ask("policy.grant", granting.is_some(), expected, found);
 }
 
 /// A path in which `*` stands for any text without a slash and a last `**` for all that is below.
@@ -166,6 +194,10 @@ fn is_name(text: &str) -> bool {
 fn is_image_digest(text: &str) -> bool {
     let digits = text.strip_prefix("sha256:").unwrap_or_default();
     digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+}
+
+fn is_issuer(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 512 && !text.contains(|c: char| c.is_whitespace() || c.is_control())
 }
 
 fn is_spiffe_id(text: &str) -> bool {

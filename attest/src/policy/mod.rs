@@ -27,8 +27,9 @@ use serde::Deserialize;
 
 use crate::appraisal::Answered;
 use crate::check::{Answer, Check, Checks};
+use crate::workload::{self, Presented, Purpose};
 use crate::{Admitted, Appraisal, AttestedKey, Claims, Crypto, Digest, Platform, Refused, Rejected, Roots};
-use crate::{Machine, Stale, UnixTime, Verified, catalogue};
+use crate::{Machine, Stale, UnixTime, Verified, Workload, catalogue};
 
 pub use azure::AzurePolicy;
 pub use boot::BootPolicy;
@@ -232,25 +233,30 @@ impl Policy {
         key: Result<AttestedKey, Stale>,
         now: UnixTime,
     ) -> Result<Admitted, Refused> {
-        self.appraise_with(claims, key, Checks::default(), now)
+        self.appraise_with(claims, key, Checks::default(), None, now)
     }
 
-    /// Judges genuine claims after what was asked about the machine's standing.
+    /// Judges genuine claims after what was asked about the machine's standing, with the workload's token that came
+    /// along.
     pub(crate) fn appraise_with(
         &self,
         claims: &Verified<Claims>,
         key: Result<AttestedKey, Stale>,
         standing: Checks,
+        presented: Option<&Presented>,
         now: UnixTime,
     ) -> Result<Admitted, Refused> {
         let mut checks = Checks::default();
         checks.extend(claims.checks());
         self.invariants(claims.roots(), now, &mut checks);
         checks.append(standing);
+        let purpose = key.as_ref().ok().map(|key| Purpose::parse(key.context()));
+        let workload = workload::ask(purpose, presented, now, &mut checks);
         match &key {
             Ok(key) => {
                 checks.ask("challenge.bound", true, "this nonce, purpose and key", "bound");
-                grant::ask(&self.document.grants, key.context(), &mut checks);
+                let path = Purpose::parse(key.context()).path;
+                grant::ask(&self.document.grants, path, workload, &mut checks);
             }
             Err(stale @ Stale::Answered) => {
                 checks.ask("challenge.unused", false, "a challenge without an answer", stale.to_string());
@@ -262,7 +268,10 @@ impl Policy {
                 checks.ask("challenge.bound", false, "this nonce, purpose and key", stale.to_string());
             }
         }
-        let appraisal = self.judge(claims, checks, now);
+        let mut appraisal = self.judge(claims, checks, now);
+        if let Some(workload) = workload {
+            appraisal.valid_until = appraisal.valid_until.min(workload.until).max(now);
+        }
         match key {
             Ok(key) if appraisal.admits() => Ok(Admitted::assertion(appraisal, key, claims.machine())),
             Ok(_) => Err(Refused::new(appraisal, Some(claims.machine()), Answered::Fresh)),
@@ -270,12 +279,12 @@ impl Policy {
         }
     }
 
-    /// Whether the policy's grants cover a purpose: the check that an appraisal asks of the challenge's. For a
-    /// release that rests on an appraisal of another purpose. `None` if the policy has no grants.
+    /// Whether the policy's grants cover a purpose of this workload: the check that an appraisal asks of the
+    /// challenge's. For a release that rests on an appraisal of another purpose. `None` if the policy has no grants.
     #[must_use]
-    pub fn covers(&self, purpose: &str) -> Option<Check> {
+    pub fn covers(&self, purpose: &str, workload: Option<&Workload>) -> Option<Check> {
         let mut checks = Checks::default();
-        grant::ask(&self.document.grants, purpose, &mut checks);
+        grant::ask(&self.document.grants, purpose, workload, &mut checks);
         checks.into_vec().pop()
     }
 

@@ -23,3 +23,4 @@ mod signing;
 #[path = "../laws/silicon.rs"]
 #[expect(dead_code, reason = "the laws need more of it")]
 mod silicon;
+mod workload;

@@ -182,7 +182,7 @@ fn told(error: &Unreleased) -> String {
             "peer sealed: it must be unsealed first".to_owned()
         }
         Unreleased::OpenBao(_) | Unreleased::Nonce(_) => format!("peer: {error}"),
-        Unreleased::Agent(_) => error.to_string(),
+        Unreleased::Agent(_) | Unreleased::Workload(_) => error.to_string(),
     }
 }
 

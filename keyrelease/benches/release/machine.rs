@@ -95,6 +95,8 @@ impl Machine {
             collateral: Vec::new(),
             kem: self.offered.kem.name().to_owned(),
             public_key: Base64(self.offered.public.clone()),
+            workload_digest: None,
+            workload_token: None,
         };
         let mut body = serde_json::to_value(presentation).unwrap();
         if matches!(purpose, Purpose::Login) {

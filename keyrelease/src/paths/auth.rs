@@ -18,7 +18,13 @@ const ROWS: &[Path] = &[
                       gets 403 with every failing check. Either way the decision is on record.",
         operations: &[write(
             "present evidence",
-            &[&[required("role", Text, "the role to log in as")], shared::PRESENTATION],
+            &[
+                &[
+                    required("role", Text, "the role to log in as"),
+                    optional("refusal", Text, "how a refusal is told: json, or text for workflows"),
+                ],
+                shared::PRESENTATION,
+            ],
         )],
     },
     Path {

@@ -1,6 +1,6 @@
 //! The paths of the secrets engine.
 
-use super::FieldKind::{Base64, Object, Text};
+use super::FieldKind::{Base64, Object, Text, Texts};
 use super::{Path, Table, Who, delete, governance, list, optional, read, required, shared, write};
 
 /// `attest-keys`.
@@ -67,6 +67,37 @@ const ROWS: &[Path] = &[
             "draw a key",
             &[&[optional("policy", Text, "the policy that guards it; by default the one that it has")]],
         )],
+    },
+    Path {
+        pattern: "seal",
+        who: Who::Token,
+        synopsis: "With a token of the trusted auth mount, have a value sealed.",
+        description: "To the key that was attested at login: for workflows, which pass on what Transit or KV gave them. The \
+                      record does not know the value. Needs config/auth and config/seal.",
+        operations: &[write(
+            "have a value sealed",
+            &[&[
+                required("kem", Text, "the kind of the key that was attested: x-wing or x25519"),
+                required("public_key", Base64, "that key"),
+                optional("data", Object, "the fields to seal"),
+                optional(
+                    "plaintext",
+                    Base64,
+                    "or one text, as Transit gives it; sealed as the field plaintext",
+                ),
+            ]],
+        )],
+    },
+    Path {
+        pattern: "config/seal",
+        who: Who::Sudo,
+        synopsis: "The policies under which a login may have values sealed.",
+        description: "Policies of this mount, by name: the login has to have been judged under the very text of one, and its \
+                      grants to cover <mount>/seal. None by default.",
+        operations: &[
+            read("read the names"),
+            write("name the policies", &[&[required("policies", Texts, "at most 16 names")]]),
+        ],
     },
     Path {
         pattern: "config/auth",

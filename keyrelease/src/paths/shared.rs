@@ -1,6 +1,6 @@
 //! The paths that both faces have.
 
-use super::FieldKind::{Base64, Flag, Number, Text, Texts};
+use super::FieldKind::{Base64, Flag, Number, Object, Text, Texts};
 use super::{Field, Path, Who, delete, list, optional, read, required, write};
 
 pub(super) const ROWS: &[Path] = &[
@@ -143,6 +143,38 @@ pub(super) const ROWS: &[Path] = &[
         ],
     },
     Path {
+        pattern: "config/workload-issuers/",
+        who: Who::Sudo,
+        synopsis: "List the issuers of workload tokens.",
+        description: "Names only.",
+        operations: &[list("list the names")],
+    },
+    Path {
+        pattern: "config/workload-issuers/{name}",
+        who: Who::Sudo,
+        synopsis: "Whose workload tokens are believed.",
+        description: "A token that goes along with evidence, and whose SHA-256 the hardware signed, is verified under these \
+                      keys; grants of policies then select by what it says. Nothing is fetched.",
+        operations: &[
+            read("read an issuer"),
+            write(
+                "name an issuer",
+                &[&[
+                    required(
+                        "issuer",
+                        Text,
+                        "the iss of its tokens; for spiffe, spiffe:// and the trust domain",
+                    ),
+                    required("audiences", Texts, "the audiences that a token may have, and no others"),
+                    required("jwks", Object, "its key set (RFC 7517), as JSON or as a text"),
+                    required("kind", Text, "kubernetes, spiffe or oidc"),
+                    optional("image_digest_claim", Text, "a JSON pointer to the image's digest"),
+                ]],
+            ),
+            delete("believe its tokens no longer"),
+        ],
+    },
+    Path {
         pattern: "config/verifier-key",
         who: Who::Token,
         synopsis: "The public key that signs the records.",
@@ -245,6 +277,8 @@ pub(super) const PRESENTATION: &[Field] = &[
     optional("documents", Texts, "Intel's signed documents in base64, at most 8"),
     required("kem", Text, "the kind of the offered key: x-wing or x25519"),
     required("public_key", Base64, "the offered key, which the hardware signed with the nonce"),
+    optional("workload_digest", Text, "SHA-256 of the workload's token, as signed with the purpose; hex"),
+    optional("workload_token", Text, "that token: a projected service-account token, a JWT-SVID"),
 ];
 
 const SELECTOR: Field = required(

@@ -64,7 +64,8 @@ impl Bars {
 impl Known for Bars {
     fn standing(&self, whom: &Subject) -> Standing {
         let index = self.read();
-        Standing { bars: index.near(whom).filter(|bar| bar.concerns(whom)).cloned().collect() }
+        let bars = index.near(whom).filter(|bar| bar.concerns(whom)).cloned().collect();
+        Standing { bars, ..Standing::default() }
     }
 }
 

@@ -92,6 +92,8 @@ impl Machine {
             collateral: Vec::new(),
             kem: self.key.offered.kem.name().to_owned(),
             public_key: Base64(self.key.offered.public.clone()),
+            workload_digest: None,
+            workload_token: None,
         }
     }
 

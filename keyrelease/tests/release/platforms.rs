@@ -74,6 +74,8 @@ impl Peer {
             collateral: Vec::new(),
             kem: self.key.offered.kem.name().to_owned(),
             public_key: Base64(self.key.offered.public.clone()),
+            workload_digest: None,
+            workload_token: None,
         }
     }
 

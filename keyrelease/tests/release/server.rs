@@ -76,11 +76,17 @@ pub(crate) fn chip() -> Chip {
 impl Server {
     /// Starts a server that believes the simulator, with one key `db` guarded by `simulated`.
     pub(crate) fn start() -> Self {
-        let server = Self::launch(&[
+        Self::start_with("")
+    }
+
+    /// The same, with more lines in OpenBao's configuration.
+    pub(crate) fn start_with(lines: &str) -> Self {
+        let roots = [
             "--insecure-trust-root={root}",
             "--insecure-trust-root={root}.0",
             "--insecure-trust-root={root}.1",
-        ]);
+        ];
+        let server = Self::launch_with(&roots, lines);
         server.write("auth/attest/policy/simulated", &json!({ "policy": policy(1) })).ok();
         server.write("attest-keys/policy/simulated", &json!({ "policy": policy(1) })).ok();
         let fields = json!({ "username": "app", "password": SECRET });
@@ -92,6 +98,10 @@ impl Server {
 
     /// Starts a server with the plugin under these arguments.
     pub(crate) fn launch(args: &[&str]) -> Self {
+        Self::launch_with(args, "")
+    }
+
+    fn launch_with(args: &[&str], lines: &str) -> Self {
         let dir = TempDir::new().unwrap();
         let plugins = dir.path().join("plugins");
         std::fs::create_dir(&plugins).unwrap();
@@ -107,7 +117,7 @@ impl Server {
         let config = dir.path().join("bao.hcl");
         let audit = dir.path().join("audit.log").display().to_string();
         let text = format!(
-            "plugin_directory = {:?}\naudit \"file\" \"disk\" {{\n options {{\n file_path = {audit:?}\n }}\n}}\n",
+            "plugin_directory = {:?}\naudit \"file\" \"disk\" {{\n options {{\n file_path = {audit:?}\n }}\n}}\n{lines}",
             plugins.display().to_string(),
         );
         std::fs::write(&config, text).unwrap();
@@ -162,11 +172,21 @@ impl Server {
         body: Option<&Value>,
         token: &str,
     ) -> Result<Answer, ureq::Error> {
+        let token = (!token.is_empty()).then(|| ("X-Vault-Token".to_owned(), token.to_owned()));
+        self.try_call_with(method, path, body, &Vec::from_iter(token))
+    }
+
+    /// One call with these headers.
+    pub(crate) fn try_call_with(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(String, String)],
+    ) -> Result<Answer, ureq::Error> {
         let uri = format!("{}/v1/{path}", self.address);
-        let mut request = ureq::http::Request::builder().method(method).uri(uri);
-        if !token.is_empty() {
-            request = request.header("X-Vault-Token", token);
-        }
+        let request = ureq::http::Request::builder().method(method).uri(uri);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
         let agent: ureq::Agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .allow_non_standard_methods(true)
@@ -185,6 +205,11 @@ impl Server {
         let request = agent.get(format!("{}/v1/{path}", self.address)).header("X-Vault-Token", "root");
         let mut answer = request.call().unwrap();
         (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
+    }
+
+    /// Where the server keeps its files.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// The key that signs the records of a mount.
@@ -252,11 +277,11 @@ pub(crate) fn policy(version: u64) -> String {
     POLICY.replace("VERSION", &version.to_string())
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn bao() -> PathBuf {
+pub(crate) fn bao() -> PathBuf {
     std::env::var_os("CLOUDTASER_BAO").map_or_else(|| PathBuf::from("bao"), PathBuf::from)
 }
 

@@ -14,7 +14,8 @@ pub(crate) fn trusting() -> Server {
     let mounts = server.read("sys/auth").ok();
     let accessor = mounts.json["data"]["attest/"]["accessor"].clone();
     server.write("attest-keys/config/auth", &json!({ "accessor": accessor })).ok();
-    let acl = r#"path "attest-keys/release/*" { capabilities = ["update"] }"#;
+    let acl = r#"path "attest-keys/release/*" { capabilities = ["update"] }
+        path "attest-keys/seal" { capabilities = ["update"] }"#;
     server.write("sys/policies/acl/machine", &json!({ "policy": acl })).ok();
     server
 }

@@ -41,6 +41,7 @@ pub struct Place {
 pub fn fetch(config: &Config) -> Result<Released, Error> {
     let keys = Keys::generate(config.secrets.len())?;
     let client = Client::new(&config.server, &config.key_mount, &config.agent_socket, "cloudtaser-wrapper")?;
+    let client = client.with_workload_token(config.workload_token.clone());
     let mut sealed = Vec::with_capacity(config.secrets.len());
     for (wanted, key) in config.secrets.iter().zip(keys.each()) {
         let attempt = || client.ask(&wanted.key, &key);
