@@ -38,7 +38,7 @@ fn a_value_goes_sealed_to_the_attested_key_and_the_record_does_not_know_it() {
         let plain: Sealed = sealed(&seal(&server, &token, &machine.key, body));
         assert_eq!(machine.key.field(&plain, "plaintext").as_deref(), Some(SECRET));
         let record = server.read(&format!("attest-keys/record/{}", plain.decision)).ok();
-        let file = STANDARD.decode(record.json["data"]["record"].as_str().unwrap()).unwrap();
+        let file = STANDARD.decode(record.json["data"]["bundle"].as_str().unwrap()).unwrap();
         assert!(file.windows(4).any(|part| part == b"seal"), "it says what was done");
         assert!(!file.windows(SECRET.len()).any(|part| part == SECRET.as_bytes()));
     }

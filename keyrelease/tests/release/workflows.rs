@@ -107,7 +107,7 @@ fn a_machine_that_is_refused_has_nothing_decrypted_read_or_issued() {
     ] {
         let answer = run(&server, name, &machine, input.clone());
         assert_eq!(answer.status, 403, "{answer:?}");
-        assert!(answer.errors().contains("refused: snp.policy.debug: expected"), "{answer:?}");
+        assert!(answer.errors().contains("snp.policy.debug: expected clear, found set"), "{answer:?}");
         // Also where it is refused with a body of its own, which a workflow takes for an answer.
         let mut input = input;
         input["login"] = login(&server, &machine);
