@@ -85,4 +85,5 @@ const EXAMPLES: &str = "\
 Examples:
   cloudtaser policy propose prod.toml --reason 'new kernel, CHG-4711'
   cloudtaser policy propose approvers.json --kind approvers --reason 'Dan follows Alice'
+  cloudtaser policy propose cluster.json --kind workload-issuer --name cluster --reason 'its key was rotated'
   cloudtaser policy propose prod.toml --reason x --dry-run --address https://bao.example:8200 --mount attest-keys";

@@ -192,7 +192,8 @@ impl AuthMethod {
         // Where the hardware hides its id (a VLEK), the decision is the only name: one entity a login.
         let name = machine.hardware_name(&AwsLcRs);
         let name = name.unwrap_or_else(|| AwsLcRs.sha256(&[b"cloudtaser/machine/v1", decision.as_bytes()]));
-        let name = name.to_string();
+        // Each workload on a machine has its own entity: what one says of itself is never said of another.
+        let name = admitted.workload().map_or(name, |workload| metadata::alias(name, workload)).to_string();
         let short: String = name.chars().take(12).collect();
         let auth = Auth {
             lease: match role.token_type {

@@ -6,21 +6,25 @@
 //! The caller's login has to have been judged under one of the policies of this mount that `config/seal` names: the very
 //! text, by its digest. Its grants are asked for the purpose `<mount>/seal`. Without `config/seal` nothing is sealed.
 //!
-//! Trusted: `config/seal`, which asks for sudo. Untrusted: the request.
+//! Trusted: `config/seal`, which asks for sudo and is governed where the mount has approvers. Untrusted: the request.
 
+use attest::governance::Kind as Governed;
 use attest::log::Kind;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use openbao_plugin::{Error, Host, Request, Response, Storage};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use crate::caller::{self, Asked, Given};
+use crate::governance::emergency;
+use crate::governance::items::{self, SEAL};
 use crate::keys;
 use crate::mount::Mount;
-use crate::reply;
+use crate::reply::{self, bad_request};
 use crate::secrets::ReleaseBody;
+use crate::state::State;
 
 /// Answers `seal`.
 pub(crate) async fn seal_on(mount: &Mount, request: Request, host: &Host) -> Result<Response, Error> {
@@ -29,7 +33,7 @@ pub(crate) async fn seal_on(mount: &Mount, request: Request, host: &Host) -> Res
     let body: ReleaseBody = reply::body(data)?;
     let state = mount.state(host).await?;
     let mut policies = Vec::new();
-    for name in named(host.storage()).await? {
+    for name in named(&state, host.storage()).await? {
         policies.push(&state.policy(&name)?.policy);
     }
     if policies.is_empty() {
@@ -70,34 +74,51 @@ fn wanted() -> Error {
 }
 
 /// Answers a read of `config/seal`.
-pub(crate) async fn show(storage: &Storage) -> Result<Response, Error> {
-    reply::data(&json!({ "policies": named(storage).await? }))
+pub(crate) async fn show(mount: &Mount, host: &Host) -> Result<Response, Error> {
+    let state = mount.state(host).await?;
+    reply::data(&json!({ "policies": named(&state, host.storage()).await? }))
 }
 
-/// Names the policies under which a login may have values sealed.
+/// Names the policies under which a login may have values sealed, where nobody has to approve it.
 pub(crate) async fn configure(mount: &Mount, host: &Host, body: Map<String, Value>) -> Result<(), Error> {
     let body: SealBody = reply::body(body)?;
+    let content = serde_json::to_string(&body).map_err(|error| Error::Internal(error.to_string()))?;
+    items::write(mount, host, Governed::Seal, "", &content).await
+}
+
+/// Whether this content may be stored: names of policies that are.
+pub(crate) async fn fits(storage: &Storage, content: &str) -> Result<(), Error> {
+    let body: SealBody = serde_json::from_str(content).map_err(|why| bad_request(format!("seal: {why}")))?;
     if body.policies.len() > MOST_POLICIES {
-        return Err(Error::BadRequest(format!("policies: at most {MOST_POLICIES} names")));
+        return Err(bad_request(format!("policies: at most {MOST_POLICIES} names")));
     }
-    let state = mount.state(host).await?;
-    body.policies.iter().try_for_each(|name| state.policy(name).map(|_policy| ()))?;
-    let names = serde_json::to_vec(&body.policies).map_err(|error| Error::Internal(error.to_string()))?;
-    host.storage().put(POLICIES, names).await.map_err(Error::from)
+    for name in &body.policies {
+        let key = format!("policy/{}", reply::name(name)?);
+        if storage.get(&key).await?.is_none() {
+            return Err(bad_request(format!("policy {name:?} is not stored in this mount")));
+        }
+    }
+    Ok(())
 }
 
-async fn named(storage: &Storage) -> Result<Vec<String>, Error> {
-    let Some(names) = storage.get(POLICIES).await? else { return Ok(Vec::new()) };
-    serde_json::from_slice(&names).map_err(|error| Error::Internal(format!("{POLICIES}: {error}")))
+/// The names in force.
+async fn named(state: &State, storage: &Storage) -> Result<Vec<String>, Error> {
+    let stored = match emergency::instead(&state.emergencies, Governed::Seal) {
+        Some(content) => Some(content.as_bytes().to_vec()),
+        None => storage.get(SEAL).await?,
+    };
+    let Some(content) = stored else { return Ok(Vec::new()) };
+    let body: Result<SealBody, _> = serde_json::from_slice(&content);
+    body.map(|body| body.policies).map_err(|error| Error::Internal(format!("stored {SEAL}: {error}")))
 }
 
-#[derive(Deserialize)]
+/// What `config/seal` takes, and what is stored.
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct SealBody {
     policies: Vec<String>,
 }
 
-const POLICIES: &str = "config/seal-policies";
 const MOST_POLICIES: usize = 16;
 /// What a client's secret memory takes in one piece.
 const MAX_BYTES: usize = 1024 * 1024;

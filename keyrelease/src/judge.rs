@@ -10,8 +10,8 @@ use attest::crypto::AwsLcRs;
 use attest::log::{SecretRef, Subject};
 use attest::workload::Presented;
 use attest::{
-    Bundle, CannotJudge, Challenge, Crypto, Decision, Digest, Endorsements, Evidence, Known, OfferedKey,
-    Platform, Standing, UnixTime, parse, tpm,
+    Bundle, CannotJudge, Challenge, Decision, Digest, Endorsements, Evidence, Known, OfferedKey, Platform,
+    Standing, UnixTime, parse, tpm,
 };
 use openbao_plugin::Error;
 use protocol::release::{Base64, Bearer, Presentation};

@@ -168,6 +168,9 @@ impl Mount {
             (config::Kind::Auth, attest::governance::Kind::Auth) => {
                 Err(bad_request("kind: an auth mount believes no other"))
             }
+            (config::Kind::Auth, attest::governance::Kind::Seal) => {
+                Err(bad_request("kind: an auth mount seals nothing"))
+            }
             _ => Ok(()),
         }
     }

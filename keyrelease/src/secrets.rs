@@ -7,6 +7,7 @@
 //! Untrusted: every request. Trusted: OpenBao's policies on the paths, and the mount's storage.
 
 use attest::OfferedKey;
+use attest::governance::Kind as Item;
 use attest::log::{Kind as Event, SecretRef};
 use openbao_plugin::{Backend, Error, Host, Kind, Operation, Request, Response, Secret, SpecialPaths};
 use protocol::release::{Base64, Presentation, open_context};
@@ -81,7 +82,7 @@ impl Backend for SecretsEngine {
                 Ok(Some(released))
             }
             (Operation::Update, ["seal"]) => forward::seal_on(&self.mount, request, host).await.map(Some),
-            (Operation::Read, ["config", "seal"]) => forward::show(host.storage()).await.map(Some),
+            (Operation::Read, ["config", "seal"]) => forward::show(&self.mount, host).await.map(Some),
             (Operation::Update, ["config", "seal"]) => {
                 forward::configure(&self.mount, host, request.data).await?;
                 Ok(None)
@@ -107,7 +108,7 @@ impl Backend for SecretsEngine {
             }
             (Operation::Update, ["config", "auth"]) => {
                 let body: AuthBody = reply::body(request.data)?;
-                items::write(&self.mount, host, "auth", &body.accessor).await?;
+                items::write(&self.mount, host, Item::Auth, "", &body.accessor).await?;
                 Ok(None)
             }
             _ => manage(&self.mount, request, host, "record").await,

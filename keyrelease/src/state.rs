@@ -55,6 +55,7 @@ impl State {
             Some(content) => content.to_owned(),
             None => accessor(storage).await?,
         };
+        let issuers = store::load(storage, &emergencies).await?;
         let signer = Signer::new(&stored_key(storage, "config/signing-key").await?);
         Ok(Self {
             challenges: Challenges::new(&stored_key(storage, "config/challenge-key").await?),
@@ -67,7 +68,7 @@ impl State {
             authorities: authorities(roots.as_deref())?,
             accessor,
             emergencies,
-            issuers: store::load(storage).await?,
+            issuers,
         })
     }
 

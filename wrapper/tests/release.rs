@@ -50,6 +50,38 @@ fn several_secrets_are_released_each_for_its_own_purpose() {
     assert_eq!(stage.purposes(), ["attest-keys/release/db", "attest-keys/release/api"]);
 }
 
+/// RFC 6234's `abc`; the line's end is the file's, not the token's.
+#[test]
+fn a_workloads_token_goes_along_and_the_hardware_signs_its_digest() {
+    let stage = Stage::new(vec![Answer::Release, Answer::Release]);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("token");
+    fs::write(&file, "abc\n").unwrap();
+    let mut wrapper = stage.wrapper("perl", &["-e", "print $ENV{PGUSER}"]);
+    wrapper.env("CLOUDTASER_WORKLOAD_TOKEN_FILE", &file);
+    let output = wrapper.output().unwrap();
+    assert_eq!(told(&output), "");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "app");
+    let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    assert_eq!(stage.purposes(), [format!("attest-keys/release/db#workload={digest}")]);
+    assert_eq!(stage.workloads(), [(Some(digest.to_owned()), Some("abc".to_owned()))]);
+    // It is nobody's business unless it was named.
+    stage.wrapper("true", &[]).output().unwrap();
+    assert_eq!(stage.workloads()[1..], [(None, None)]);
+}
+
+#[test]
+fn without_the_workloads_token_that_was_named_nothing_is_asked_for() {
+    let stage = Stage::new(vec![]);
+    let mut wrapper = stage.wrapper("touch", &["/nonexistent/started"]);
+    wrapper.env("CLOUDTASER_WORKLOAD_TOKEN_FILE", "/nonexistent/token");
+    let output = wrapper.output().unwrap();
+    assert_eq!(output.status.code(), Some(125));
+    let told = told(&output);
+    assert!(told.contains("workload token /nonexistent/token: No such file or directory"), "{told}");
+    assert_eq!(stage.purposes(), [""; 0]);
+}
+
 #[test]
 fn a_secret_is_not_taken_for_another_that_was_released_before() {
     let stage = Stage::new(vec![Answer::Release, Answer::SealedToTheFirst]);

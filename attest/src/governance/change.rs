@@ -33,11 +33,18 @@ pub enum Kind {
     /// The auth mount whose tokens are believed.
     #[n(3)]
     Auth,
+    /// Whose workload tokens are believed, by the name of the entry.
+    #[n(4)]
+    WorkloadIssuer,
+    /// The policies under which a login may have values sealed.
+    #[n(5)]
+    Seal,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Policy, Self::Approvers, Self::Roots, Self::Auth];
+    pub const ALL: [Self; 6] =
+        [Self::Policy, Self::Approvers, Self::Roots, Self::Auth, Self::WorkloadIssuer, Self::Seal];
 
     /// Its name in texts and paths.
     #[must_use]
@@ -47,6 +54,8 @@ impl Kind {
             Self::Approvers => "approvers",
             Self::Roots => "roots",
             Self::Auth => "auth",
+            Self::WorkloadIssuer => "workload-issuer",
+            Self::Seal => "seal",
         }
     }
 
@@ -59,7 +68,7 @@ impl Kind {
     /// Whether a mount has many of it, each with a name.
     #[must_use]
     pub fn has_names(self) -> bool {
-        matches!(self, Self::Policy)
+        matches!(self, Self::Policy | Self::WorkloadIssuer)
     }
 }
 

@@ -5,6 +5,7 @@
 //!
 //! Trusted: the command line, the environment, the key or the program that signs. Untrusted: the server.
 
+mod issuer;
 pub(crate) mod server;
 pub(crate) mod signing;
 pub(crate) mod words;

@@ -36,10 +36,10 @@ pub(crate) struct Where {
 /// Which thing of a mount.
 #[derive(Debug, clap::Args)]
 pub(crate) struct What {
-    /// What changes: policy, approvers, roots, auth
+    /// What changes: policy, approvers, roots, auth, workload-issuer, seal
     #[arg(long, value_name = "KIND", default_value = "policy", value_parser = kind)]
     pub(crate) kind: Kind,
-    /// The policy's name in the mount; its own unless given
+    /// The name in the mount, of a policy or an issuer; a policy's own unless given
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
 }
@@ -150,7 +150,9 @@ impl Server {
         let in_force = self.in_force(&item)?;
         let version = match item.kind {
             Kind::Policy => attest::Policy::parse(&AwsLcRs, content)?.version(),
-            Kind::Approvers | Kind::Roots | Kind::Auth | _ => in_force.version.saturating_add(1),
+            Kind::Approvers | Kind::Roots | Kind::Auth | Kind::WorkloadIssuer | Kind::Seal | _ => {
+                in_force.version.saturating_add(1)
+            }
         };
         let mount = self.governance()?.mount;
         let replaces = in_force.digest();

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use attest::governance::{Approvers, Item, Kind};
 
+use super::issuer;
 use crate::answer::NotJudged;
 use crate::{layout, policy_diff};
 
@@ -13,6 +14,8 @@ pub(crate) fn difference(item: &Item, old: &str, new: &str) -> Result<String, No
         Kind::Policy => policy_diff::in_words(old, new),
         Kind::Approvers => approvers(old, new),
         Kind::Roots => Ok(roots(old, new)),
+        Kind::WorkloadIssuer => facts("workload tokens", old, new),
+        Kind::Seal => facts("values sealed for logins", old, new),
         Kind::Auth | _ => {
             let named = |text: &str| {
                 if text.is_empty() { "no auth mount".to_owned() } else { layout::printable(text) }
@@ -49,13 +52,24 @@ fn approvers(old: &str, new: &str) -> Result<String, NotJudged> {
 fn roots(old: &str, new: &str) -> String {
     let (were, are) = (blocks(old), blocks(new));
     let mut text = format!("{} additional roots (was {})\n", are.len(), were.len());
-    for gained in are.difference(&were) {
-        layout::line(&mut text, &format!("believes              {gained}"));
-    }
-    for lost in were.difference(&are) {
-        layout::line(&mut text, &format!("no longer believes    {lost}"));
-    }
+    believed(&mut text, &were, &are);
     text
+}
+
+fn facts(what: &str, old: &str, new: &str) -> Result<String, NotJudged> {
+    let (were, are) = (issuer::facts(old)?, issuer::facts(new)?);
+    let mut text = format!("{what}: {} facts (was {})\n", are.len(), were.len());
+    believed(&mut text, &were, &are);
+    Ok(text)
+}
+
+fn believed(text: &mut String, were: &BTreeSet<String>, are: &BTreeSet<String>) {
+    for gained in are.difference(were) {
+        layout::line(text, &format!("believes              {gained}"));
+    }
+    for lost in were.difference(are) {
+        layout::line(text, &format!("no longer believes    {lost}"));
+    }
 }
 
 /// The certificates in a text, by subject and digest.

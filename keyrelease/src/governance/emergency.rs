@@ -68,7 +68,7 @@ pub(super) async fn declare(
     let text = emergency.to_be_signed(&body.approver);
     let approval = approvers.approval(&AwsLcRs, &body.approver, &text, &body.signature.0);
     let approval = approval.map_err(bad_request)?;
-    let version = base.succession(&item, &body.content, now)?;
+    let version = base.succession(storage, &item, &body.content, now).await?;
     if version != body.version {
         let found = body.version;
         return Err(bad_request(format!("version: expected {version}, found {found}")));

@@ -76,7 +76,7 @@ pub(super) async fn found(desk: &Desk<'_>, data: Map<String, Value>) -> Result<R
     let approvers = Approvers::parse(&document).map_err(bad_request)?;
     let item = Item::new(Kind::Approvers, "").map_err(bad_request)?;
     let stored = Stored::read(storage, &item).await?;
-    let version = stored.succession(&item, &document, desk.now())?;
+    let version = stored.succession(storage, &item, &document, desk.now()).await?;
     let change = desk.change(item.clone(), &document, version, stored.digest()).await?;
     let reason = body.reason.as_deref().unwrap_or("the first approvers");
     let (expires, reason) = (desk.now(), short("reason", reason)?);

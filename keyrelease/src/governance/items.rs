@@ -17,6 +17,7 @@ use super::ungoverned;
 use crate::mount::Mount;
 use crate::policies::fits;
 use crate::reply::{self, bad_request};
+use crate::{forward, workload};
 
 /// Where the approvers are.
 pub(super) const APPROVERS: &str = "config/approvers";
@@ -24,6 +25,8 @@ pub(super) const APPROVERS: &str = "config/approvers";
 pub(crate) const AUTH_ACCESSOR: &str = "config/auth-accessor";
 /// Where the additional authorities are.
 pub(crate) const ROOTS: &str = "config/roots";
+/// Where the policies are under which a login may have values sealed.
+pub(crate) const SEAL: &str = "config/seal";
 
 /// The item that a path or a body names.
 pub(super) fn named(kind: &str, name: &str) -> Result<Item, Error> {
@@ -55,7 +58,8 @@ pub(super) fn key(item: &Item) -> String {
         Kind::Approvers => APPROVERS.to_owned(),
         Kind::Roots => ROOTS.to_owned(),
         Kind::Auth => AUTH_ACCESSOR.to_owned(),
-        Kind::Policy | _ => format!("{}/{}", item.kind, item.name),
+        Kind::Seal => SEAL.to_owned(),
+        Kind::Policy | Kind::WorkloadIssuer | _ => format!("{}/{}", item.kind, item.name),
     }
 }
 
@@ -96,8 +100,14 @@ impl Stored {
         [(key(item), self.content.clone()), (version_key(item), self.version.clone())]
     }
 
-    /// The version that this content is to have, if the item may have it.
-    pub(super) fn succession(&self, item: &Item, content: &str, now: UnixTime) -> Result<u64, Error> {
+    /// The version that this content is to have, if the item may have it beside what else is stored.
+    pub(super) async fn succession(
+        &self,
+        storage: &Storage,
+        item: &Item,
+        content: &str,
+        now: UnixTime,
+    ) -> Result<u64, Error> {
         let next = self.version().checked_add(1).ok_or_else(|| bad_request("no version is left"))?;
         match item.kind {
             Kind::Policy => {
@@ -107,6 +117,10 @@ impl Stored {
             }
             Kind::Approvers => Approvers::parse(content).map(|_| next).map_err(bad_request),
             Kind::Roots => certificates(content).map(|_| next),
+            Kind::WorkloadIssuer => {
+                workload::store::fits(storage, item.name.as_str(), content).await.map(|()| next)
+            }
+            Kind::Seal => forward::fits(storage, content).await.map(|()| next),
             Kind::Auth | _ => accessor(content).map(|()| next),
         }
     }
@@ -136,12 +150,19 @@ pub(crate) fn accessor(text: &str) -> Result<(), Error> {
     }
 }
 
-/// Writes an item that a mount has one of, where nobody has to approve it.
-pub(crate) async fn write(mount: &Mount, host: &Host, kind: &str, content: &str) -> Result<(), Error> {
-    let item = named(kind, "")?;
+/// Writes an item, where nobody has to approve it.
+pub(crate) async fn write(
+    mount: &Mount,
+    host: &Host,
+    kind: Kind,
+    name: &str,
+    content: &str,
+) -> Result<(), Error> {
+    let item = Item::new(kind, name).map_err(bad_request)?;
     let transaction = host.transaction().await?;
     ungoverned(&transaction).await?;
-    let version = Stored::read(&transaction, &item).await?.succession(&item, content, mount.now())?;
+    let stored = Stored::read(&transaction, &item).await?;
+    let version = stored.succession(&transaction, &item, content, mount.now()).await?;
     let Writes { puts, deletes, rests_on: _ } = Writes::of(&item, content, version);
     for (key, bytes) in puts {
         transaction.put(&key, bytes).await?;

@@ -46,7 +46,7 @@ pub(super) async fn propose(desk: &Desk<'_>, data: Map<String, Value>) -> Result
     let (_, ruling) = ruling(storage).await?;
     forget_expired(desk.host, now).await?;
     let stored = Stored::read(storage, &item).await?;
-    let version = stored.succession(&item, &body.content, now)?;
+    let version = stored.succession(storage, &item, &body.content, now).await?;
     let change = desk.change(item, &body.content, version, stored.digest()).await?;
     let (expires, reason) = (body.expires, short("reason", &body.reason)?);
     let proposal = Proposal { change, expires, proposer: desk.by.clone(), reason };
@@ -174,7 +174,8 @@ async fn apply(
 ) -> Result<Outcome, Error> {
     let now = desk.now();
     let change = stored.proposal.change.clone();
-    let base = Stored::read(desk.host.storage(), &change.item).await?;
+    let storage = desk.host.storage();
+    let base = Stored::read(storage, &change.item).await?;
     if base.digest() != change.replaces {
         let of =
             |digest: Option<Digest<32>>| digest.map_or("nothing".to_owned(), |digest| digest.to_string());
@@ -183,7 +184,7 @@ async fn apply(
             "proposal replaces {expected}, but {found} is in force: propose it anew"
         )));
     }
-    let version = base.succession(&change.item, &stored.content, now)?;
+    let version = base.succession(storage, &change.item, &stored.content, now).await?;
     if version != change.version {
         let expected = change.version;
         return Err(bad_request(format!(

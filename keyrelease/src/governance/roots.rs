@@ -6,6 +6,7 @@
 //! Untrusted: the certificates, until somebody approved them.
 
 use attest::TrustAnchors;
+use attest::governance::Kind;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use openbao_plugin::{Error, Response};
@@ -61,7 +62,7 @@ struct RootsBody {
 /// Answers a write of `config/roots` where nobody has to approve.
 pub(super) async fn store(desk: &Desk<'_>, data: Map<String, Value>) -> Result<(), Error> {
     let body: RootsBody = reply::body(data)?;
-    items::write(desk.mount, desk.host, "roots", &body.certificates).await
+    items::write(desk.mount, desk.host, Kind::Roots, "", &body.certificates).await
 }
 
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";

@@ -93,7 +93,8 @@ const ROWS: &[Path] = &[
         who: Who::Sudo,
         synopsis: "The policies under which a login may have values sealed.",
         description: "Policies of this mount, by name: the login has to have been judged under the very text of one, and its \
-                      grants to cover <mount>/seal. None by default.",
+                      grants to cover <mount>/seal. None by default. Where the mount has approvers, it changes by a \
+                      proposal of kind seal.",
         operations: &[
             read("read the names"),
             write("name the policies", &[&[required("policies", Texts, "at most 16 names")]]),

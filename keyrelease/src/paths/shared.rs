@@ -154,7 +154,8 @@ pub(super) const ROWS: &[Path] = &[
         who: Who::Sudo,
         synopsis: "Whose workload tokens are believed.",
         description: "A token that goes along with evidence, and whose SHA-256 the hardware signed, is verified under these \
-                      keys; grants of policies then select by what it says. Nothing is fetched.",
+                      keys; grants of policies then select by what it says. Nothing is fetched. Where the mount has \
+                      approvers, it changes by a proposal of kind workload-issuer.",
         operations: &[
             read("read an issuer"),
             write(

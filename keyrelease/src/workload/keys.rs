@@ -14,6 +14,7 @@ use aws_lc_rs::signature::{
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// The keys of one issuer.
 #[derive(Clone, Debug)]
@@ -115,6 +116,9 @@ impl TryFrom<Jwk> for Key {
     fn try_from(jwk: Jwk) -> Result<Self, BadKeySet> {
         let id = jwk.kid.clone().filter(|id| !id.is_empty() && id.len() <= MAX_ID).ok_or(BadKeySet::NoId)?;
         let odd = |why: &'static str| BadKeySet::Key { id: id.clone(), why };
+        if jwk.d.is_some() {
+            return Err(odd("a private key, which whoever reads this could sign with"));
+        }
         let public = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
             ("RSA", None) => rsa(&jwk).ok_or_else(|| odd("expected n of 2048 to 8192 bits, and e"))?,
             ("EC", Some("P-256")) => Public::P256(point(&jwk, 32).ok_or_else(|| odd("expected x and y"))?),
@@ -173,6 +177,8 @@ struct Jwk {
     e: Option<String>,
     x: Option<String>,
     y: Option<String>,
+    /// The private part of a key of any kind.
+    d: Option<IgnoredAny>,
 }
 
 impl Jwk {

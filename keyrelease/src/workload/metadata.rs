@@ -7,7 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use attest::{UnixTime, Workload};
+use attest::crypto::AwsLcRs;
+use attest::{Crypto, Digest, UnixTime, Workload};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -30,6 +31,14 @@ pub(crate) fn write(workload: &Workload) -> BTreeMap<String, String> {
     .into_iter()
     .filter_map(|(name, value)| Some((name.to_owned(), value?)))
     .collect()
+}
+
+/// The name of a workload's alias on a machine: one for each service account and image, however often its pods begin anew.
+pub(crate) fn alias(machine: Digest<32>, workload: &Workload) -> Digest<32> {
+    let image = workload.image_digest.as_deref().unwrap_or_default();
+    let parts = [workload.issuer.as_str(), workload.subject.as_str(), image];
+    // None of them has a line break: a token with one is refused.
+    AwsLcRs.sha256(&[b"cloudtaser/workload/v1", &machine.0, parts.join("\n").as_bytes()])
 }
 
 /// The workload in an alias's metadata; `None` if none logged in. `Err` if there is something that is not one.

@@ -1,17 +1,20 @@
 //! The issuers of a mount, under `config/workload-issuers/<name>`.
 //!
-//! Whoever writes them decides who is believed to be which workload: the path asks for sudo. Everything is parsed before it
-//! is stored.
+//! Whoever writes them decides who is believed to be which workload: the path asks for sudo, and where a mount has
+//! approvers ([`crate::governance`]) an issuer changes by proposal or emergency alone. Everything is parsed before it is
+//! stored. An issuer's content is the body that the path takes, as JSON; none is no issuer.
 //!
-//! Trusted: the operator.
+//! Trusted: the storage. Untrusted: new content.
 
 use std::collections::BTreeMap;
 
+use attest::governance::Kind;
 use openbao_plugin::{Error, Host, Operation, Response, Storage};
 use serde_json::{Map, Value, json};
 
 use super::Issuers;
 use super::issuer::{Entry, Issuer};
+use crate::governance::{StoredEmergency, items};
 use crate::mount::Mount;
 use crate::reply::{self, bad_request};
 
@@ -23,68 +26,80 @@ pub(crate) async fn manage(
     body: Map<String, Value>,
     host: &Host,
 ) -> Result<Option<Response>, Error> {
-    if name.is_empty() && operation == Operation::List {
-        return Ok(Some(Response::keys(host.storage().list(FOLDER).await?)));
-    }
-    let key = format!("{FOLDER}{}", reply::name(name)?);
+    let Issuers(issuers) = &mount.state(host).await?.issuers;
     match operation {
-        Operation::Read => read(host.storage(), &key).await?.as_ref().map(show).transpose(),
+        Operation::List if name.is_empty() => Ok(Some(Response::keys(issuers.keys().cloned().collect()))),
+        Operation::Read => issuers.get(reply::name(name)?).map(show).transpose(),
         Operation::Update => {
-            write(mount, host, name, reply::body(body)?).await?;
+            let entry: Entry = reply::body(body)?;
+            let content =
+                serde_json::to_string(&entry).map_err(|error| Error::Internal(error.to_string()))?;
+            items::write(mount, host, Kind::WorkloadIssuer, reply::name(name)?, &content).await?;
             Ok(None)
         }
         Operation::Delete => {
-            host.storage().delete(&key).await?;
-            mount.forget();
+            items::write(mount, host, Kind::WorkloadIssuer, reply::name(name)?, "").await?;
             Ok(None)
         }
         _ => Err(Error::UnsupportedOperation),
     }
 }
 
-/// Reads all issuers.
-pub(crate) async fn load(storage: &Storage) -> Result<Issuers, Error> {
-    let mut issuers = BTreeMap::new();
-    for name in storage.list(FOLDER).await? {
-        let entry = read(storage, &format!("{FOLDER}{name}")).await;
-        let issuer = match entry {
-            Ok(None) => continue,
-            Ok(Some(entry)) => Issuer::try_from(entry).map_err(|error| error.to_string()),
-            Err(Error::Internal(why)) => Err(why),
-            Err(error) => return Err(error),
-        };
-        issuers.insert(name, issuer);
+/// Reads all issuers, and lays those of emergencies over them.
+pub(crate) async fn load(storage: &Storage, emergencies: &[StoredEmergency]) -> Result<Issuers, Error> {
+    let mut issuers = stored(storage).await?;
+    for StoredEmergency { emergency, content, .. } in emergencies {
+        let item = &emergency.change.item;
+        if item.kind == Kind::WorkloadIssuer && content.is_empty() {
+            issuers.remove(item.name.as_str());
+        } else if item.kind == Kind::WorkloadIssuer {
+            issuers.insert(item.name.to_string(), parse(content.as_bytes()));
+        }
     }
     Ok(Issuers(issuers))
 }
 
-async fn write(mount: &Mount, host: &Host, name: &str, entry: Entry) -> Result<(), Error> {
-    let issuer = Issuer::try_from(entry).map_err(bad_request)?;
-    let Issuers(others) = load(host.storage()).await?;
+/// Whether this content may be stored under this name, beside the others.
+pub(crate) async fn fits(storage: &Storage, name: &str, content: &str) -> Result<(), Error> {
+    if content.is_empty() {
+        return Ok(());
+    }
+    let issuer = parse(content.as_bytes()).map_err(bad_request)?;
+    let others = stored(storage).await?;
     if others.len() >= MOST_ISSUERS && !others.contains_key(name) {
-        return Err(Error::BadRequest(format!("config/workload-issuers: at most {MOST_ISSUERS} entries")));
+        return Err(bad_request(format!("config/workload-issuers: at most {MOST_ISSUERS} entries")));
     }
     let same = |other: &Issuer| other.entry().issuer == issuer.entry().issuer;
-    let taken = others.iter().find(|(other, held)| *other != name && held.as_ref().is_ok_and(same));
-    if let Some((other, _)) = taken {
-        return Err(Error::BadRequest(format!("issuer: config/workload-issuers/{other} is for it already")));
+    match others.iter().find(|(other, held)| *other != name && held.as_ref().is_ok_and(same)) {
+        Some((other, _)) => {
+            Err(bad_request(format!("issuer: config/workload-issuers/{other} is for it already")))
+        }
+        None => Ok(()),
     }
-    let bytes = serde_json::to_vec(issuer.entry()).map_err(|error| Error::Internal(error.to_string()))?;
-    host.storage().put(&format!("{FOLDER}{name}"), bytes).await?;
-    mount.forget();
-    Ok(())
 }
 
-async fn read(storage: &Storage, key: &str) -> Result<Option<Entry>, Error> {
-    let Some(bytes) = storage.get(key).await? else { return Ok(None) };
-    let damaged = |error: serde_json::Error| Error::Internal(format!("stored entry is damaged: {error}"));
-    serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+async fn stored(storage: &Storage) -> Result<BTreeMap<String, Result<Issuer, String>>, Error> {
+    let mut issuers = BTreeMap::new();
+    for name in storage.list(FOLDER).await? {
+        let Some(bytes) = storage.get(&format!("{FOLDER}{name}")).await? else { continue };
+        issuers.insert(name, parse(&bytes));
+    }
+    Ok(issuers)
 }
 
-fn show(entry: &Entry) -> Result<Response, Error> {
-    reply::data(&json!(entry))
+fn parse(content: &[u8]) -> Result<Issuer, String> {
+    let entry: Entry = serde_json::from_slice(content).map_err(|error| format!("issuer: {error}"))?;
+    Issuer::try_from(entry).map_err(|error| error.to_string())
 }
 
+fn show(issuer: &Result<Issuer, String>) -> Result<Response, Error> {
+    match issuer {
+        Ok(issuer) => reply::data(&json!(issuer.entry())),
+        Err(why) => Err(Error::Internal(format!("stored issuer is damaged: {why}"))),
+    }
+}
+
+/// Where [`items`] keeps them.
 const FOLDER: &str = "workload-issuer/";
 /// A token names its issuer, and one that is not known costs a look at each.
 const MOST_ISSUERS: usize = 16;

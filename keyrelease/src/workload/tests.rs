@@ -273,6 +273,10 @@ fn a_key_set_with_a_key_that_is_no_public_one_is_refused_whole() {
     };
     let secret = "a secret, which everybody who verifies could sign with";
     key(json!({ "kty": "oct", "k": "AAAA", "kid": "k2", "alg": "HS256" }), secret);
+    let mut private = good.clone();
+    private["kid"] = json!("k2");
+    private["d"] = json!("AAAA");
+    key(private, "a private key, which whoever reads this could sign with");
     let other = "expected kty RSA, EC (P-256, P-384) or OKP (Ed25519)";
     key(json!({ "kty": "EC", "crv": "secp256k1", "kid": "k2" }), other);
     key(

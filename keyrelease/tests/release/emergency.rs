@@ -17,7 +17,13 @@ fn strict(version: u64) -> String {
     policy(version).replace("insecure-accept-simulated-roots = true\n", "")
 }
 
-fn emergency(server: &Server, kind: Kind, name: &str, content: &str, until: UnixTime) -> Emergency {
+pub(crate) fn emergency(
+    server: &Server,
+    kind: Kind,
+    name: &str,
+    content: &str,
+    until: UnixTime,
+) -> Emergency {
     let rest = if name.is_empty() { kind.name().to_owned() } else { format!("{kind}/{name}") };
     let base = server.read(&format!("attest-keys/in-force/{rest}")).ok();
     let mount = server.read("attest-keys/governance").ok();
@@ -32,7 +38,7 @@ fn emergency(server: &Server, kind: Kind, name: &str, content: &str, until: Unix
     Emergency { change, until, reason, ticket }
 }
 
-fn body(emergency: &Emergency, content: &str, person: &Person) -> Value {
+pub(crate) fn body(emergency: &Emergency, content: &str, person: &Person) -> Value {
     json!({
         "content": content,
         "version": emergency.change.version,

@@ -65,12 +65,12 @@ fn body(kind: &str, name: &str, content: &str, seconds: u64) -> Value {
     json!({ "kind": kind, "name": name, "content": content, "expires": expires, "reason": "a test" })
 }
 
-fn try_propose(server: &Server, kind: &str, name: &str, content: &str) -> Answer {
+pub(crate) fn try_propose(server: &Server, kind: &str, name: &str, content: &str) -> Answer {
     server.write("attest-keys/proposal", &body(kind, name, content, 3600))
 }
 
 #[track_caller]
-fn propose(server: &Server, kind: &str, name: &str, content: &str) -> String {
+pub(crate) fn propose(server: &Server, kind: &str, name: &str, content: &str) -> String {
     let answer = try_propose(server, kind, name, content).ok();
     answer.json["data"]["id"].as_str().unwrap().to_owned()
 }
@@ -88,7 +88,7 @@ fn send(server: &Server, id: &str, person: &Person, text: &str) -> Answer {
     server.write(&format!("attest-keys/proposal/{id}/approve"), &body)
 }
 
-fn approve(server: &Server, id: &str, person: &Person) -> Answer {
+pub(crate) fn approve(server: &Server, id: &str, person: &Person) -> Answer {
     send(server, id, person, &proposal(server, id).to_be_signed(person.name))
 }
 

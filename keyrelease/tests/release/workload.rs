@@ -12,13 +12,13 @@ use crate::server::{Answer, SECRET, Server, now, policy, shared};
 use crate::token::trusting;
 use crate::tokens::Signer;
 
-const CLUSTER: &str = "https://cluster.example";
+pub(crate) const CLUSTER: &str = "https://cluster.example";
 const AUDIENCE: &str = "https://bao.example";
 
 /// A cluster whose tokens both mounts of a server believe.
-struct Cluster {
+pub(crate) struct Cluster {
     signer: Signer,
-    server: Server,
+    pub(crate) server: Server,
 }
 
 /// Stores the policy with these grants in both mounts.
@@ -51,12 +51,12 @@ impl Cluster {
         Self { signer, server }
     }
 
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let [_, signer, ..] = Signer::all();
         Self::with(signer)
     }
 
-    fn claims(account: &str) -> Value {
+    pub(crate) fn claims(account: &str) -> Value {
         let now = now().0;
         json!({
             "iss": CLUSTER, "aud": [AUDIENCE], "sub": format!("system:serviceaccount:prod:{account}"),
@@ -68,7 +68,7 @@ impl Cluster {
         })
     }
 
-    fn token(&self, account: &str) -> Bearer {
+    pub(crate) fn token(&self, account: &str) -> Bearer {
         self.signed(&Self::claims(account))
     }
 
@@ -77,7 +77,7 @@ impl Cluster {
     }
 
     /// Asks for `db` with a token that the hardware signed.
-    fn open(&self, machine: &Machine, token: &Bearer) -> Answer {
+    pub(crate) fn open(&self, machine: &Machine, token: &Bearer) -> Answer {
         self.open_with(machine, Some(digest(token)), Some(token))
     }
 
@@ -121,7 +121,7 @@ fn digest(token: &Bearer) -> Digest<32> {
 
 /// What a refusal says was found under the only check that fails beside the grant.
 #[track_caller]
-fn found(answer: &Answer, id: &str) -> String {
+pub(crate) fn found(answer: &Answer, id: &str) -> String {
     assert_eq!(answer.failing(), [id, "policy.grant"], "{answer:?}");
     answer.json["data"]["failing"][0]["found"].as_str().unwrap().to_owned()
 }
@@ -248,6 +248,24 @@ fn the_workload_that_logged_in_is_the_one_whom_a_token_releases_to() {
     assert_eq!(refused.status, 403, "{refused:?}");
     assert!(refused.errors().contains("policy.grant: expected a verified workload with"), "{refused:?}");
     assert!(refused.errors().contains("service account web"), "{refused:?}");
+}
+
+/// Of one entity there is one alias a mount: what a second workload's login writes there would be said of the first.
+#[test]
+fn two_workloads_on_one_machine_are_told_apart_and_one_that_comes_again_is_known() {
+    let cluster = Cluster::start();
+    let (one, other) = (Machine::good(), Machine::good());
+    let app = cluster.login(&one, Some(&cluster.token("app")));
+    let web = cluster.login(&other, Some(&cluster.token("web")));
+    let alone = cluster.login(&other, None);
+    let entity = |login: &Answer| login.json["auth"]["entity_id"].as_str().unwrap().to_owned();
+    let entities = [&app, &web, &alone].map(entity);
+    assert!(entities[0] != entities[1] && entities[1] != entities[2] && entities[0] != entities[2]);
+    // Neither is worse off for the other's login, nor better.
+    sealed(&cluster.release(&one, &app));
+    let refused = cluster.release(&other, &web);
+    assert!(refused.errors().contains("service account web"), "{refused:?}");
+    assert_eq!(entity(&cluster.login(&one, Some(&cluster.token("app")))), entities[0]);
 }
 
 #[test]

@@ -52,6 +52,7 @@ struct Shared {
     answers: Mutex<VecDeque<Answer>>,
     purposes: Mutex<Vec<String>>,
     offered: Mutex<Vec<Vec<u8>>>,
+    workloads: Mutex<Vec<(Option<String>, Option<String>)>>,
     challenges: AtomicUsize,
     broken: AtomicBool,
 }
@@ -102,6 +103,11 @@ impl Stage {
     /// The public keys that secrets were to be sealed to.
     pub(crate) fn offered(&self) -> Vec<Vec<u8>> {
         self.shared.offered.lock().unwrap().clone()
+    }
+
+    /// The digests and tokens of workloads that were presented.
+    pub(crate) fn workloads(&self) -> Vec<(Option<String>, Option<String>)> {
+        self.shared.workloads.lock().unwrap().clone()
     }
 
     pub(crate) fn challenges(&self) -> usize {
@@ -166,6 +172,9 @@ fn play_openbao(listener: &TcpListener, shared: &Shared) {
             "/v1/attest-keys/release/db/open" | "/v1/attest-keys/release/api/open" => {
                 let next = shared.answers.lock().unwrap().pop_front().unwrap();
                 let presentation: Presentation = serde_json::from_slice(&body).unwrap();
+                let digest = presentation.workload_digest.map(|digest| digest.to_string());
+                let token = presentation.workload_token.map(|token| token.0);
+                shared.workloads.lock().unwrap().push((digest, token));
                 let mut offered = shared.offered.lock().unwrap();
                 offered.push(presentation.public_key.0);
                 open(&line, next, &offered);
