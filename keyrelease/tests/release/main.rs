@@ -9,6 +9,7 @@ mod drill;
 mod emergency;
 mod faults;
 mod governance;
+mod guide;
 mod issuers;
 mod limits;
 mod machine;

@@ -48,6 +48,16 @@ fn login(server: &Server, machine: &Machine) -> Value {
     body
 }
 
+/// A login as the headers of another request.
+pub(crate) fn inline(login: &Value) -> impl Iterator<Item = (String, String)> {
+    let path = ("X-Vault-Inline-Auth-Path".to_owned(), "auth/attest/login".to_owned());
+    let parameters = login.as_object().unwrap().iter().enumerate().map(|(at, (key, value))| {
+        let parameter = json!({ "key": key, "value": value }).to_string();
+        (format!("X-Vault-Inline-Auth-Parameter-{at}"), URL_SAFE_NO_PAD.encode(parameter))
+    });
+    parameters.chain([path])
+}
+
 /// Runs a workflow, without any token.
 fn run(server: &Server, name: &str, machine: &Machine, mut input: Value) -> Answer {
     input["login"] = login(server, machine);
@@ -144,13 +154,7 @@ fn a_workflow_reaches_only_what_the_role_of_the_login_may() {
 fn evidence_beside_the_request_reads_a_secret_and_leaves_no_token() {
     let server = with_workflows("");
     let inline = |machine: &Machine| {
-        let Value::Object(body) = login(&server, machine) else { panic!("a login is an object") };
-        let parameters = body.iter().enumerate().map(|(at, (key, value))| {
-            let parameter = json!({ "key": key, "value": value }).to_string();
-            (format!("X-Vault-Inline-Auth-Parameter-{at}"), URL_SAFE_NO_PAD.encode(parameter))
-        });
-        let path = ("X-Vault-Inline-Auth-Path".to_owned(), "auth/attest/login".to_owned());
-        let headers: Vec<_> = parameters.chain([path]).collect();
+        let headers: Vec<_> = inline(&login(&server, machine)).collect();
         server.try_call_with("GET", "secret/data/db", None, &headers).unwrap()
     };
     let answer = inline(&Machine::good());

@@ -17,7 +17,7 @@ const AUDIENCE: &str = "https://bao.example";
 
 /// A cluster whose tokens both mounts of a server believe.
 pub(crate) struct Cluster {
-    signer: Signer,
+    pub(crate) signer: Signer,
     pub(crate) server: Server,
 }
 
@@ -89,13 +89,18 @@ impl Cluster {
     }
 
     fn login(&self, machine: &Machine, token: Option<&Bearer>) -> Answer {
+        self.server.call("POST", "auth/attest/login", Some(&self.login_body(machine, token)), "")
+    }
+
+    /// The body of a login as `node`.
+    pub(crate) fn login_body(&self, machine: &Machine, token: Option<&Bearer>) -> Value {
         let challenge = challenge(&self.server, "auth/attest");
         let signed = token.map(digest);
         let context = purpose(&login_context("auth/attest", "node"), signed);
         let presentation = with_token(machine.answer(&challenge, &context), signed, token);
         let mut body = serde_json::to_value(presentation).unwrap();
         body["role"] = Value::from("node");
-        self.server.call("POST", "auth/attest/login", Some(&body), "")
+        body
     }
 
     fn release(&self, machine: &Machine, login: &Answer) -> Answer {
