@@ -33,7 +33,7 @@ impl Token {
             return Err(Error::Length { path: path.to_owned(), found: text.len() });
         }
         let hash = digest(&SHA256, token.as_bytes());
-        let digest = hash.as_ref().try_into().map(Digest).unwrap_or(Digest([0; 32]));
+        let digest = Digest(hash.as_ref().try_into().unwrap_or_default());
         Ok(Self { token: Bearer(token.to_owned()), digest })
     }
 }

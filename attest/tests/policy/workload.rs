@@ -39,8 +39,8 @@ fn app(case: &Case) -> Workload {
     }
 }
 
-fn genuine(case: &Case) -> Option<Presented> {
-    Some(Presented { token: TOKEN, found: Found::Genuine(Box::new(app(case))) })
+fn genuine(case: &Case) -> Presented {
+    Presented { token: TOKEN, found: Found::Genuine(Box::new(app(case))) }
 }
 
 fn judge(case: &Case, workload: Option<Presented>) -> Result<Admitted, Refused> {
@@ -74,7 +74,7 @@ fn a_workload_whose_token_the_hardware_signed_gets_what_its_grant_says() {
     ] {
         let case =
             case(Some(TOKEN), &format!(r#"[{{ paths = {{ any_of = ["release/*"] }}, {selectors} }}]"#));
-        let admitted = judge(&case, genuine(&case)).unwrap();
+        let admitted = judge(&case, Some(genuine(&case))).unwrap();
         assert_eq!(admitted.workload(), Some(&app(&case)));
         assert_eq!(admitted.valid_until(), case.now.plus(60), "no longer than the token");
         let words: Vec<&str> = admitted.appraisal().checks.iter().map(|check| check.found.as_str()).collect();
@@ -92,7 +92,7 @@ fn a_workload_that_no_grant_names_is_refused_by_name() {
     ] {
         let case =
             case(Some(TOKEN), &format!(r#"[{{ paths = {{ any_of = ["release/*"] }}, {selectors} }}]"#));
-        let found = refused(&case, genuine(&case), &["policy.grant"]);
+        let found = refused(&case, Some(genuine(&case)), &["policy.grant"]);
         assert!(found[0].starts_with("release/db, and system:serviceaccount:prod:app of"), "{found:?}");
     }
 }
@@ -101,10 +101,10 @@ fn a_workload_that_no_grant_names_is_refused_by_name() {
 fn a_token_that_the_hardware_did_not_sign_is_refused() {
     let grant = r#"[{ paths = { any_of = ["release/*"] }, namespace = { any_of = ["prod"] } }]"#;
     let unsigned = case(None, grant);
-    let found = refused(&unsigned, genuine(&unsigned), &["workload.bound", "policy.grant"]);
+    let found = refused(&unsigned, Some(genuine(&unsigned)), &["workload.bound", "policy.grant"]);
     assert_eq!(found, [format!("{TOKEN}, unsigned"), "release/db, and no verified workload".to_owned()]);
     let another = case(Some(Digest([4; 32])), "");
-    let found = refused(&another, genuine(&another), &["workload.bound"]);
+    let found = refused(&another, Some(genuine(&another)), &["workload.bound"]);
     assert_eq!(found, [format!("token {TOKEN}")]);
 }
 
@@ -147,7 +147,7 @@ fn a_token_holds_from_its_beginning_to_its_end_and_not_a_second_longer() {
 fn an_answer_that_is_not_bound_proves_no_token() {
     let mut case = case(Some(TOKEN), "");
     case.asked.nonce = [8; 32];
-    refused(&case, genuine(&case), &["challenge.bound"]);
+    refused(&case, Some(genuine(&case)), &["challenge.bound"]);
 }
 
 impl Case {

@@ -25,13 +25,13 @@ pub(super) fn facts(document: &str) -> Result<BTreeSet<String>, NotJudged> {
     let fields: Map<String, Value> = serde_json::from_str(document).map_err(bad)?;
     let mut facts = BTreeSet::new();
     for (name, value) in &fields {
-        match value {
-            Value::String(text) if name == "jwks" => {
-                facts.extend(keys(&serde_json::from_str(text).map_err(bad)?))
-            }
-            set if name == "jwks" => facts.extend(keys(set)),
-            Value::Array(items) => facts.extend(items.iter().map(|item| fact(name, item))),
-            one => facts.extend([fact(name, one)]),
+        if name == "jwks" {
+            let set = value.as_str().map(serde_json::from_str).transpose().map_err(bad)?;
+            facts.extend(keys(set.as_ref().unwrap_or(value)));
+        } else if let Value::Array(items) = value {
+            facts.extend(items.iter().map(|item| fact(name, item)));
+        } else {
+            facts.insert(fact(name, value));
         }
     }
     Ok(facts)

@@ -37,7 +37,7 @@ pub(crate) enum Kind {
     Kubernetes,
     /// JWT-SVIDs.
     Spiffe,
-    /// Any other OpenID Connect token.
+    /// Any other token of `OpenID` Connect.
     Oidc,
 }
 
@@ -52,10 +52,7 @@ impl TryFrom<Entry> for Issuer {
     type Error = BadIssuer;
 
     fn try_from(entry: Entry) -> Result<Self, BadIssuer> {
-        let text = match &entry.jwks {
-            Value::String(text) => text.clone(),
-            json => json.to_string(),
-        };
+        let text = entry.jwks.as_str().map_or_else(|| entry.jwks.to_string(), str::to_owned);
         let keys = KeySet::parse(&text)?;
         let audiences = &entry.audiences;
         if audiences.is_empty() || audiences.len() > MAX_AUDIENCES || !audiences.iter().all(|one| plain(one))

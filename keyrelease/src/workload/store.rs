@@ -27,17 +27,17 @@ pub(crate) async fn manage(
     host: &Host,
 ) -> Result<Option<Response>, Error> {
     let Issuers(issuers) = &mount.state(host).await?.issuers;
-    match operation {
-        Operation::List if name.is_empty() => Ok(Some(Response::keys(issuers.keys().cloned().collect()))),
-        Operation::Read => issuers.get(reply::name(name)?).map(show).transpose(),
-        Operation::Update => {
+    match (operation, name) {
+        (Operation::List, "") => Ok(Some(Response::keys(issuers.keys().cloned().collect()))),
+        (Operation::Read, name) => issuers.get(reply::name(name)?).map(show).transpose(),
+        (Operation::Update, name) => {
             let entry: Entry = reply::body(body)?;
             let content =
                 serde_json::to_string(&entry).map_err(|error| Error::Internal(error.to_string()))?;
             items::write(mount, host, Kind::WorkloadIssuer, reply::name(name)?, &content).await?;
             Ok(None)
         }
-        Operation::Delete => {
+        (Operation::Delete, name) => {
             items::write(mount, host, Kind::WorkloadIssuer, reply::name(name)?, "").await?;
             Ok(None)
         }

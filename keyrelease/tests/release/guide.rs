@@ -51,7 +51,9 @@ impl Desk {
             std::os::unix::fs::symlink(bao(), dir.join("bao")).unwrap();
         }
         let desk = Self { cluster: Cluster { signer: Signer::p256(), server }, dir };
-        SHIPPED.iter().for_each(|(name, text)| desk.file(name, text));
+        for (name, text) in SHIPPED {
+            desk.file(name, text);
+        }
         desk
     }
 
@@ -61,11 +63,11 @@ impl Desk {
 
     /// Runs a block; the JSON that it printed.
     fn run(&self, block: &str) -> Vec<Value> {
-        let path = std::env::var("PATH").unwrap_or_default();
+        let path = std::env::var_os("PATH").unwrap_or_default();
         let said = Command::new("sh")
             .args(["-euc", block])
             .current_dir(&self.dir)
-            .env("PATH", format!("{}:{path}", self.dir.display()))
+            .env("PATH", format!("{}:{}", self.dir.display(), path.display()))
             .env("BAO_ADDR", format!("http://{}", self.cluster.server.address()))
             .env("BAO_TOKEN", "root")
             .env("HOME", &self.dir)
@@ -91,7 +93,8 @@ impl Desk {
 
     fn headers(&self, machine: &Machine) -> String {
         let login = self.cluster.login_body(machine, Some(&self.cluster.token("app")));
-        inline(&login).map(|(name, value)| format!("{name}: {value}\n")).collect()
+        let lines: Vec<String> = inline(&login).map(|(name, value)| format!("{name}: {value}")).collect();
+        lines.join("\n")
     }
 }
 

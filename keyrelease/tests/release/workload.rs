@@ -57,10 +57,10 @@ impl Cluster {
     }
 
     pub(crate) fn claims(account: &str) -> Value {
-        let now = now().0;
+        let (now, end) = (now(), now().plus(100));
         json!({
             "iss": CLUSTER, "aud": [AUDIENCE], "sub": format!("system:serviceaccount:prod:{account}"),
-            "exp": now + 100, "iat": now, "nbf": now,
+            "exp": end.0, "iat": now.0, "nbf": now.0,
             "kubernetes.io": {
                 "namespace": "prod", "serviceaccount": { "name": account, "uid": "1" },
                 "pod": { "name": "pod-1", "uid": "7f1c" }, "node": { "name": "node-1", "uid": "2" },
@@ -227,11 +227,11 @@ fn a_token_that_is_not_good_is_refused_with_its_reason_on_record() {
     ] {
         assert_eq!(found(&cluster.open(&machine, &token), "workload.token"), why);
     }
-    let expired = cluster.open(&machine, &changed("exp", json!(now().0 - 1)));
+    let expired = cluster.open(&machine, &changed("exp", json!(now().0.saturating_sub(1))));
     assert!(found(&expired, "workload.current").contains(" until "), "{expired:?}");
     let id = expired.json["data"]["decision"].as_str().unwrap();
     assert!(!record(&cluster.server, "attest-keys", "record", id).appraisal.admits());
-    let early = cluster.open(&machine, &changed("nbf", json!(now().0 + 600)));
+    let early = cluster.open(&machine, &changed("nbf", json!(now().plus(600).0)));
     found(&early, "workload.current");
 }
 
