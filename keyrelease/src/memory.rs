@@ -44,6 +44,13 @@ impl<T> Memory<T> {
         }
     }
 
+    /// Something changed, and this is what there is now: a reading that began before is not kept over it.
+    pub(crate) fn replace(&self, value: &Arc<T>) {
+        let mut inner = self.write();
+        inner.changes = inner.changes.wrapping_add(1);
+        inner.kept = Some(Arc::clone(value));
+    }
+
     /// Something changed.
     pub(crate) fn forget(&self) {
         let mut inner = self.write();
@@ -75,5 +82,17 @@ mod tests {
         assert_eq!(*memory.recall().unwrap(), "without it");
         memory.forget();
         assert!(memory.recall().is_err());
+    }
+
+    /// Two read the list of the revoked at once; one of them then revokes, and the other ends its reading later.
+    #[test]
+    fn a_slow_reading_does_not_bring_back_what_was_before_a_change_that_was_written_meanwhile() {
+        let memory = Memory::new();
+        let (slow, writer) = (memory.recall().unwrap_err(), memory.recall().unwrap_err());
+        let list = Arc::new("without the machine");
+        memory.keep(&writer, &list);
+        memory.replace(&Arc::new("with the machine that was revoked"));
+        memory.keep(&slow, &list);
+        assert_eq!(*memory.recall().unwrap(), "with the machine that was revoked");
     }
 }

@@ -27,9 +27,11 @@ pub(crate) async fn rotate(
     let body: RotateBody = reply::body(data)?;
     let transaction = host.transaction().await?;
     let existing = StoredKey::load(&transaction, name).await?;
-    let policy = body.policy.or_else(|| existing.as_ref().map(|key| key.policy.clone()));
-    let policy =
-        policy.ok_or_else(|| Error::BadRequest("policy: expected the name of a policy".to_owned()))?;
+    let policy = match (existing.as_ref().map(|key| key.policy.as_str()), body.policy) {
+        (Some(guarding), Some(other)) if guarding != other => return Err(another_policy(guarding, &other)),
+        (Some(guarding), _) => guarding.to_owned(),
+        (None, policy) => policy.ok_or_else(|| bad_request("policy: expected the name of a policy"))?,
+    };
     mount.state(host).await?.policy(&policy)?;
     let stored = existing.as_ref().map_or(NONE, StoredKey::secret);
     let newest = newest(name, stored)?.checked_add(1).ok_or_else(|| bad_request("no version is left"))?;
@@ -39,6 +41,11 @@ pub(crate) async fn rotate(
     StoredKey::new(policy, version, mount.now(), &secret).with(lease, None).store(&transaction, name).await?;
     transaction.commit().await?;
     reply::data(&json!({ "version": version, "key": newest }))
+}
+
+/// The older keys are released too: who may rotate does not choose anew who gets them.
+fn another_policy(guarding: &str, other: &str) -> Error {
+    bad_request(format!("policy: {guarding:?} guards this key and its older versions, found {other:?}"))
 }
 
 /// Refuses a write of `new` fields that would drop a key of `old`.

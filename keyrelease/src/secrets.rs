@@ -221,7 +221,9 @@ impl SecretsEngine {
             Some(drawn) => keys::with_drawn(&keys::encode(&fields)?, drawn)?,
             None => keys::encode(&fields)?,
         };
-        let existing = StoredKey::load(host.storage(), name).await?;
+        // In one transaction: a key that is drawn meanwhile must not be lost.
+        let transaction = host.transaction().await?;
+        let existing = StoredKey::load(&transaction, name).await?;
         existing.as_ref().map_or(Ok(()), |key| keep_keys(key.secret(), &secret))?;
         let policy = body.policy.or_else(|| existing.as_ref().map(|key| key.policy.clone()));
         let policy =
@@ -230,7 +232,8 @@ impl SecretsEngine {
         let version = existing.as_ref().map_or(1, |key| key.version.saturating_add(1));
         let lease = lease.or_else(|| existing.as_ref().and_then(|key| key.lease));
         let key = StoredKey::new(policy, version, self.mount.now(), &secret).with(lease, body.draw);
-        key.store(host.storage(), name).await?;
+        key.store(&transaction, name).await?;
+        transaction.commit().await?;
         reply::data(&json!({ "version": version }))
     }
 }

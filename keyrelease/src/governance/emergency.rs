@@ -148,13 +148,24 @@ pub(crate) async fn tick(mount: &Mount, host: &Host) -> Result<(), Error> {
     let now = mount.now();
     for (key, stored) in StoredEmergency::all(host.storage()).await? {
         if now >= stored.emergency.until {
-            host.storage().delete(&key).await?;
+            forget_ended(host, &key, now).await?;
             mount.forget();
         } else if stored.holds(now) {
             log::warn(&warning(&stored), &[]);
         }
     }
     super::proposals::forget_expired(host, now).await
+}
+
+/// Forgets an emergency that is over, unless another has taken its place meanwhile.
+async fn forget_ended(host: &Host, key: &str, now: UnixTime) -> Result<(), Error> {
+    let transaction = host.transaction().await?;
+    let found = StoredEmergency::at(&transaction, key).await?;
+    if found.is_some_and(|(stored, _)| now >= stored.emergency.until) {
+        transaction.delete(key).await?;
+        transaction.commit().await?;
+    }
+    Ok(())
 }
 
 /// The answer to an operator, with a warning for each emergency that holds.

@@ -126,14 +126,20 @@ impl Stored {
     }
 }
 
-/// Versions only go up.
+/// Versions only go up, and not so far that none is left: that would end all changes of the policy for good.
 pub(crate) fn newer(version: u64, stored: u64) -> Result<u64, Error> {
-    if version > stored {
-        Ok(version)
-    } else {
+    let latest = stored.saturating_add(MOST_AHEAD);
+    if version <= stored {
         Err(bad_request(format!("policy version: expected above {stored}, found {version}")))
+    } else if version > latest {
+        Err(bad_request(format!("policy version: expected at most {latest}, found {version}")))
+    } else {
+        Ok(version)
     }
 }
+
+/// How far a version may be ahead of the last one: enough for an instant, written as 14 digits, to be the first.
+const MOST_AHEAD: u64 = 100_000_000_000_000;
 
 /// A stored version; 0 if there is none.
 pub(crate) fn number(stored: Option<&[u8]>) -> u64 {

@@ -59,10 +59,15 @@ pub(super) async fn propose(desk: &Desk<'_>, data: Map<String, Value>) -> Result
     if names.len() >= MOST_OPEN {
         return Err(bad_request(format!("proposal: at most {MOST_OPEN} are open: withdraw one")));
     }
+    let withdrawn = format!("{}{id}", StoredProposal::WITHDRAWN);
+    if storage.get(&withdrawn).await?.is_some() {
+        // Whoever approved it took that back with it: their signatures are known, and must not count again.
+        return Err(bad_request("this very proposal was withdrawn: give another reason, or another end"));
+    }
     let key = format!("{}{id}", StoredProposal::FOLDER);
     let mut writes =
         Writes { puts: vec![(key.clone(), open.to_cbor()?)], ..Writes::default() }.under(&ruling);
-    writes.rests_on.push((key, None));
+    writes.rests_on.extend([(key, None), (withdrawn, None)]);
     match desk.record(&deed(Act::Proposed, &open, desk, &ruling), writes).await? {
         Outcome::Done => view(desk, id).await,
         Outcome::Overtaken => Err(overtaken()),
@@ -215,6 +220,8 @@ pub(super) async fn withdraw(desk: &Desk<'_>, id: &str) -> Result<(), Error> {
         let (_, ruling) = ruling(storage).await?;
         let key = format!("{}{id}", StoredProposal::FOLDER);
         let mut writes = Writes { deletes: vec![key.clone()], ..Writes::default() };
+        let kept = key.replacen(StoredProposal::FOLDER, StoredProposal::WITHDRAWN, 1);
+        writes.puts.push((kept, stored.proposal.expires.0.to_string().into_bytes()));
         writes.rests_on.push((key, Some(bytes)));
         let deed = deed(Act::Withdrawn, &stored, desk, &ruling);
         if desk.record(&deed, writes).await? == Outcome::Done {
@@ -237,6 +244,12 @@ pub(super) async fn forget_expired(host: &Host, now: UnixTime) -> Result<(), Err
         let applied = StoredProposal::applied(storage, id).await?;
         if applied.is_some_and(|stored| now >= stored.proposal.expires) {
             storage.delete(&format!("{}{name}", StoredProposal::APPLIED)).await?;
+        }
+    }
+    for name in storage.list(StoredProposal::WITHDRAWN).await? {
+        let key = format!("{}{name}", StoredProposal::WITHDRAWN);
+        if now.0 >= items::number(storage.get(&key).await?.as_deref()) {
+            storage.delete(&key).await?;
         }
     }
     Ok(())

@@ -41,6 +41,8 @@ impl StoredProposal {
     pub(super) const FOLDER: &'static str = "proposal/";
     /// Those that were applied, until they expire.
     pub(super) const APPLIED: &'static str = "applied/";
+    /// When those that were withdrawn expire: until then they are not proposed again.
+    pub(super) const WITHDRAWN: &'static str = "withdrawn/";
 
     /// The open one of this name, as its bytes too.
     pub(super) async fn open(
@@ -80,7 +82,12 @@ impl StoredEmergency {
 
     /// The one about this item, as its bytes too.
     pub(super) async fn read(storage: &Storage, item: &Item) -> Result<Option<(Self, Vec<u8>)>, Error> {
-        read(storage, &Self::key(item)).await
+        Self::at(storage, &Self::key(item)).await
+    }
+
+    /// The one under this key.
+    pub(super) async fn at(storage: &Storage, key: &str) -> Result<Option<(Self, Vec<u8>)>, Error> {
+        read(storage, key).await
     }
 
     /// All that are stored, whether they hold or not, with their keys.

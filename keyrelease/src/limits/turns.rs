@@ -2,7 +2,7 @@
 //!
 //! Who waits stands in the lane of his source, and a source in the lane of its mount. A free turn goes round the mounts,
 //! and within a mount round its sources: one that asks a thousand times waits for itself. Where too many wait, the last
-//! of the longest lane leaves.
+//! of the longest lane leaves, of the mount for which most wait.
 //!
 //! Untrusted: how many ask at once.
 
@@ -122,7 +122,12 @@ impl Queue {
     }
 
     fn drop_last_of_longest(&mut self) {
-        let lanes = self.mounts.iter_mut().flat_map(|(_, sources)| sources).map(|(_, lane)| lane);
+        // First the mount: many sources with one request each must not keep another mount's only one out.
+        let crowd = |sources: &Lanes<Source, VecDeque<Waiting>>| -> usize {
+            sources.iter().map(|(_, lane)| lane.len()).fold(0, usize::saturating_add)
+        };
+        let mount = self.mounts.iter_mut().map(|(_, sources)| sources).max_by_key(|sources| crowd(sources));
+        let lanes = mount.into_iter().flatten().map(|(_, lane)| lane);
         if let Some(lane) = lanes.max_by_key(|lane| lane.len()) {
             drop(lane.pop_back());
             self.waiting = self.waiting.saturating_sub(1);
@@ -222,6 +227,19 @@ mod tests {
         all.push(("honest", honest));
         assert_eq!(serve(turn, all), ["flood", "honest", "flood"]);
         assert_eq!(turns.waiting(), 0);
+    }
+
+    /// An attack: as many addresses as the queue has places, each with one request, to keep another mount's callers out.
+    #[test]
+    fn many_addresses_at_one_mount_do_not_push_the_callers_of_another_out() {
+        let turns = Turns::new(1, 3);
+        let turn = first(&turns);
+        let mut flood: Vec<_> = (0..3).map(|last| ask(&turns, "a", last)).collect();
+        let honest = ask(&turns, "b", 9);
+        assert_eq!(poll(&mut flood.pop().unwrap()).unwrap().unwrap_err(), Limited::Waiting);
+        let mut all: Vec<_> = flood.into_iter().map(|asking| ("flood", asking)).collect();
+        all.push(("honest", honest));
+        assert_eq!(serve(turn, all), ["flood", "honest", "flood"]);
     }
 
     #[test]

@@ -184,12 +184,21 @@ impl Log {
                 return Err(error.into());
             }
             self.objects().extend(objects.keys());
-            step.changes(drafts).for_each(|change| bars.apply(change));
+            self.follow(&bars, step.changes(drafts));
         }
         let results = step.apply(&mut tip);
         tip.recent.forget(now);
         *kept = Some(tip);
         Ok(results)
+    }
+
+    /// Remembers changes of standing that were stored. Whoever was reading the bars meanwhile may have read them without.
+    fn follow<'c>(&self, bars: &Arc<Bars>, changes: impl Iterator<Item = &'c Change>) {
+        let mut changes = changes.peekable();
+        if changes.peek().is_some() {
+            changes.for_each(|change| bars.apply(change));
+            self.bars.replace(bars);
+        }
     }
 
     /// The shared objects that are not known to be in storage.

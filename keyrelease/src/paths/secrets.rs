@@ -65,7 +65,7 @@ const ROWS: &[Path] = &[
         description: "Nobody sees it: it leaves only sealed.",
         operations: &[write(
             "draw a key",
-            &[&[optional("policy", Text, "the policy that guards it; by default the one that it has")]],
+            &[&[optional("policy", Text, "the policy that guards a new secret; an older one keeps its own")]],
         )],
     },
     Path {
