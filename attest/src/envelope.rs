@@ -36,7 +36,12 @@ impl Envelope {
     ) -> Result<Vec<u8>, BadEnvelope> {
         let mut message = self.unsigned(payload, key, crypto);
         message.signature = signature;
-        message.to_vec().map_err(|error| BadEnvelope::Cose(error.to_string()))
+        let file = message.to_vec().map_err(|error| BadEnvelope::Cose(error.to_string()))?;
+        // What nobody could open is not signed.
+        match file.len() {
+            found if found > self.max_bytes => Err(BadEnvelope::TooLong { limit: self.max_bytes, found }),
+            _ => Ok(file),
+        }
     }
 
     /// The key id that a file names, before anything is checked.

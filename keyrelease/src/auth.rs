@@ -189,8 +189,9 @@ impl AuthMethod {
             (vouch::DECISION.to_owned(), decision.clone()),
         ]);
         claims.extend(admitted.workload().map(metadata::write).unwrap_or_default());
-        // Where the hardware hides its id (a VLEK), the decision is the only name: one entity a login.
-        let name = machine.hardware_name(&AwsLcRs);
+        // Where the hardware hides its id (a VLEK), the guest has a name, and the decision where nothing else has one: an
+        // entity for each login would fill OpenBao's memory.
+        let name = machine.hardware_name(&AwsLcRs).or_else(|| machine.instance_name(&AwsLcRs));
         let name = name.unwrap_or_else(|| AwsLcRs.sha256(&[b"cloudtaser/machine/v1", decision.as_bytes()]));
         // Each workload on a machine has its own entity: what one says of itself is never said of another.
         let name = admitted.workload().map_or(name, |workload| metadata::alias(name, workload)).to_string();
@@ -209,7 +210,10 @@ impl AuthMethod {
                 RoleToken::Batch => TokenType::Batch,
                 RoleToken::Service => TokenType::Service,
             },
-            internal_data: Map::from_iter([("role".to_owned(), Value::from(role_name))]),
+            internal_data: Map::from_iter([
+                ("role".to_owned(), Value::from(role_name)),
+                ("guest".to_owned(), standing::guest(&admitted.subject(&AwsLcRs)).into()),
+            ]),
             no_default_policy: true,
             ..Auth::default()
         };
@@ -221,7 +225,8 @@ impl AuthMethod {
     async fn renew(&self, request: Request, host: &Host) -> Result<Response, Error> {
         let denied = |why: &str| Error::PermissionDenied(format!("refused: {why}"));
         let auth = request.auth.ok_or_else(|| Error::BadRequest("renewal without a token".to_owned()))?;
-        let role_name = auth.internal_data.get("role").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let word = |name| auth.internal_data.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (role_name, guest) = (word("role"), word("guest"));
         let role = load_role(host, reply::name(&role_name)?).await?;
         let role = role.ok_or_else(|| denied("the role is gone"))?;
         let entity = host.system().entity(&auth.entity_id).await?;
@@ -233,6 +238,7 @@ impl AuthMethod {
             accessor: &accessor,
             policy: state.policy(&role.policy)?.policy.digest(),
             terms: role.terms(),
+            guest: &guest,
             request: format!("renewal of a token as {role_name}"),
         };
         let lease = standing::renew(&self.mount, host, renewal).await?;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use attest::crypto::AwsLcRs;
 use attest::log::{Kind, SaltedName, Subject};
 use attest::{Admitted, Crypto, Refused, UnixTime};
-use openbao_plugin::{Error, Host, Operation, Request};
+use openbao_plugin::{Error, Host, Operation, Request, Transaction};
 use protocol::release::{Base64, ChallengeReply, Presentation};
 use tokio::sync::Mutex;
 
@@ -45,7 +45,7 @@ pub struct Mount {
     verifier: Arc<Verifier>,
     pub(crate) log: Arc<Log>,
     pub(crate) collateral: Store,
-    state: Memory<State>,
+    state: Arc<Memory<State>>,
     reading: Mutex<()>,
 }
 
@@ -63,7 +63,7 @@ impl Mount {
     /// other mounts of the process.
     pub fn new(config: &Config, clock: Clock, uuid: String, turns: Arc<Turns>) -> Result<Self, String> {
         let verifier = Arc::new(Verifier::new(config)?);
-        let (state, reading) = (Memory::new(), Mutex::new(()));
+        let (state, reading) = (Arc::new(Memory::new()), Mutex::new(()));
         let (uuid, limits, log) = (uuid.into(), Limits::default(), Arc::new(Log::new()));
         let (metrics, collateral, face) = (Metrics::new(clock()), Store::new(), config.kind);
         Ok(Self { clock, uuid, face, turns, limits, metrics, verifier, log, collateral, state, reading })
@@ -95,6 +95,19 @@ impl Mount {
         self.state.forget();
     }
 
+    /// Commits what changes the mount's state, in a task of its own: a caller that goes away meanwhile must not leave the
+    /// mount with what it has read before.
+    pub(crate) async fn commit(&self, transaction: Transaction) -> Result<(), Error> {
+        let state = Arc::clone(&self.state);
+        let committing = tokio::spawn(async move {
+            let committed = transaction.commit().await;
+            state.forget();
+            committed
+        });
+        let committed = committing.await.map_err(|why| Error::Internal(format!("commit: {why}")))?;
+        committed.map_err(Error::from)
+    }
+
     /// Another node wrote `key`. The log is not remembered: to forget for each of its entries would have a
     /// standby read its whole configuration again for every refusal elsewhere.
     pub(crate) fn changed(&self, key: &str) {
@@ -118,7 +131,9 @@ impl Mount {
             Ok(state) => return Ok(state),
             Err(reading) => reading,
         };
-        let state = Arc::new(State::load(host, &self.uuid, self.now()).await?);
+        // Counted before anything is read: what changes meanwhile makes it old.
+        let rules = self.log.rules();
+        let state = Arc::new(State::load(host, &self.uuid, rules, self.now()).await?);
         self.state.keep(&reading, &state);
         drop(turn);
         Ok(state)
@@ -151,10 +166,11 @@ impl Mount {
         prune(host, self.now()).await.map_err(Error::from)
     }
 
-    /// What is remembered, until an emergency ends: then what was approved holds again.
+    /// What is remembered, until an emergency ends, when what was approved holds again, or a step of the rule is on record:
+    /// whoever sent it may have gone before this was told.
     fn recall(&self) -> Result<Arc<State>, Reading> {
         match self.state.recall() {
-            Ok(state) if self.now() >= state.holds_until() => {
+            Ok(state) if self.now() >= state.holds_until() || state.rules != self.log.rules() => {
                 self.forget();
                 self.state.recall()
             }
@@ -205,6 +221,11 @@ impl Mount {
         if matches!(judged, Err(LedgerError::Barred)) {
             // The bar came while it was judged: now it is among the reasons.
             let job = Job { bars: self.bars(host).await?, ..job.clone() };
+            judged = self.judge_as(host, job, id).await;
+        }
+        if matches!(judged, Err(LedgerError::Changed)) {
+            // Policies, roots or approvers changed while it was judged: judged by what holds now.
+            let job = Job { state: self.state(host).await?, ..job.clone() };
             judged = self.judge_as(host, job, id).await;
         }
         match judged {
@@ -267,11 +288,13 @@ impl Mount {
                 let unknown = verdict.objects.into_iter().filter(|(name, _)| !stored(name));
                 // A refusal's own objects go with it: anybody can bring any.
                 let (shared, own): (Vec<_>, Vec<_>) = unknown.partition(|(name, _)| *name == policy);
+                let own: Vec<_> = own.into_iter().map(|(_, object)| object).collect();
+                let size = own.iter().map(Vec::len).fold(verdict.signed.len(), usize::saturating_add);
                 let draft = Draft {
                     answers: id.answers,
                     shared,
-                    own: own.into_iter().map(|(_, object)| object).collect(),
-                    puts: vec![refusal_note(id.id, now)],
+                    own,
+                    puts: vec![refusal_note(id.id, now, size)],
                     change: failure(&refused, now),
                     ..Draft::new(facts, verdict.signed)
                 };
@@ -342,7 +365,8 @@ impl Mount {
 
     /// The ledger, for one request.
     pub(crate) fn ledger<'a>(&'a self, host: &'a Host, state: &'a State, now: UnixTime) -> StorageLedger<'a> {
-        StorageLedger { host, log: &self.log, signer: &state.log_signer, metrics: &self.metrics, now }
+        let (log, signer, metrics) = (&self.log, &state.log_signer, &self.metrics);
+        StorageLedger { host, log, signer, metrics, rules: state.rules, now }
     }
 }
 

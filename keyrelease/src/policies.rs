@@ -97,8 +97,7 @@ pub(crate) async fn store(
     let version = items::newer(policy.version(), stored)?;
     transaction.put(&key, version.to_string().into_bytes()).await?;
     transaction.put(&format!("policy/{name}"), text.into_bytes()).await?;
-    transaction.commit().await?;
-    mount.forget();
+    mount.commit(transaction).await?;
     stored_answer(version, &policy)
 }
 

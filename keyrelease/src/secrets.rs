@@ -167,10 +167,7 @@ impl SecretsEngine {
             None => answer,
             Some(terms) => answer.with_secret(Secret {
                 lease: terms.lease(vouched.until(), now),
-                internal_data: Map::from_iter([
-                    ("key".to_owned(), name.into()),
-                    ("entity".to_owned(), request.entity_id.into()),
-                ]),
+                internal_data: given_to(name, &request.entity_id, &vouched),
             }),
         })
     }
@@ -191,6 +188,7 @@ impl SecretsEngine {
             accessor: &state.accessor,
             policy: state.policy(&key.policy)?.policy.digest(),
             terms,
+            guest: word("guest"),
             request: format!("renewal of {} version {}", salted(&state, &name), key.version),
         };
         let renewed = standing::renew(&self.mount, host, renewal).await?;
@@ -236,6 +234,13 @@ impl SecretsEngine {
         transaction.commit().await?;
         reply::data(&json!({ "version": version }))
     }
+}
+
+/// What a lease has to know to be prolonged.
+fn given_to(key: &str, entity: &str, vouched: &Vouched) -> Map<String, Value> {
+    let guest = standing::guest(&vouched.login().whom);
+    let facts = [("key", key), ("entity", entity), ("guest", &guest)];
+    facts.into_iter().map(|(name, fact)| (name.to_owned(), fact.into())).collect()
 }
 
 async fn describe_key(host: &Host, name: &str) -> Result<Option<Response>, Error> {

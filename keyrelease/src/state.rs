@@ -24,6 +24,8 @@ use crate::workload::{Issuers, store};
 /// A mount's memory.
 #[derive(Debug)]
 pub(crate) struct State {
+    /// How many steps of the rule were on record when this was read: [`crate::log::Log::rules`].
+    pub(crate) rules: u64,
     pub(crate) challenges: Challenges,
     pub(crate) signer: Signer,
     pub(crate) log_signer: Arc<LogSigner>,
@@ -43,7 +45,12 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) async fn load(host: &Host, mount_uuid: &str, now: UnixTime) -> Result<Self, Error> {
+    pub(crate) async fn load(
+        host: &Host,
+        mount_uuid: &str,
+        rules: u64,
+        now: UnixTime,
+    ) -> Result<Self, Error> {
         let storage = host.storage();
         let emergencies = emergency::holding(host, now).await?;
         let instead = |kind| emergency::instead(&emergencies, kind);
@@ -58,6 +65,7 @@ impl State {
         let issuers = store::load(storage, &emergencies).await?;
         let signer = Signer::new(&stored_key(storage, "config/signing-key").await?);
         Ok(Self {
+            rules,
             challenges: Challenges::new(&stored_key(storage, "config/challenge-key").await?),
             signer: signer.map_err(|error| Error::Internal(error.to_string()))?,
             log_signer: Arc::new(LogSigner::new(&stored_key(storage, "config/log-key").await?, mount_uuid)?),

@@ -176,9 +176,7 @@ pub(crate) async fn write(
     for key in deletes {
         transaction.delete(&key).await?;
     }
-    transaction.commit().await?;
-    mount.forget();
-    Ok(())
+    mount.commit(transaction).await
 }
 
 /// Answers `in-force/<kind>[/<name>]`: the content as it was approved, without emergencies.

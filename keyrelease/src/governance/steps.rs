@@ -4,7 +4,7 @@
 //! they judge again.
 
 use attest::crypto::AwsLcRs;
-use attest::governance::{Act, Change, Deed, Item, Kind};
+use attest::governance::{Act, BadDeed, Change, Deed, Item, Kind};
 use attest::log::{Kind as EventKind, PolicyRef, Subject, Text};
 use attest::{Crypto, Digest, UnixTime};
 use openbao_plugin::{Error, Host, Request};
@@ -68,7 +68,11 @@ impl Desk<'_> {
     /// Puts a deed on record, with its writes.
     pub(super) async fn record(&self, deed: &Deed, writes: Writes) -> Result<Outcome, Error> {
         let state = self.mount.state(self.host).await?;
-        let signed = state.signer.sign_deed(deed).map_err(|why| Error::Internal(why.to_string()))?;
+        let unsigned = |why: BadDeed| {
+            let too_long = matches!(why, BadDeed::TooLong { .. });
+            if too_long { bad_request(why) } else { Error::Internal(why.to_string()) }
+        };
+        let signed = state.signer.sign_deed(deed).map_err(unsigned)?;
         let facts = Facts {
             kind: event(deed.act),
             at: deed.at,

@@ -30,6 +30,8 @@ pub(crate) struct Draft {
     pub(crate) deletes: Vec<String>,
     /// What has to be in storage still, or else nothing is written and the answer is `LedgerError::Changed`.
     pub(crate) rests_on: Vec<(String, Option<Vec<u8>>)>,
+    /// How many steps of the rule it was judged after. If one more is on record, what gives something is `LedgerError::Changed`.
+    pub(crate) rules: Option<u64>,
 }
 
 /// The record of what is no decision on evidence.
@@ -86,6 +88,7 @@ impl Draft {
             puts: Vec::new(),
             deletes: Vec::new(),
             rests_on: Vec::new(),
+            rules: None,
         }
     }
 
@@ -107,6 +110,11 @@ impl Draft {
     /// Whether it gives a machine something.
     pub(crate) fn grants(&self) -> bool {
         matches!(self.event.kind, Kind::Admission | Kind::TokenRelease | Kind::Seal | Kind::Renewal)
+    }
+
+    /// Whether it may change what others are judged by.
+    pub(crate) fn rules(&self) -> bool {
+        matches!(self.event.kind, Kind::Governance | Kind::Emergency)
     }
 
     /// About how many bytes it writes.

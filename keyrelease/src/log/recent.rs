@@ -4,8 +4,7 @@
 //! those of the last minutes matter, because a challenge that was answered earlier has expired. They are kept in memory
 //! and read again from the log by whoever begins to write it.
 //!
-//! What is remembered begins at a *horizon* of the log's clock. An answer's entry never has an earlier clock than the
-//! instant at which it was judged, and no judge takes a challenge that expires later than [`Recent::REACH`] from its own
+//! What is remembered begins at a *horizon*. An answer's entry has the instant at which it was judged, and no judge takes a challenge that expires later than [`Recent::REACH`] from its own
 //! now. So a challenge that expires at least that long after the horizon was answered if, and only if, it is here; about one
 //! that expires earlier this memory cannot tell, and says that it was. No two clocks have to agree for that.
 
@@ -33,9 +32,9 @@ impl Recent {
         Self { horizon, ids: HashSet::new(), order: VecDeque::new() }
     }
 
-    pub(crate) fn insert(&mut self, clock: UnixTime, id: DecisionId) {
+    pub(crate) fn insert(&mut self, at: UnixTime, id: DecisionId) {
         if self.ids.insert(id.0) {
-            self.order.push_back((clock, id.0));
+            self.order.push_back((at, id.0));
         }
     }
 
@@ -52,10 +51,10 @@ impl Recent {
     /// Forgets what no challenge that still counts at `now` can be about.
     pub(crate) fn forget(&mut self, now: UnixTime) {
         let horizon = UnixTime(now.0.saturating_sub(Self::REACH));
-        while let Some((clock, id)) = self.order.front().copied().filter(|(clock, _)| *clock < horizon) {
+        while let Some((at, id)) = self.order.front().copied().filter(|(at, _)| *at < horizon) {
             self.order.pop_front();
             self.ids.remove(&id);
-            self.horizon = self.horizon.max(clock.plus(1));
+            self.horizon = self.horizon.max(at.plus(1));
         }
     }
 }

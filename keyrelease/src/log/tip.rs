@@ -124,7 +124,7 @@ async fn recent(storage: &Storage, size: u64, open: &[Vec<u8>], now: UnixTime) -
         is_enough = collect(&bundle, horizon, &mut found)?;
     }
     let mut recent = Recent::since(horizon);
-    found.into_iter().rev().for_each(|(clock, id)| recent.insert(clock, id));
+    found.into_iter().rev().for_each(|(at, id)| recent.insert(at, id));
     Ok(recent)
 }
 
@@ -139,7 +139,10 @@ fn collect(
         if entry.clock < horizon {
             return Ok(true);
         }
-        found.push((entry.clock, DecisionId(entry.event.decision.0.0)));
+        // A clock that once ran ahead stays in the log; the instants after it are right again.
+        if entry.event.at >= horizon {
+            found.push((entry.event.at, DecisionId(entry.event.decision.0.0)));
+        }
     }
     Ok(false)
 }

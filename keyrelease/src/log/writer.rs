@@ -6,6 +6,7 @@
 //! Trusted: OpenBao's transactions: what one has read has not changed when it is committed.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use attest::crypto::AwsLcRs;
@@ -31,6 +32,7 @@ pub(crate) struct Log {
     objects: Mutex<HashSet<Digest<32>>>,
     tip: tokio::sync::Mutex<Option<Tip>>,
     bars: Memory<Bars>,
+    rules: AtomicU64,
     pub(crate) batches: Batches,
 }
 
@@ -48,6 +50,7 @@ impl Log {
             objects: Mutex::default(),
             tip: tokio::sync::Mutex::default(),
             bars: Memory::new(),
+            rules: AtomicU64::new(0),
             batches: Batches::default(),
         }
     }
@@ -62,6 +65,12 @@ impl Log {
                 Ok(bars)
             }
         }
+    }
+
+    /// How many steps of the rule over the mount this process has put on record. What was read before the last of them is
+    /// old.
+    pub(crate) fn rules(&self) -> u64 {
+        self.rules.load(Ordering::SeqCst)
     }
 
     /// Another node changed what is known of machines.
@@ -175,7 +184,8 @@ impl Log {
         };
         let bars = self.bars(&transaction).await?;
         let unfounded = unfounded(&transaction, drafts).await?;
-        let step = Step::plan(&tip, &bars, drafts, &unfounded, signer)?;
+        let known = Known { bars: &bars, unfounded, rules: self.rules() };
+        let step = Step::plan(&tip, &known, drafts, signer)?;
         if !step.is_empty() {
             let objects = self.missing(&step, drafts);
             step.store(&transaction, drafts, &objects).await?;
@@ -185,6 +195,9 @@ impl Log {
             }
             self.objects().extend(objects.keys());
             self.follow(&bars, step.changes(drafts));
+            if step.taken(drafts).any(Draft::rules) {
+                self.rules.fetch_add(1, Ordering::SeqCst);
+            }
         }
         let results = step.apply(&mut tip);
         tip.recent.forget(now);
@@ -231,6 +244,14 @@ async fn unfounded(transaction: &Transaction, drafts: &[Draft]) -> Result<HashSe
     Ok(unfounded)
 }
 
+/// What holds when drafts are to be written.
+struct Known<'b> {
+    bars: &'b Bars,
+    /// The places of the drafts that rest on what is not in storage any more.
+    unfounded: HashSet<usize>,
+    rules: u64,
+}
+
 type Results = Vec<Result<(), LedgerError>>;
 
 /// What one commit does to the log.
@@ -248,13 +269,7 @@ struct Step {
 }
 
 impl Step {
-    fn plan(
-        tip: &Tip,
-        bars: &Bars,
-        drafts: &[Draft],
-        unfounded: &HashSet<usize>,
-        signer: &LogSigner,
-    ) -> Result<Self, Error> {
+    fn plan(tip: &Tip, known: &Known<'_>, drafts: &[Draft], signer: &LogSigner) -> Result<Self, Error> {
         let mut step = Self {
             results: Vec::new(),
             tail: tip.tail,
@@ -266,12 +281,12 @@ impl Step {
             open: tip.open.clone(),
         };
         for (place, draft) in drafts.iter().enumerate() {
-            let mut earlier = step.taken.iter().filter_map(|(taken, _)| drafts.get(*taken));
-            let is_overtaken = earlier.any(|earlier| earlier.changes_ground_of(draft));
-            let has_ground = !unfounded.contains(&place) && !is_overtaken;
+            let is_overtaken = step.taken(drafts).any(|earlier| earlier.changes_ground_of(draft));
+            let is_old = draft.grants() && step.rules_changed(known, draft, drafts);
+            let has_ground = !known.unfounded.contains(&place) && !is_overtaken && !is_old;
             let ground = if has_ground { Ok(()) } else { Err(LedgerError::Changed) };
             let result = ground.and_then(|()| step.admits(tip, draft));
-            let result = result.and_then(|()| step.stands(bars, draft, drafts));
+            let result = result.and_then(|()| step.stands(known.bars, draft, drafts));
             if result.is_ok() {
                 step.append(place, draft)?;
             }
@@ -307,9 +322,19 @@ impl Step {
         if barred { Err(LedgerError::Barred) } else { Ok(()) }
     }
 
+    /// Whether the rules changed since this was judged, also by what stands in this very step.
+    fn rules_changed(&self, known: &Known<'_>, draft: &Draft, drafts: &[Draft]) -> bool {
+        draft.rules.is_some_and(|rules| rules != known.rules) || self.taken(drafts).any(Draft::rules)
+    }
+
+    /// The drafts that are taken.
+    fn taken<'d>(&self, drafts: &'d [Draft]) -> impl Iterator<Item = &'d Draft> {
+        self.taken.iter().filter_map(|(place, _)| drafts.get(*place))
+    }
+
     /// The changes of standing that the taken drafts bring.
     fn changes<'d>(&self, drafts: &'d [Draft]) -> impl Iterator<Item = &'d Change> {
-        self.taken.iter().filter_map(|(place, _)| drafts.get(*place)?.change.as_ref())
+        self.taken(drafts).filter_map(|draft| draft.change.as_ref())
     }
 
     fn append(&mut self, place: usize, draft: &Draft) -> Result<(), Error> {
@@ -325,7 +350,7 @@ impl Step {
             self.open.clear();
         }
         self.taken.push((place, entry.index));
-        self.entries.push((entry.clock, draft.id(), bytes));
+        self.entries.push((draft.event.at, draft.id(), bytes));
         Ok(())
     }
 
@@ -393,8 +418,8 @@ impl Step {
         tip.tail = self.tail;
         tip.edge = self.edge;
         tip.open = self.open;
-        for (clock, id, _) in self.entries {
-            tip.recent.insert(clock, id);
+        for (at, id, _) in self.entries {
+            tip.recent.insert(at, id);
         }
         self.results
     }

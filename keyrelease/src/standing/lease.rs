@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use attest::log::Kind;
+use attest::log::{Kind, Subject};
 use attest::{Digest, UnixTime};
 use minicbor::{Decode, Encode};
 use openbao_plugin::{Entity, Error, Host, Lease};
@@ -61,8 +61,16 @@ pub(crate) struct Renewal<'a> {
     /// The policy that is asked for.
     pub(crate) policy: Digest<32>,
     pub(crate) terms: LeaseTerms,
+    /// To whom it was given: the name of the guest, as [`guest`] writes it.
+    pub(crate) guest: &'a str,
     /// What the log says.
     pub(crate) request: String,
+}
+
+/// The guest, enclave or node that something is given to. Others on the same hardware share its alias: their evidence
+/// prolongs nothing of its. Empty where nothing tells them apart.
+pub(crate) fn guest(whom: &Subject) -> String {
+    whom.instance.map(|name| name.to_string()).unwrap_or_default()
 }
 
 /// Prolongs a lease or a token, or says why not. That it was prolonged is on record before it is.
@@ -71,6 +79,9 @@ pub(crate) async fn renew(mount: &Mount, host: &Host, renewal: Renewal<'_>) -> R
     let denied = |why: &dyn std::fmt::Display| Error::PermissionDenied(format!("refused: {why}"));
     let login =
         Login::find(renewal.entity, renewal.accessor, renewal.policy, now).map_err(|why| denied(&why))?;
+    if guest(&login.whom) != renewal.guest {
+        return Err(denied(&"the latest login on this hardware is another guest's: attest again"));
+    }
     let (limit, age) = (renewal.terms.reattest_interval, now.since(login.at));
     if age >= limit {
         let why = format!("evidence: expected younger than {limit} s, found {age} s: attest again");

@@ -13,6 +13,6 @@ mod revoke;
 mod shards;
 
 pub(crate) use bars::Bars;
-pub(crate) use lease::{LeaseTerms, Renewal, renew};
+pub(crate) use lease::{LeaseTerms, Renewal, guest, renew};
 pub(crate) use revoke::{failure, recall_only, reinstate, revoke, show};
 pub(crate) use shards::{Change, load, store};

@@ -13,7 +13,7 @@ use crate::machine::Machine;
 use crate::server::{Answer, Server, now, policy};
 
 /// A policy that refuses the machine.
-fn strict(version: u64) -> String {
+pub(crate) fn strict(version: u64) -> String {
     policy(version).replace("insecure-accept-simulated-roots = true\n", "")
 }
 

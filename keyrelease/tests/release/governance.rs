@@ -75,7 +75,7 @@ pub(crate) fn propose(server: &Server, kind: &str, name: &str, content: &str) ->
     answer.json["data"]["id"].as_str().unwrap().to_owned()
 }
 
-fn proposal(server: &Server, id: &str) -> Proposal {
+pub(crate) fn proposal(server: &Server, id: &str) -> Proposal {
     let shown = server.read(&format!("attest-keys/proposal/{id}")).ok();
     let proposal: Proposal = serde_json::from_value(shown.json["data"]["proposal"].clone()).unwrap();
     // Whoever approves recomputes what they sign.
@@ -83,7 +83,7 @@ fn proposal(server: &Server, id: &str) -> Proposal {
     proposal
 }
 
-fn send(server: &Server, id: &str, person: &Person, text: &str) -> Answer {
+pub(crate) fn send(server: &Server, id: &str, person: &Person, text: &str) -> Answer {
     let body = json!({ "approver": person.name, "signature": person.sign(text) });
     server.write(&format!("attest-keys/proposal/{id}/approve"), &body)
 }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod admission;
+mod attacks;
 mod audit;
 mod collateral;
 mod drill;

@@ -212,6 +212,13 @@ impl Server {
         self.dir.path()
     }
 
+    /// A read whose answer is no text.
+    pub(crate) fn bytes(&self, path: &str) -> Vec<u8> {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let request = agent.get(format!("{}/v1/{path}", self.address)).header("X-Vault-Token", "root");
+        request.call().unwrap().body_mut().read_to_vec().unwrap()
+    }
+
     /// The key that signs the records of a mount.
     pub(crate) fn verifier_key(&self, mount: &str) -> VerifierKey {
         let answer = self.read(&format!("{mount}/config/verifier-key"));
