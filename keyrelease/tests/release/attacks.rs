@@ -227,7 +227,9 @@ fn a_revoked_guest_is_not_prolonged_by_the_evidence_of_its_neighbour() {
 #[test]
 fn a_machine_that_hides_its_chip_is_one_entity_however_often_it_logs_in() {
     let server = Server::start();
-    let vlek = policy(2).replace("[\"vcek\"]", "[\"vlek\"]");
+    let provider =
+        "signing_key = { any_of = [\"vlek\"] }\nprovider = { any_of = [\"CN=cc-simulated.example.com\"] }";
+    let vlek = policy(2).replace("signing_key = { any_of = [\"vcek\"] }", provider);
     server.write("auth/attest/policy/simulated", &json!({ "policy": vlek })).ok();
     let machine = Machine::good();
     let entity = |guest: u8| {
