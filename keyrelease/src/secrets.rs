@@ -28,6 +28,7 @@ use crate::reply::{self, bad_request};
 use crate::rotate::{keep_keys, rotate};
 use crate::seal::{Recipient, seal};
 use crate::standing::{self, LeaseTerms, Renewal};
+use crate::vouch::Vouched;
 
 /// The secrets engine.
 #[derive(Debug)]
