@@ -23,6 +23,8 @@
 //! # }
 //! ```
 
+use std::fmt;
+
 use minicbor::{Decode, Encode};
 
 use crate::{Claims, Crypto, Platform, UnixTime, Verified};
@@ -94,7 +96,8 @@ impl OfferedKey {
     }
 }
 
-/// A key encapsulation mechanism of HPKE (RFC 9180, section 7.1, and its IANA registry).
+/// How a secret is sealed to a key: by a key encapsulation mechanism of HPKE (RFC 9180, section 7.1, and its IANA
+/// registry), or in a CMS message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Encode, Decode)]
 #[cbor(index_only)]
 #[non_exhaustive]
@@ -105,24 +108,33 @@ pub enum Kem {
     /// DHKEM(X25519, HKDF-SHA256). 32 bytes.
     #[n(0x0020)]
     X25519,
+    /// RSAES-OAEP with SHA-256, of AWS KMS's `CiphertextForRecipient`: a `SubjectPublicKeyInfo` that stands in a Nitro
+    /// document ([`crate::oaep`]). Not of HPKE: the number is ours, and the registry has no range for private use.
+    #[n(0xff01)]
+    RsaOaepSha256,
 }
 
 impl Kem {
-    /// The identifier in the IANA registry "HPKE KEM Identifiers".
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::XWing, Self::X25519, Self::RsaOaepSha256];
+
+    /// The identifier in the IANA registry "HPKE KEM Identifiers", if it is there.
     #[must_use]
     pub fn id(self) -> u16 {
         match self {
             Self::XWing => 0x647a,
             Self::X25519 => 0x0020,
+            Self::RsaOaepSha256 => 0xff01,
         }
     }
 
-    /// The length of a public key in bytes.
+    /// The length of a public key in bytes. An RSA key's is judged, so that a refusal is on record.
     #[must_use]
-    pub fn public_len(self) -> usize {
+    pub fn public_len(self) -> KeyLength {
         match self {
-            Self::XWing => 1216,
-            Self::X25519 => 32,
+            Self::XWing => KeyLength { least: 1216, most: 1216 },
+            Self::X25519 => KeyLength { least: 32, most: 32 },
+            Self::RsaOaepSha256 => KeyLength { least: 1, most: 2048 },
         }
     }
 
@@ -132,13 +144,38 @@ impl Kem {
         match self {
             Self::XWing => "x-wing",
             Self::X25519 => "x25519",
+            Self::RsaOaepSha256 => "rsa-oaep-sha256",
         }
     }
 
     /// The mechanism with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        [Self::XWing, Self::X25519].into_iter().find(|kem| kem.name() == name)
+        Self::ALL.into_iter().find(|kem| kem.name() == name)
+    }
+}
+
+/// How long an encoded public key may be, in bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct KeyLength {
+    /// At least so long.
+    pub least: usize,
+    /// At most so long.
+    pub most: usize,
+}
+
+impl KeyLength {
+    /// Whether a key may be so long.
+    #[must_use]
+    pub fn contains(self, length: usize) -> bool {
+        (self.least..=self.most).contains(&length)
+    }
+}
+
+impl fmt::Display for KeyLength {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { least, most } = self;
+        if least == most { write!(f, "{most}") } else { write!(f, "{least} to {most}") }
     }
 }
 

@@ -7,7 +7,7 @@
 
 use crate::check::Checks;
 use crate::{Admitted, CannotJudge, Challenge, Crypto, Endorsements, Evidence, Known, OfferedKey, Platform};
-use crate::{Policy, Prepared, Refused, Revocation, TrustAnchors, UnixTime, Unverified};
+use crate::{Policy, Prepared, Refused, Revocation, TrustAnchors, UnixTime, Unverified, oaep};
 
 /// What somebody sent.
 #[derive(Debug)]
@@ -50,10 +50,11 @@ pub fn decide(
         Err(Unverified::Rejected(rejected)) => return Ok(Err(context.policy.refuse(&rejected, now))),
         Err(Unverified::CannotJudge(error)) => return Err(error),
     };
+    let mut asked = Checks::default();
+    oaep::ask_origin(&claims, &question.offered, &mut asked);
     let key = question.challenge.redeem(context.crypto, question.offered, &claims, now);
     let whom = context.policy.subject(context.crypto, &claims.machine());
     let standing = context.standing.map(|known| known.standing(&whom));
-    let mut asked = Checks::default();
     if let Some(standing) = &standing {
         standing.ask(&whom, &mut asked);
     }

@@ -17,7 +17,7 @@
 use crate::check::{Check, Checks};
 use std::borrow::Cow;
 
-use crate::{CannotJudge, Crypto, Platform, Roots, Transcript, Window, azure, nitro, snp, tdx, tpm};
+use crate::{CannotJudge, Crypto, Platform, Roots, Transcript, Window, azure, nitro, oaep, snp, tdx, tpm};
 
 /// Claims whose signature and endorsements were checked.
 #[derive(Debug)]
@@ -107,7 +107,8 @@ impl Claims {
             Self::Snp(_) | Self::Tpm(_) | Self::Tdx(_) | Self::Azure(_) => true,
         };
         // Both sides are public, so an ordinary comparison gives nothing away.
-        fits && self.caller_data() == transcript.caller_data(crypto, self.platform())
+        fits && oaep::carried(self, transcript.key)
+            && self.caller_data() == transcript.caller_data(crypto, self.platform())
     }
 
     /// A name for the machine that stays the same over reboots and guests: the chip id, or the name of

@@ -98,3 +98,8 @@ fn no_input_of_the_log_tile_corpus_breaks_a_promise() {
 fn no_input_of_the_log_checkpoint_corpus_breaks_a_promise() {
     replay("log_checkpoint", targets::log_checkpoint);
 }
+
+#[test]
+fn no_input_of_the_rsa_key_corpus_breaks_a_promise() {
+    replay("rsa_key", targets::rsa_key);
+}

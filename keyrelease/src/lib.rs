@@ -10,6 +10,7 @@
 pub mod auth;
 mod caller;
 pub mod challenge;
+mod cms;
 mod collateral;
 pub mod config;
 mod events;

@@ -1,8 +1,9 @@
-//! Sealing: HPKE to a key that was admitted, after the record is stored.
+//! Sealing: to a key that was admitted, after the record is stored.
 //!
 //! RFC 9180 base mode, single shot: X-Wing or X25519, HKDF-SHA256, ChaCha20-Poly1305. Single shot means
 //! that every sealed secret has an encapsulation and a key schedule of its own: there is no sequence
-//! number that could wrap and no nonce that could repeat.
+//! number that could wrap and no nonce that could repeat. An enclave that was written for AWS KMS has an RSA key, and is
+//! given the form that it knows ([`crate::cms`]): the value of the secret's only field, since KMS gives bytes.
 //!
 //! Nobody seals to a key that was not admitted:
 //!
@@ -20,7 +21,10 @@ use hpke::kdf::HkdfSha256;
 use hpke::kem::{Kem, X25519HkdfSha256, XWing};
 use hpke::{Deserializable, OpModeS, Serializable, single_shot_seal};
 use protocol::release::{Base64, SEAL_INFO, Sealed, seal_aad};
+use protocol::released::{Enveloped, Released};
+use protocol::secret::fields_of;
 
+use crate::cms;
 use crate::record::{Receipt, subject_of};
 pub use crate::vouch::Vouched;
 
@@ -63,7 +67,7 @@ pub fn seal(
     to: Recipient<'_>,
     receipt: Receipt,
     now: UnixTime,
-) -> Result<Sealed, SealError> {
+) -> Result<Released, SealError> {
     if !receipt.is_for(&to.subject()) {
         return Err(SealError::Receipt);
     }
@@ -74,14 +78,29 @@ pub fn seal(
         return Err(SealError::Ended(to.until()));
     }
     let aad = seal_aad(&decision.0, version, lease_seconds);
-    let key = to.key();
+    let (key, decision) = (to.key(), decision.to_string());
     let (enc, ciphertext) = match key.kem {
         KemId::XWing => hpke_seal::<XWing>(&key.public, secret, &aad)?,
         KemId::X25519 => hpke_seal::<X25519HkdfSha256>(&key.public, secret, &aad)?,
+        KemId::RsaOaepSha256 => {
+            let message = cms::envelop(&key.public, only_value(secret)?).map_err(|_why| SealError::Key)?;
+            let ciphertext_for_recipient = Base64(message);
+            let enveloped = Enveloped { decision, version, lease_seconds, ciphertext_for_recipient };
+            return Ok(Released::Enveloped(enveloped));
+        }
         other => return Err(SealError::Kem(other.name())),
     };
     let (enc, ciphertext) = (Base64(enc), Base64(ciphertext));
-    Ok(Sealed { decision: decision.to_string(), version, lease_seconds, enc, ciphertext })
+    Ok(Released::Sealed(Sealed { decision, version, lease_seconds, enc, ciphertext }))
+}
+
+/// The value of a secret that has one field.
+fn only_value(secret: &[u8]) -> Result<&[u8], SealError> {
+    let fields = fields_of(secret).map_err(|_why| SealError::Fields(0))?;
+    match fields.as_slice() {
+        [(_name, value)] => Ok(value),
+        several => Err(SealError::Fields(several.len())),
+    }
 }
 
 fn hpke_seal<K: Kem>(public: &[u8], secret: &[u8], aad: &[u8]) -> Result<(Vec<u8>, Vec<u8>), SealError> {
@@ -105,6 +124,9 @@ pub enum SealError {
     /// The key is not a valid public key.
     #[error("recipient key is not a valid public key of its kind")]
     Key,
+    /// KMS's form has a value and no names, and this secret has not exactly one field.
+    #[error("kem: rsa-oaep-sha256 carries the value of a secret's only field, this one has {0} fields")]
+    Fields(usize),
     /// A kind of key that this program cannot seal to.
     #[error("kem: cannot seal to {0}")]
     Kem(&'static str),

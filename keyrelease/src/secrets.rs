@@ -288,9 +288,10 @@ pub(crate) struct ReleaseBody {
 impl ReleaseBody {
     pub(crate) fn offered(&self) -> Result<OfferedKey, Error> {
         let kem = attest::Kem::named(&self.kem);
-        let kem = kem.ok_or_else(|| Error::BadRequest("kem: expected x-wing or x25519".to_owned()))?;
+        let kem = kem
+            .ok_or_else(|| Error::BadRequest("kem: expected x-wing, x25519 or rsa-oaep-sha256".to_owned()))?;
         let (expected, found) = (kem.public_len(), self.public_key.0.len());
-        if found != expected {
+        if !expected.contains(found) {
             return Err(Error::BadRequest(format!("public_key: expected {expected} bytes, found {found}")));
         }
         Ok(OfferedKey { kem, public: self.public_key.0.clone() })

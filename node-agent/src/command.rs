@@ -118,7 +118,7 @@ fn context(text: &str) -> anyhow::Result<String> {
 fn key(file: &Path) -> anyhow::Result<OfferedKey> {
     let public = std::fs::read(file).with_context(|| file.display().to_string())?;
     let found = public.len();
-    let kem = [Kem::XWing, Kem::X25519].into_iter().find(|kem| kem.public_len() == found);
+    let kem = [Kem::XWing, Kem::X25519].into_iter().find(|kem| kem.public_len().contains(found));
     let kem = kem.with_context(|| format!("{}: expected 1216 or 32 bytes, found {found}", file.display()))?;
     Ok(OfferedKey { kem, public })
 }

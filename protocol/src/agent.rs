@@ -105,7 +105,7 @@ pub fn parse_request(body: &[u8]) -> Result<EvidenceRequest, BadFrame> {
     if request.context.len() > MAX_CONTEXT {
         return Err(BadFrame::TooLong { limit: MAX_CONTEXT, found: request.context.len() });
     }
-    if request.key.public.len() != request.key.kem.public_len() {
+    if !request.key.kem.public_len().contains(request.key.public.len()) {
         let (expected, found) = (request.key.kem.public_len(), request.key.public.len());
         return Err(BadFrame::Key { expected, found });
     }
@@ -153,7 +153,7 @@ pub enum BadFrame {
     #[error("offered key: expected {expected} bytes, found {found}")]
     Key {
         /// The length that the kind has.
-        expected: usize,
+        expected: attest::KeyLength,
         /// The length that was sent.
         found: usize,
     },
@@ -192,7 +192,7 @@ mod tests {
         assert_eq!(parse_request(body(&to_frame(&newer).unwrap())), Err(BadFrame::Version(2)));
         let mut short = request();
         short.key.public.pop();
-        let expected = Err(BadFrame::Key { expected: 32, found: 31 });
+        let expected = Err(BadFrame::Key { expected: Kem::X25519.public_len(), found: 31 });
         assert_eq!(parse_request(body(&to_frame(&short).unwrap())), expected);
     }
 

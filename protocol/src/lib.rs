@@ -2,6 +2,7 @@
 //!
 //! [`agent`]: what a local process and the node agent say to each other over a Unix socket.
 //! [`release`]: what a client and OpenBao say to each other to have a secret released.
+//! [`released`]: what the answer is, for a key of either kind.
 //! [`secret`]: the plaintext inside a sealed secret.
 //! [`unseal`]: what a custodian and a machine that waits to be unsealed say to each other.
 //! No I/O, no cryptography: bytes to values and back, with every length checked.
@@ -9,6 +10,7 @@
 
 pub mod agent;
 pub mod release;
+pub mod released;
 pub mod secret;
 pub mod unseal;
 

@@ -3,13 +3,13 @@
 //! Two messages each way. `POST <mount>/challenge` answers a [`ChallengeReply`]. The client has its
 //! hardware sign nonce, purpose ([`open_context`], [`login_context`]) and key, and sends a
 //! [`Presentation`]. A workload that proves who it is has the hardware sign its token's SHA-256 with the purpose
-//! ([`Presentation::purpose`]). The answer is a [`Sealed`] secret, a [`Refusal`] (HTTP 403) with every failing
+//! ([`Presentation::purpose`]). The answer is a [`crate::released::Released`] secret, a [`Refusal`] (HTTP 403) with every failing
 //! check, or an OpenBao error (HTTP 400 and above) that says why nothing could be judged.
 //!
 //! Untrusted: all of it, for both sides, until the verifier or the HPKE open says otherwise.
 
 use attest::workload::Purpose;
-use attest::{Check, Digest, Kem, Platform};
+use attest::{Check, Digest, Kem, KeyLength, Platform};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -48,7 +48,7 @@ pub struct Presentation {
     /// `data.unknown`) before it judges, and the challenge is good still.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub collateral: Vec<String>,
-    /// The kind of the key to seal to: `x-wing` or `x25519`.
+    /// The kind of the key to seal to: `x-wing` or `x25519`, or `rsa-oaep-sha256` in Nitro documents.
     pub kem: String,
     /// The key to seal to.
     pub public_key: Base64,
@@ -144,8 +144,9 @@ impl Presentation {
     /// The key to seal to, if its kind is known and its length right.
     pub fn offered(&self) -> Result<attest::OfferedKey, BadKey> {
         let kem = Kem::named(&self.kem).ok_or_else(|| BadKey::Kind(self.kem.chars().take(32).collect()))?;
-        if self.public_key.0.len() != kem.public_len() {
-            return Err(BadKey::Length { expected: kem.public_len(), found: self.public_key.0.len() });
+        let found = self.public_key.0.len();
+        if !kem.public_len().contains(found) {
+            return Err(BadKey::Length { expected: kem.public_len(), found });
         }
         Ok(attest::OfferedKey { kem, public: self.public_key.0.clone() })
     }
@@ -156,13 +157,13 @@ impl Presentation {
 #[non_exhaustive]
 pub enum BadKey {
     /// Not a kind that is known here.
-    #[error("kem: expected x-wing or x25519, found {0:?}")]
+    #[error("kem: expected x-wing, x25519 or rsa-oaep-sha256, found {0:?}")]
     Kind(String),
     /// Not as long as keys of its kind are.
     #[error("public_key: expected {expected} bytes, found {found}")]
     Length {
         /// The length that the kind has.
-        expected: usize,
+        expected: KeyLength,
         /// The length that was sent.
         found: usize,
     },
@@ -231,6 +232,9 @@ mod tests {
     fn a_key_of_the_wrong_length_is_named() {
         let json = r#"{"challenge":"","platform":"tpm2","evidence":"","kem":"x25519","public_key":"AAAA"}"#;
         let presentation: Presentation = serde_json::from_str(json).unwrap();
-        assert_eq!(presentation.offered(), Err(BadKey::Length { expected: 32, found: 3 }));
+        assert_eq!(
+            presentation.offered(),
+            Err(BadKey::Length { expected: Kem::X25519.public_len(), found: 3 })
+        );
     }
 }

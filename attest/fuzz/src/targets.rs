@@ -8,6 +8,7 @@ use attest::ima::ImaLog;
 use attest::log::{
     self, Entry, Frontier, Level, NoteKey, Recall, Selector, SignedCheckpoint, SignedNote, Tail, Tile, Width,
 };
+use attest::oaep::RsaKey;
 use attest::policy::SignedPolicy;
 use attest::{
     Bundle, Endorsements, Evidence, Platform, Policy, Revocation, TrustAnchors, UnixTime, snp, tdx, tpm,
@@ -32,6 +33,15 @@ pub fn tpm_quote(bytes: &[u8]) {
         let values: Vec<_> = claims.pcrs.iter().map(|pcr| (pcr.bank, pcr.index)).collect();
         assert!(values.is_empty() || values == claims.selected().collect::<Vec<_>>());
     }
+}
+
+/// An RSA key: what is read of it is in it, and nothing else is.
+pub fn rsa_key(bytes: &[u8]) {
+    let Ok(key) = RsaKey::parse(bytes) else { return };
+    let digits = key.modulus.len().saturating_add(key.exponent.len());
+    assert!((26..=38).contains(&bytes.len().saturating_sub(digits)), "bytes that nobody read");
+    assert!(key.bits() > 0 && key.bits() <= key.modulus.len().saturating_mul(8));
+    assert!(key.exponent.first().is_some_and(|first| *first > 0), "a leading zero");
 }
 
 /// A report: it has one length, and without certificates no verdict.

@@ -8,6 +8,11 @@ pub(super) const TABLE: Table = Table {
         ("policy.current", Freshness, "the policy has not ended"),
         ("roots.accepted", Freshness, "the vendor's roots, or simulated ones that the policy names"),
         ("challenge.bound", Freshness, "the hardware signed this nonce, purpose and key"),
+        ("key.rsa.platform", Freshness, "an RSA key is offered by a platform whose documents carry keys"),
+        ("key.rsa.document", Freshness, "an RSA key is the document's own public key"),
+        ("key.rsa.encoding", Freshness, "an RSA key has the one spelling"),
+        ("key.rsa.modulus", Freshness, "an RSA key is neither too short nor too long"),
+        ("key.rsa.exponent", Freshness, "an RSA key's exponent is a usual one"),
         ("challenge.unused", Freshness, "the challenge was not answered before"),
         ("challenge.current", Freshness, "the answer came before the challenge expired"),
         (
@@ -72,6 +77,10 @@ pub(super) const TABLE: Table = Table {
             "challenge",
             "Draw a new challenge and have the hardware sign it together with the key that is offered. If it fails \
              again, somebody between the machine and the verifier replays or changes the answer.",
+        ),
+        (
+            "key.rsa",
+            "Only a Nitro document binds an RSA key: pass the key to the module as `public_key`, as DER              SubjectPublicKeyInfo, 2048 to 4096 bits, exponent 65537, and offer the very same bytes. Elsewhere offer              x-wing or x25519. If the document has another key than was offered, somebody between enclave and verifier              swapped one of them.",
         ),
         (
             "policy.grant",

@@ -121,7 +121,8 @@ pub(super) const TABLE: Table = Table {
         ("nitro.user_data", "Pass the transcript's hash to the module as user data."),
         (
             "nitro.public_key",
-            "Leave `public_key` out of the request to the module, or set the rule to `any`.",
+            "Leave `public_key` out of the request to the module, or set the rule to `any`: an enclave that was written \
+             for AWS KMS needs it.",
         ),
         (
             "nitro-tpm",

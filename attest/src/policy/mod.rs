@@ -29,7 +29,7 @@ use crate::appraisal::Answered;
 use crate::check::{Answer, Check, Checks};
 use crate::workload::{self, Presented, Purpose};
 use crate::{Admitted, Appraisal, AttestedKey, Claims, Crypto, Digest, Platform, Refused, Rejected, Roots};
-use crate::{Machine, Stale, UnixTime, Verified, Workload, catalogue};
+use crate::{Machine, Stale, UnixTime, Verified, Workload, catalogue, oaep};
 
 pub use azure::AzurePolicy;
 pub use boot::BootPolicy;
@@ -255,6 +255,7 @@ impl Policy {
         match &key {
             Ok(key) => {
                 checks.ask("challenge.bound", true, "this nonce, purpose and key", "bound");
+                oaep::ask_form(key.key(), &mut checks);
                 let path = Purpose::parse(key.context()).path;
                 grant::ask(&self.document.grants, path, workload, &mut checks);
             }

@@ -4,6 +4,8 @@ use crate::bytes::{Malformed, Reader};
 
 /// `INTEGER`.
 pub(crate) const INTEGER: u8 = 0x02;
+/// `BIT STRING`.
+pub(crate) const BIT_STRING: u8 = 0x03;
 /// `OCTET STRING`.
 pub(crate) const OCTET_STRING: u8 = 0x04;
 /// `OBJECT IDENTIFIER`.

@@ -27,6 +27,7 @@ mod lessons;
 mod nitro_chain;
 mod nitro_document;
 mod nitro_policy;
+mod oaep;
 mod opinion;
 mod security_module;
 mod silicon;

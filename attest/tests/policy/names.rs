@@ -44,6 +44,7 @@ fn is_name(text: &str) -> bool {
         "challenge",
         "standing",
         "workload",
+        "key",
     ];
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._{}-".contains(c);
     let first = text.split('.').next().unwrap_or_default();

@@ -26,7 +26,11 @@ const ROWS: &[Path] = &[
         operations: &[write(
             "ask for the secret",
             &[&[
-                required("kem", Text, "the kind of the key that was attested: x-wing or x25519"),
+                required(
+                    "kem",
+                    Text,
+                    "the kind of the key that was attested: x-wing, x25519 or rsa-oaep-sha256",
+                ),
                 required("public_key", Base64, "that key"),
             ]],
         )],

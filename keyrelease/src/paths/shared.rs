@@ -276,7 +276,11 @@ pub(super) const PRESENTATION: &[Field] = &[
     optional("certificates", Texts, "certificates in base64, at most 8; 128 KiB with lists and documents"),
     optional("revocation_lists", Texts, "revocation lists in base64, at most 8"),
     optional("documents", Texts, "Intel's signed documents in base64, at most 8"),
-    required("kem", Text, "the kind of the offered key: x-wing or x25519"),
+    required(
+        "kem",
+        Text,
+        "the kind of the offered key: x-wing, x25519 or, in Nitro documents, rsa-oaep-sha256",
+    ),
     required("public_key", Base64, "the offered key, which the hardware signed with the nonce"),
     optional("workload_digest", Text, "SHA-256 of the workload's token, as signed with the purpose; hex"),
     optional("workload_token", Text, "that token: a projected service-account token, a JWT-SVID"),

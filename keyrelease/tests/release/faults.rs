@@ -24,7 +24,7 @@ fn bad_input_is_named_and_nothing_is_released() {
         ("evidence", json!(7), "invalid type"),
         ("platform", json!("sgx"), "unknown variant `sgx`"),
         ("platform", json!("tpm2"), "malformed tpm2 evidence"),
-        ("kem", json!("rsa"), "kem: expected x-wing or x25519, found \"rsa\""),
+        ("kem", json!("rsa"), "kem: expected x-wing, x25519 or rsa-oaep-sha256, found \"rsa\""),
         ("public_key", json!("AAAA"), "public_key: expected 32 bytes, found 3"),
         ("challenge", json!("AAAA"), "challenge: expected 72 bytes, found 3"),
         ("certificates", json!([]), "missing endorsement"),
