@@ -10,7 +10,7 @@ use attest::log::{Kind, SecretRef};
 use attest::{Answer, Digest, OfferedKey, Policy, UnixTime};
 use minicbor::Encode;
 use openbao_plugin::{Error, Host};
-use protocol::release::Sealed;
+use protocol::released::Released;
 
 use crate::log::{Draft, Facts};
 use crate::mount::Mount;
@@ -77,7 +77,7 @@ pub(crate) async fn give(
     vouched: &Vouched,
     given: &Given<'_>,
     now: UnixTime,
-) -> Result<Sealed, Error> {
+) -> Result<Released, Error> {
     let state = mount.state(host).await?;
     let internal = |error: &dyn std::fmt::Display| Error::Internal(error.to_string());
     let written = TokenRelease {

@@ -13,7 +13,7 @@
 //!
 //! Trusted: the key, because its recipient was admitted. Nothing is parsed here.
 
-use aws_lc_rs::cipher::{AES_256, DecryptionContext, PaddedBlockEncryptingKey, UnboundCipherKey};
+use aws_lc_rs::cipher::{AES_256, PaddedBlockEncryptingKey, UnboundCipherKey};
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand;
 use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PublicEncryptingKey};
@@ -41,15 +41,14 @@ fn wrap(spki: &[u8], key: &[u8]) -> Result<Vec<u8>, Unspecified> {
     Ok(wrapped)
 }
 
-fn encrypt(key: &[u8], value: &[u8]) -> Result<([u8; 16], Vec<u8>), Unspecified> {
+fn encrypt(key: &[u8], value: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Unspecified> {
     let key = PaddedBlockEncryptingKey::cbc_pkcs7(UnboundCipherKey::new(&AES_256, key)?)?;
     // Room for the padding: growing would leave a copy of the value behind.
     let mut content = Vec::with_capacity(value.len().saturating_add(16));
     content.extend_from_slice(value);
-    match key.encrypt(&mut content)? {
-        DecryptionContext::Iv128(iv) => Ok((*iv.as_ref(), content)),
-        _ => Err(Unspecified),
-    }
+    let context = key.encrypt(&mut content)?;
+    let iv: &[u8] = (&context).try_into()?;
+    Ok((iv.to_vec(), content))
 }
 
 fn message(identifier: &[u8], wrapped: &[u8], iv: &[u8], content: &[u8]) -> Vec<u8> {

@@ -81,7 +81,11 @@ const ROWS: &[Path] = &[
         operations: &[write(
             "have a value sealed",
             &[&[
-                required("kem", Text, "the kind of the key that was attested: x-wing or x25519"),
+                required(
+                    "kem",
+                    Text,
+                    "the kind of the key that was attested: x-wing, x25519 or rsa-oaep-sha256",
+                ),
                 required("public_key", Base64, "that key"),
                 optional("data", Object, "the fields to seal"),
                 optional(

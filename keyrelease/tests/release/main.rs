@@ -5,6 +5,7 @@
 mod admission;
 mod attacks;
 mod audit;
+mod cms;
 mod collateral;
 mod drill;
 mod emergency;

@@ -104,11 +104,11 @@ pub(crate) fn td_platform() -> tdx::Platform {
     tdx::Platform::new(7).at(now().0)
 }
 
-fn enclave() -> Module {
+pub(crate) fn enclave() -> Module {
     Module::enclave(7).at(now().0)
 }
 
-fn instance() -> Module {
+pub(crate) fn instance() -> Module {
     Module::tpm(7).at(now().0)
 }
 
@@ -132,7 +132,7 @@ fn secret_for(server: &Server, platform: Platform) -> String {
 }
 
 /// A strict policy for the simulated machine of this kind.
-fn policy(platform: Platform) -> String {
+pub(crate) fn policy(platform: Platform) -> String {
     let (image, section) = if platform == Platform::Tdx {
         (mrtd(&td_platform().quote().sign()), TDX)
     } else if platform == Platform::NitroTpm {
