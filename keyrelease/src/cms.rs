@@ -46,8 +46,8 @@ fn encrypt(key: &[u8], value: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Unspecified> 
     // Room for the padding: growing would leave a copy of the value behind.
     let mut content = Vec::with_capacity(value.len().saturating_add(16));
     content.extend_from_slice(value);
-    let context = key.encrypt(&mut content)?;
-    let iv: &[u8] = (&context).try_into()?;
+    let used = key.encrypt(&mut content)?;
+    let iv: &[u8] = (&used).try_into()?;
     Ok((iv.to_vec(), content))
 }
 

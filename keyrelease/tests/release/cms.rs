@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use attest::crypto::AwsLcRs;
-use attest::{Kem, OfferedKey, Platform, Transcript, TrustAnchors};
+use attest::{Crypto, Kem, OfferedKey, Platform, TrustAnchors};
 use aws_lc_rs::cipher::{AES_256, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::iv::FixedLength;
@@ -44,8 +44,7 @@ impl Peer {
     fn answer(&self, server: &Server, mount: &str, context: &str) -> Presentation {
         let challenge = challenge(server, mount);
         let nonce: [u8; 32] = hex::decode(&challenge.nonce).unwrap().try_into().unwrap();
-        let transcript = Transcript { nonce: &nonce, context, key: &self.offered };
-        let data = transcript.caller_data(&AwsLcRs, self.platform);
+        let data = user_data(&nonce, context, &self.offered.public);
         let document = self.module.document().nonce(&nonce).user_data(&data);
         Presentation {
             challenge: challenge.challenge,
@@ -73,6 +72,13 @@ impl Peer {
         body["role"] = json!("enclave");
         server.call("POST", "auth/attest/login", Some(&body), "")
     }
+}
+
+/// What the module is to sign, by docs/nitro.md and nothing else.
+fn user_data(nonce: &[u8], purpose: &str, public: &[u8]) -> [u8; 64] {
+    let fields = [nonce, purpose.as_bytes(), &[0xff, 0x01], public];
+    let fields = fields.map(|field| [&u64::try_from(field.len()).unwrap().to_be_bytes(), field].concat());
+    AwsLcRs.sha512(&[b"cloudtaser/attest/v1", fields.concat().as_slice()]).0
 }
 
 fn rsa(public: &[u8]) -> OfferedKey {
@@ -135,18 +141,18 @@ fn openssl(private: &PrivateDecryptingKey, message: &[u8]) -> Option<Vec<u8>> {
 struct Walk<'m>(&'m [u8]);
 
 impl<'m> Walk<'m> {
-    fn into_indefinite(&mut self, tag: u8) {
+    fn indefinite(&mut self, tag: u8) {
         self.0 = self.0.strip_prefix(&[tag, 0x80]).unwrap();
     }
 
     fn value(&mut self, tag: u8) -> &'m [u8] {
         assert_eq!(self.0[0], tag, "{}", hex::encode(self.0));
         let (head, length) = match self.0[1] {
-            short @ 0..=0x7f => (2, usize::from(short)),
-            0x81 => (3, usize::from(self.0[2])),
             0x82 => (4, usize::from(u16::from_be_bytes([self.0[2], self.0[3]]))),
-            other => panic!("{other:#x}"),
+            0x81 => (3, usize::from(self.0[2])),
+            short => (2, usize::from(short)),
         };
+        assert_ne!(self.0[1], 0x80, "a definite length");
         let (value, rest) = self.0[head..].split_at(length);
         self.0 = rest;
         value
@@ -155,10 +161,10 @@ impl<'m> Walk<'m> {
 
 fn as_the_sdk_does(private: PrivateDecryptingKey, message: &[u8]) -> Vec<u8> {
     let mut walk = Walk(message);
-    walk.into_indefinite(0x30);
+    walk.indefinite(0x30);
     assert_eq!(hex::encode(walk.value(0x06)), "2a864886f70d010703", "enveloped data");
-    walk.into_indefinite(0xa0);
-    walk.into_indefinite(0x30);
+    walk.indefinite(0xa0);
+    walk.indefinite(0x30);
     assert_eq!(walk.value(0x02), [2]);
     let mut recipients = Walk(walk.value(0x31));
     let mut recipient = Walk(recipients.value(0x30));
@@ -167,12 +173,12 @@ fn as_the_sdk_does(private: PrivateDecryptingKey, message: &[u8]) -> Vec<u8> {
     assert_eq!(recipient.value(0x80).len(), 32);
     recipient.value(0x30);
     let wrapped = recipient.value(0x04);
-    walk.into_indefinite(0x30);
+    walk.indefinite(0x30);
     assert_eq!(hex::encode(walk.value(0x06)), "2a864886f70d010701", "data");
     let mut cipher = Walk(walk.value(0x30));
     assert_eq!(hex::encode(cipher.value(0x06)), "60864801650304012a", "AES-256-CBC");
     let iv: [u8; 16] = cipher.value(0x04).try_into().unwrap();
-    walk.into_indefinite(0xa0);
+    walk.indefinite(0xa0);
     let mut content = walk.value(0x04).to_vec();
     assert_eq!(walk.0, [0; 10], "what is open is closed");
     let private = OaepPrivateDecryptingKey::new(private).unwrap();
@@ -238,7 +244,6 @@ fn a_document_that_was_made_for_another_secret_is_refused() {
 
 #[test]
 fn keys_that_are_none_or_poor_are_refused_by_name() {
-    let long = KeySize::Rsa8192;
     let corpus = |name: &str| {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../attest/fuzz/corpus/rsa_key/");
         std::fs::read(format!("{folder}{name}.der")).unwrap()
@@ -246,10 +251,10 @@ fn keys_that_are_none_or_poor_are_refused_by_name() {
     let ending = |end: &[u8]| [&corpus("2048")[..294 - end.len()], end].concat();
     for (public, id) in [
         (corpus("1024"), "key.rsa.modulus"),
-        (private(long).1, "nitro.document.public_key"),
+        (key(1024, &[1, 0, 1]), "nitro.document.public_key"),
         (corpus("exponent-3"), "key.rsa.exponent"),
         (ending(&[1, 0, 0]), "key.rsa.exponent"),
-        (one(), "key.rsa.exponent"),
+        (key(256, &[1]), "key.rsa.exponent"),
         (corpus("trailing"), "key.rsa.encoding"),
         (corpus("p256"), "key.rsa.encoding"),
         (b"key".to_vec(), "key.rsa.encoding"),
@@ -263,12 +268,18 @@ fn keys_that_are_none_or_poor_are_refused_by_name() {
     }
 }
 
-/// A key of 2048 bits with the exponent 1.
-fn one() -> Vec<u8> {
-    let modulus = [&[0x02, 0x82, 1, 1, 0, 0x80], [1; 255].as_slice()].concat();
-    let numbers = [&[0x30, 0x82, 1, 8], modulus.as_slice(), &[2, 1, 1]].concat();
+/// A key with so many bytes of modulus, which is odd.
+fn key(bytes: u16, exponent: &[u8]) -> Vec<u8> {
+    let modulus = tlv(0x02, &[&[0, 0x80], vec![1; usize::from(bytes.saturating_sub(1))].as_slice()].concat());
+    let numbers = tlv(0x30, &[modulus, tlv(0x02, exponent)].concat());
     let algorithm = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
-    [&[0x30, 0x82, 1, 0x20], algorithm.as_slice(), &[3, 0x82, 1, 0x0d, 0], &numbers].concat()
+    tlv(0x30, &[algorithm.as_slice(), &tlv(0x03, &[&[0], numbers.as_slice()].concat())].concat())
+}
+
+fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
+    let [high, low] = u16::try_from(content.len()).unwrap().to_be_bytes();
+    let length = if content.len() < 0x80 { vec![low] } else { vec![0x82, high, low] };
+    [&[tag], length.as_slice(), content].concat()
 }
 
 #[test]
