@@ -172,7 +172,9 @@ impl Raw {
 impl Asked {
     pub(super) fn offered(&self) -> Result<OfferedKey, NotJudged> {
         let kem = Kem::named(&self.kem);
-        let kem = kem.ok_or_else(|| NotJudged::new("case.malformed", "kem: expected x-wing, x25519 or rsa-oaep-sha256"))?;
+        let kem = kem.ok_or_else(|| {
+            NotJudged::new("case.malformed", "kem: expected x-wing, x25519 or rsa-oaep-sha256")
+        })?;
         Ok(OfferedKey { kem, public: self.public_key.clone() })
     }
 }
