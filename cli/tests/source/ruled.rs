@@ -153,6 +153,38 @@ fn approvers_change_in_words_and_an_emergency_shows_first() {
     assert_eq!(server.read("attest-keys/policy/prod").json["data"]["version"], 2);
 }
 
+#[test]
+fn an_issuer_of_workload_tokens_is_told_key_by_key_and_dropped_at_once_by_an_empty_file() {
+    let dir = TempDir::new().unwrap();
+    let server = ruled(dir.path(), 1, &keys(dir.path()));
+    // RFC 7515, A.3.
+    let (x, y) =
+        ("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0");
+    let cluster = json!({
+        "kind": "kubernetes", "issuer": "https://cluster.example", "audiences": ["https://bao.example"],
+        "jwks": { "keys": [{ "kty": "EC", "crv": "P-256", "kid": "k1", "x": x, "y": y }] },
+    });
+    let file = written(dir.path(), "cluster.json", &cluster.to_string());
+    let words = ["propose", &file, "--kind", "workload-issuer", "--reason", "a new cluster"];
+    assert!(run(&server, &words).ends(2).contains("name: expected 1 to 64"));
+    let said = run(&server, &[&words[..], &["--name", "cluster"]].concat()).ends(0);
+    assert!(said.contains("believes              issuer https://cluster.example"), "{said}");
+    let thumbprint = "key k1, EC, thumbprint oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U";
+    assert!(said.contains(&format!("believes              {thumbprint}")), "{said}");
+    let key = dir.path().join("alice.pem").display().to_string();
+    let alice = ["--as", "alice", "--key", &key];
+    let said = run(&server, &[&["approve", &id(&said)], &alice[..]].concat()).ends(0);
+    assert!(said.contains("applied at"), "{said}");
+    let path = "attest-keys/config/workload-issuers/cluster";
+    assert_eq!(server.read(path).json["data"]["issuer"], "https://cluster.example");
+    let none = written(dir.path(), "none", "");
+    let words = ["emergency", &none, "--kind", "workload-issuer", "--name", "cluster", "--minutes", "60"];
+    let words = [&words[..], &["--reason", "its key leaked", "--ticket", "INC-7"], &alice].concat();
+    let said = run(&server, &words).ends(0);
+    assert!(said.contains(&format!("no longer believes    {thumbprint}")), "{said}");
+    assert_eq!(server.read(path).status, 404);
+}
+
 /// A hardware module, in software: the key never leaves it.
 #[test]
 fn a_key_in_a_pkcs11_module_approves() {

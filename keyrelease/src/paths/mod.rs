@@ -236,9 +236,18 @@ mod tests {
 
     #[test]
     fn a_path_that_asks_for_sudo_is_written_as_openbao_understands_it() {
-        let all = ["config/approvers", "config/auth", "config/roots", "emergency/*"];
+        let both = [
+            "config/approvers",
+            "config/collateral-signers",
+            "config/roots",
+            "config/workload-issuers/",
+            "config/workload-issuers/*",
+            "emergency/*",
+        ];
+        assert_eq!(AUTH.special().root, both);
+        let mut all = [&both[..], &["config/auth", "config/seal"]].concat();
+        all.sort_unstable();
         assert_eq!(SECRETS.special().root, all);
-        assert_eq!(AUTH.special().root, ["config/approvers", "config/roots", "emergency/*"]);
     }
 
     #[test]
