@@ -19,6 +19,7 @@ use crate::{
     policy_approve, policy_check, policy_diff, policy_emergency, policy_explain, policy_propose,
     policy_schema, policy_sign, policy_status, policy_test, policy_verify, source_doctor,
 };
+use crate::{recall, reinstate, revoke};
 
 /// Reads attestation evidence, judges it offline, says why.
 #[derive(Debug, Parser)]
@@ -45,6 +46,9 @@ enum Command {
     /// Write, compare, sign, test, propose and approve policies
     #[command(subcommand)]
     Policy(Policy),
+    Recall(recall::Args),
+    Reinstate(reinstate::Args),
+    Revoke(revoke::Args),
     /// Look after the OpenBao that secrets come from
     #[command(subcommand)]
     Source(Source),
@@ -140,6 +144,9 @@ impl Cli {
             Command::Policy(Policy::Status(args)) => policy_status::run(args),
             Command::Policy(Policy::Test(args)) => policy_test::run(args),
             Command::Policy(Policy::Verify(args)) => policy_verify::run(args, now),
+            Command::Recall(args) => recall::run(args),
+            Command::Reinstate(args) => reinstate::run(args),
+            Command::Revoke(args) => revoke::run(args, now),
             Command::Unseal(Unseal::Approve(args)) => unseal::approve::run(args, now),
             Command::Unseal(Unseal::Keygen(args)) => unseal::keygen::run(args),
             Command::Unseal(Unseal::Split(args)) => unseal::split::run(args),
@@ -201,7 +208,8 @@ Examples:
   cloudtaser evidence verify decision.bundle --verifier-key verifier.pem
   cloudtaser policy explain snp.policy.debug
 
-No network is used, except by `source`, `evidence log export` and `policy propose|approve|emergency|status`:
+No network is used, except by `source`, `evidence log export`, `policy propose|approve|emergency|status`,
+`collateral import|refresh`, `recall|revoke|reinstate` and `unseal approve`:
 what is needed is read from the files that are named.";
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use crate::answer::{Answer, NotJudged, Verdict};
 use crate::args::{self, Format};
-use crate::doctor::client::authorities;
+use crate::openbao::authorities;
 use crate::supply::mount::{self, Mount, Status};
 use crate::supply::refresh::fetch::{Fetcher, State, agent};
 use crate::supply::refresh::pace;

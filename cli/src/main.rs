@@ -1,8 +1,8 @@
 //! The `cloudtaser` command: reads evidence, judges it, says why.
 //!
 //! One file per verb, each read → judge → print. Nothing is fetched or sent, except that `source`, `evidence log
-//! export`, `policy propose|approve|emergency|status` and `unseal approve` speak with whom they are pointed at; and nothing
-//! is changed here, except that `policy sign`, `unseal keygen` and `unseal split` write new files, and `export` a directory.
+//! export`, `policy propose|approve|emergency|status`, `collateral import|refresh`, `recall|revoke|reinstate` and `unseal
+//! approve` speak with whom they are pointed at; and nothing is changed here, except that `policy sign`, `unseal keygen` and `unseal split` write new files, and `export` a directory.
 //!
 //! Trusted: the command line and the clock. Untrusted: every file and server that is named on it.
 #![forbid(unsafe_code)]
@@ -29,6 +29,7 @@ mod measure_nitro;
 mod measure_snp;
 mod measure_tdx;
 mod measure_uki;
+mod openbao;
 mod policy_approve;
 mod policy_check;
 mod policy_diff;
@@ -40,8 +41,12 @@ mod policy_sign;
 mod policy_status;
 mod policy_test;
 mod policy_verify;
+mod recall;
+mod reinstate;
+mod revoke;
 mod ruled;
 mod source_doctor;
+mod standing;
 mod supply;
 mod trust;
 mod unseal;

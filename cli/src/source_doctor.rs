@@ -14,20 +14,16 @@ use serde::Serialize;
 use crate::answer::{Answer, NotJudged, Verdict};
 use crate::args::Format;
 use crate::doctor::look::{self, Reach};
-use crate::doctor::settings::{RawSettings, Settings};
 use crate::doctor::{self, Finding, Property};
 use crate::layout;
+use crate::openbao;
 
 /// Check a running OpenBao: audit, root token, TLS, seal, storage, plugins, policies, rate limits
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{ENVIRONMENT}\n\n{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(crate) struct Args {
-    /// The server, such as <https://bao.example:8200>; otherwise the environment names it
-    #[arg(long, value_name = "URL")]
-    address: Option<String>,
-    /// The namespace that is asked; otherwise the environment names it, or it is the root namespace
-    #[arg(long, value_name = "NAMESPACE")]
-    namespace: Option<String>,
+    #[command(flatten)]
+    server: openbao::Server,
     /// The server's plugin directory, if it can be read here: its files are held against the catalogue
     #[arg(long, value_name = "DIR")]
     plugin_directory: Option<PathBuf>,
@@ -53,13 +49,7 @@ pub(crate) fn run(args: &Args, now: UnixTime) -> Answer {
 }
 
 fn examine(args: &Args, now: UnixTime) -> Result<Report, NotJudged> {
-    let raw = RawSettings {
-        environment: std::env::vars_os().collect(),
-        address: args.address.clone(),
-        namespace: args.namespace.clone(),
-    };
-    let settings =
-        Settings::try_from(raw).map_err(|error| NotJudged::new("source.settings", error.to_string()))?;
+    let settings = args.server.settings()?;
     let reach = Reach {
         patience: Duration::from_secs(args.timeout),
         tokens: args.tokens,

@@ -14,11 +14,10 @@ use attest::UnixTime;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
-use super::client::{Certificates, Unreachable};
 use super::facts::{Certificate, OldTls, Tls};
 use super::old_tls;
-use super::settings::{Address, Authority, Settings};
 use crate::layout::printable;
+use crate::openbao::{Address, Authority, Certificates, Settings, Unreachable};
 
 /// Speaks TLS with the server, if the address has any.
 pub(super) fn look(

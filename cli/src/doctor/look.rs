@@ -13,16 +13,13 @@ use std::time::{Duration, Instant};
 use attest::UnixTime;
 use serde::Deserialize;
 use serde_json::json;
-use zeroize::Zeroizing;
 
-use super::client::{Certificates, Client};
 use super::facts::{
-    Autopilot, Facts, Health, Mount, Plugin, QuotaConfig, Quotas, RaftServer, RateLimit, Seal, Seen, Tls,
-    Tokens, Unseen,
+    Autopilot, Facts, Health, Mount, Plugin, QuotaConfig, Quotas, RaftServer, RateLimit, Seal, Tls, Tokens,
 };
-use super::settings::{Authority, Settings, Token};
 use super::{handshake, plugin_files};
 use crate::answer::NotJudged;
+use crate::openbao::{Authority, Certificates, Client, Seen, Settings, Unreachable, Unseen, token};
 
 /// How far to look.
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +38,7 @@ pub(crate) fn look(settings: &Settings, reach: Reach<'_>, now: UnixTime) -> Resu
     let certificates = Certificates::read(settings)?;
     let files = files(reach.plugin_directory)?;
     let token = token(&settings.token)?;
-    let unreachable =
-        |error: super::client::Unreachable| NotJudged::new("source.unreachable", error.to_string());
+    let unreachable = |error: Unreachable| NotJudged::new("source.unreachable", error.to_string());
     let tls = handshake::look(settings, &certificates, reach.patience).map_err(unreachable)?;
     if let (Some(why), Authority::Files(_)) = (stranger(settings, &tls), &settings.authority) {
         return Ok(unasked(settings, tls, why, files, now));
@@ -120,25 +116,6 @@ fn files(directory: Option<&Path>) -> Result<Seen<BTreeMap<String, String>>, Not
     match directory {
         Some(directory) => plugin_files::digests(directory).map(Ok),
         None => Ok(Err(Unseen::NotAsked("no --plugin-directory was named".to_owned()))),
-    }
-}
-
-/// The token, if there is one where the settings say.
-pub(crate) fn token(token: &Token) -> Result<Option<Zeroizing<String>>, NotJudged> {
-    match token {
-        Token::Given(token) => Ok(Some(token.clone())),
-        Token::File(path) if path.is_file() => {
-            let bytes = Zeroizing::new(crate::input::read(path, MAX_TOKEN)?);
-            let text = std::str::from_utf8(&bytes).unwrap_or_default().trim();
-            if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-                return Err(NotJudged::new(
-                    "source.token",
-                    format!("expected a token in {}", path.display()),
-                ));
-            }
-            Ok(Some(Zeroizing::new(text.to_owned())))
-        }
-        Token::File(_) | Token::None => Ok(None),
     }
 }
 
@@ -275,7 +252,6 @@ struct CatalogueEntry {
 
 /// Of policies, plugins and rate limits.
 const MOST: usize = 1000;
-const MAX_TOKEN: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -291,17 +267,5 @@ mod tests {
     #[test]
     fn an_accessor_is_not_told_whole() {
         assert_eq!(shortened("EcSPJY7lR63vlNgFHCWDzGRL"), "EcSPJY…");
-    }
-
-    #[test]
-    fn a_token_is_read_from_its_file_and_never_repeated() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("t");
-        assert_eq!(token(&Token::File(path.clone())).unwrap(), None);
-        std::fs::write(&path, "s.hunter2\n").unwrap();
-        assert_eq!(token(&Token::File(path.clone())).unwrap().unwrap().as_str(), "s.hunter2");
-        std::fs::write(&path, "hunter2 x").unwrap();
-        let error = token(&Token::File(path)).unwrap_err();
-        assert!(error.code == "source.token" && !error.message.contains("hunter2"), "{error}");
     }
 }

@@ -28,8 +28,8 @@ use super::step::{Step, Words};
 use super::verify::Unjudged;
 use crate::answer::{Answer, NotJudged, Verdict};
 use crate::args::Format;
-use crate::doctor::settings::RawSettings;
 use crate::layout;
+use crate::openbao;
 
 /// Follow the log of a running OpenBao into a directory, verifying before keeping
 #[derive(Debug, clap::Args)]
@@ -38,14 +38,10 @@ pub(crate) struct Args {
     /// The directory, which is made if it is not there
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// The server, such as <https://bao.example:8200>; otherwise the environment names it
-    #[arg(long, value_name = "URL")]
-    address: Option<String>,
-    /// The namespace of the mount; otherwise the environment names it, or it is the root namespace
-    #[arg(long, value_name = "NAMESPACE")]
-    namespace: Option<String>,
+    #[command(flatten)]
+    place: openbao::Server,
     /// Where the secrets engine is mounted
-    #[arg(long, value_name = "PATH", default_value = "attest-keys", value_parser = server::mount)]
+    #[arg(long, value_name = "PATH", default_value = "attest-keys", value_parser = openbao::mount)]
     mount: String,
     #[command(flatten)]
     pins: Pins,
@@ -116,12 +112,7 @@ struct Export<'a> {
 
 impl<'a> Export<'a> {
     fn new(args: &'a Args) -> Result<Self, NotJudged> {
-        let raw = RawSettings {
-            environment: std::env::vars_os().collect(),
-            address: args.address.clone(),
-            namespace: args.namespace.clone(),
-        };
-        let server = Server::new(raw, &args.mount, Duration::from_secs(args.timeout))?;
+        let server = Server::new(&args.place, &args.mount, Duration::from_secs(args.timeout))?;
         let incoming = Incoming::new(&args.folder)?;
         Ok(Self { args, server, folder: Folder::new(&args.folder, None), incoming })
     }

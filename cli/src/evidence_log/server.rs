@@ -10,10 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use crate::answer::NotJudged;
-use crate::doctor::client::{Certificates, Client};
-use crate::doctor::facts::Seen;
-use crate::doctor::look;
-use crate::doctor::settings::{RawSettings, Settings};
+use crate::openbao::{Client, Seen, Server as Place};
 
 /// The code of everything that a server may get over.
 pub(super) const UNREADABLE: &str = "log.server";
@@ -27,13 +24,8 @@ pub(super) struct Server {
 
 impl Server {
     /// The mount of the server that the words and the environment name.
-    pub(super) fn new(raw: RawSettings, mount: &str, patience: Duration) -> Result<Self, NotJudged> {
-        let settings =
-            Settings::try_from(raw).map_err(|error| NotJudged::new("source.settings", error.to_string()))?;
-        let token = look::token(&settings.token)?;
-        let certificates = Certificates::read(&settings)?;
-        let client = Client::new(&settings, &certificates, token, patience);
-        Ok(Self { client, mount: mount.to_owned() })
+    pub(super) fn new(place: &Place, mount: &str, patience: Duration) -> Result<Self, NotJudged> {
+        Ok(Self { client: place.connect(patience)?, mount: mount.to_owned() })
     }
 
     /// The checkpoint, if anything was logged yet.
@@ -71,19 +63,4 @@ struct Envelope {
 #[derive(Deserialize)]
 struct Record {
     bundle: String,
-}
-
-/// The path of a mount: segments of letters, digits, `-`, `_` and `.`.
-pub(crate) fn mount(text: &str) -> Result<String, String> {
-    let plain = |segment: &str| {
-        !segment.is_empty()
-            && segment.bytes().any(|byte| byte != b'.')
-            && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-    };
-    let path = text.trim_end_matches('/');
-    if path.split('/').all(plain) {
-        Ok(path.to_owned())
-    } else {
-        Err("expected the path of a mount".to_owned())
-    }
 }

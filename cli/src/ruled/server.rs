@@ -14,20 +14,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::answer::NotJudged;
-use crate::doctor::client::{Certificates, Client};
-use crate::doctor::facts::Unseen;
-use crate::doctor::look;
-use crate::doctor::settings::{RawSettings, Settings};
+use crate::openbao::{self, Client, Unseen};
 
 /// Which mount.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Where {
-    /// The server, such as <https://bao.example:8200>; otherwise `BAO_ADDR` names it
-    #[arg(long, value_name = "URL")]
-    address: Option<String>,
-    /// The namespace; otherwise `BAO_NAMESPACE` names it, or it is the root namespace
-    #[arg(long, value_name = "NAMESPACE")]
-    namespace: Option<String>,
+    #[command(flatten)]
+    server: openbao::Server,
     /// The mount that is ruled
     #[arg(long, value_name = "PATH", default_value = "attest-keys")]
     mount: String,
@@ -110,15 +103,7 @@ pub(crate) struct Exception {
 
 impl Server {
     pub(crate) fn new(place: &Where) -> Result<Self, NotJudged> {
-        let raw = RawSettings {
-            environment: std::env::vars_os().collect(),
-            address: place.address.clone(),
-            namespace: place.namespace.clone(),
-        };
-        let settings =
-            Settings::try_from(raw).map_err(|error| NotJudged::new("source.settings", error.to_string()))?;
-        let token = look::token(&settings.token)?;
-        let client = Client::new(&settings, &Certificates::read(&settings)?, token, PATIENCE);
+        let client = place.server.connect(PATIENCE)?;
         Ok(Self { client, mount: place.mount.trim_matches('/').to_owned() })
     }
 

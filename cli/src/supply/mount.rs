@@ -12,25 +12,17 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::answer::NotJudged;
-use crate::doctor::client::{Certificates, Client};
-use crate::doctor::facts::{Seen, Unseen};
-use crate::doctor::look;
-use crate::doctor::settings::{RawSettings, Settings};
-use crate::evidence_log::server::mount as mount_path;
+use crate::openbao::{self, Client, Seen, Unseen};
 
 /// How to reach a mount.
 #[derive(Debug, clap::Args)]
 // The command that takes these has a group of this name itself.
 #[group(skip)]
 pub(crate) struct Args {
-    /// The server, such as <https://bao.example:8200>; otherwise the environment names it
-    #[arg(long, value_name = "URL")]
-    pub(crate) address: Option<String>,
-    /// The namespace of the mount; otherwise the environment names it, or it is the root namespace
-    #[arg(long, value_name = "NAMESPACE")]
-    pub(crate) namespace: Option<String>,
+    #[command(flatten)]
+    pub(crate) server: openbao::Server,
     /// The mount of the plugin: of the secrets engine, or like auth/attest
-    #[arg(long, value_name = "PATH", default_value = "attest-keys", value_parser = mount_path)]
+    #[arg(long, value_name = "PATH", default_value = "attest-keys", value_parser = openbao::mount)]
     pub(crate) mount: String,
 }
 
@@ -97,16 +89,7 @@ struct Object {
 
 impl Mount {
     pub(crate) fn open(args: &Args) -> Result<Self, NotJudged> {
-        let raw = RawSettings {
-            environment: std::env::vars_os().collect(),
-            address: args.address.clone(),
-            namespace: args.namespace.clone(),
-        };
-        let settings =
-            Settings::try_from(raw).map_err(|error| NotJudged::new("source.settings", error.to_string()))?;
-        let certificates = Certificates::read(&settings)?;
-        let token = look::token(&settings.token)?;
-        let client = Client::new(&settings, &certificates, token, PATIENCE);
+        let client = args.server.connect(PATIENCE)?;
         Ok(Self { client, path: args.mount.clone() })
     }
 

@@ -52,6 +52,27 @@ impl Server {
 
     /// A development server with our secrets engine at `attest-keys`.
     pub(crate) fn attest() -> Self {
+        let (server, sha256) = Self::with_plugin();
+        server.mount_face("secrets", &sha256, &[]);
+        server
+    }
+
+    /// The same with both faces, which believe these roots.
+    pub(crate) fn attest_believing(roots: &[Vec<u8>]) -> Self {
+        let (server, sha256) = Self::with_plugin();
+        let root = |(number, der): (usize, &Vec<u8>)| {
+            let file = server.dir.path().join(format!("root{number}.der"));
+            fs::write(&file, der).unwrap();
+            format!("--insecure-trust-root={}", file.display())
+        };
+        let roots: Vec<String> = roots.iter().enumerate().map(root).collect();
+        server.mount_face("secrets", &sha256, &roots);
+        server.mount_face("auth", &sha256, &roots);
+        server
+    }
+
+    /// A development server with our plugin in its directory, and the plugin's digest.
+    fn with_plugin() -> (Self, String) {
         let dir = TempDir::new().unwrap();
         let plugins = dir.path().join("plugins");
         fs::create_dir(&plugins).unwrap();
@@ -67,11 +88,16 @@ impl Server {
         let address = format!("http://127.0.0.1:{port}");
         let server = Self { shell, dir, address, root: "root".to_owned() };
         server.wait(200);
-        let command = "openbao-plugin-attest";
-        let body = json!({ "sha256": sha256(&installed), "command": command, "args": ["--kind=secrets"] });
-        server.write("sys/plugins/catalog/secret/attest-secrets", &body).ok();
-        server.write("sys/mounts/attest-keys", &json!({ "type": "attest-secrets" })).ok();
-        server
+        (server, sha256(&installed))
+    }
+
+    fn mount_face(&self, kind: &str, sha256: &str, more: &[String]) {
+        let args: Vec<String> = [format!("--kind={kind}")].into_iter().chain(more.iter().cloned()).collect();
+        let (catalogue, mount) =
+            if kind == "auth" { ("auth", "sys/auth/attest") } else { ("secret", "sys/mounts/attest-keys") };
+        let body = json!({ "sha256": sha256, "command": "openbao-plugin-attest", "args": args });
+        self.write(&format!("sys/plugins/catalog/{catalogue}/attest-{kind}"), &body).ok();
+        self.write(mount, &json!({ "type": format!("attest-{kind}") })).ok();
     }
 
     pub(crate) fn read(&self, path: &str) -> Answer {

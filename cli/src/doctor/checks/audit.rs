@@ -72,7 +72,7 @@ fn second(facts: &Facts) -> Judged {
     Ok((if kept.len() >= 2 { Verdict::Pass } else { Verdict::Warn }, format!("{}", kept.len())))
 }
 
-fn kept(facts: &Facts) -> Result<Vec<String>, crate::doctor::facts::Unseen> {
+fn kept(facts: &Facts) -> Result<Vec<String>, crate::openbao::Unseen> {
     let devices = seen(&facts.audit)?.iter().filter(|(_, device)| !discards(device));
     Ok(devices.map(|(path, device)| format!("{} ({})", path.trim_end_matches('/'), device.kind)).collect())
 }
@@ -98,10 +98,7 @@ fn lists(facts: &Facts) -> Judged {
 }
 
 /// The devices of which `what` holds. Without a device nothing can be said of devices.
-fn with(
-    facts: &Facts,
-    what: impl Fn(&AuditDevice) -> bool,
-) -> Result<Vec<String>, crate::doctor::facts::Unseen> {
+fn with(facts: &Facts, what: impl Fn(&AuditDevice) -> bool) -> Result<Vec<String>, crate::openbao::Unseen> {
     let found = seen(&facts.audit)?.iter().filter(|(_, device)| what(device));
     Ok(found.map(|(path, _)| path.trim_end_matches('/').to_owned()).collect())
 }

@@ -15,7 +15,8 @@ mod tls;
 
 use serde::Serialize;
 
-use super::facts::{Facts, Mount, Plugin, Seen, Unseen};
+use super::facts::{Facts, Mount, Plugin};
+use crate::openbao::{Seen, Unseen};
 
 /// Something that a well-kept OpenBao is.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,8 @@
 //! Whether the attest plugin is the one that was audited: digests, versions, roots.
 
 use super::{AUTH, Check, Judged, Property, Verdict, attest_mounts, is_attest, named, seen, unclear};
-use crate::doctor::facts::{Facts, Mount, Plugin, Unseen};
+use crate::doctor::facts::{Facts, Mount, Plugin};
+use crate::openbao::Unseen;
 
 pub(super) const CHECKS: &[Check] = &[
     Check {

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use super::{Check, Judged, Property, Verdict, engines, seen, unclear};
 use crate::doctor::acl::{self, Rule};
-use crate::doctor::facts::{Facts, Unseen};
+use crate::doctor::facts::Facts;
+use crate::openbao::Unseen;
 
 pub(super) const CHECKS: &[Check] = &[
     Check {

@@ -1,7 +1,8 @@
 //! What anybody can cause: rate limits on the paths that need no token, and how long what is given lasts.
 
 use super::{AUTH, Check, Judged, Property, Verdict, attest_mounts, named, seen, unclear};
-use crate::doctor::facts::{Facts, Quotas, RateLimit, Unseen};
+use crate::doctor::facts::{Facts, Quotas, RateLimit};
+use crate::openbao::Unseen;
 
 pub(super) const CHECKS: &[Check] = &[
     Check {

@@ -16,7 +16,7 @@ use serde_json::error::Category;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 use zeroize::Zeroizing;
 
-use super::facts::{Seen, Unseen};
+use super::seen::{Seen, Unseen};
 use super::settings::{Authority, Settings};
 use crate::answer::NotJudged;
 use crate::layout::printable;
@@ -36,9 +36,9 @@ pub(crate) struct Client {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Certificates {
     /// Who vouches for the server.
-    pub(super) roots: Vec<Certificate<'static>>,
+    pub(crate) roots: Vec<Certificate<'static>>,
     /// Ours, and its key.
-    pub(super) client: Option<ClientCert>,
+    pub(crate) client: Option<ClientCert>,
 }
 
 /// Does a question carry the token?
@@ -93,7 +93,7 @@ impl Client {
     }
 
     /// What anybody may read; no envelope is around it, and any status may carry it.
-    pub(super) fn open<T: DeserializeOwned>(&self, path: &str) -> Result<Seen<T>, Unreachable> {
+    pub(crate) fn open<T: DeserializeOwned>(&self, path: &str) -> Result<Seen<T>, Unreachable> {
         let (_any_status, body) = self.ask(path, As::Anybody, None, MAX_ANSWER)?;
         Ok(parse(path, &body))
     }
@@ -104,19 +104,19 @@ impl Client {
     }
 
     /// What the token may read of one thing of a kind.
-    pub(super) fn read_one<T: DeserializeOwned>(&self, kind: &str, name: &str) -> Seen<T> {
+    pub(crate) fn read_one<T: DeserializeOwned>(&self, kind: &str, name: &str) -> Seen<T> {
         self.data(&format!("{kind}/{name}"), &format!("{kind}/{}", escaped(name)))
     }
 
     /// The same, in one of its versions.
-    pub(super) fn read_version<T: DeserializeOwned>(&self, kind: &str, name: &str, version: &str) -> Seen<T> {
+    pub(crate) fn read_version<T: DeserializeOwned>(&self, kind: &str, name: &str, version: &str) -> Seen<T> {
         let version =
             if version.is_empty() { String::new() } else { format!("?version={}", escaped(version)) };
         self.data(&format!("{kind}/{name}"), &format!("{kind}/{}{version}", escaped(name)))
     }
 
     /// The names in a folder; a folder that is not there is empty.
-    pub(super) fn list(&self, path: &str) -> Seen<Vec<String>> {
+    pub(crate) fn list(&self, path: &str) -> Seen<Vec<String>> {
         match self.answer(path, &format!("{path}?list=true"), None)? {
             (404, body) if errors(&body).is_empty() => Ok(Vec::new()),
             (200, body) => parse::<Envelope<Keys>>(path, &body).map(|envelope| envelope.data.keys),
@@ -125,7 +125,7 @@ impl Client {
     }
 
     /// What the token may look up by a POST, which is how OpenBao asks for it here. `None` if there is no such thing.
-    pub(super) fn look_up<T: DeserializeOwned>(
+    pub(crate) fn look_up<T: DeserializeOwned>(
         &self,
         path: &str,
         body: &serde_json::Value,
@@ -154,6 +154,34 @@ impl Client {
         match self.answer(path, path, Some(body))? {
             (200, body) => parse::<Envelope<T>>(path, &body).map(|envelope| envelope.data),
             (status, body) => Err(refused(path, status, &body)),
+        }
+    }
+
+    /// The same, where the server may have nothing to say.
+    pub(crate) fn post<T: DeserializeOwned>(&self, path: &str, body: &serde_json::Value) -> Seen<Option<T>> {
+        match self.answer(path, path, Some(body))? {
+            (200, body) => parse::<Envelope<T>>(path, &body).map(|envelope| Some(envelope.data)),
+            (204, _) => Ok(None),
+            (status, body) => Err(refused(path, status, &body)),
+        }
+    }
+
+    /// Changes one thing of a kind, as the token may.
+    pub(crate) fn update(&self, kind: &str, name: &str, body: &serde_json::Value) -> Seen<()> {
+        let shown = format!("{kind}/{name}");
+        match self.answer(&shown, &format!("{kind}/{}", escaped(name)), Some(body))? {
+            (200 | 204, _) => Ok(()),
+            (status, body) => Err(refused(&shown, status, &body)),
+        }
+    }
+
+    /// One thing of a kind, if there is one.
+    pub(crate) fn find<T: DeserializeOwned>(&self, kind: &str, name: &str) -> Seen<Option<T>> {
+        let shown = format!("{kind}/{name}");
+        match self.answer(&shown, &format!("{kind}/{}", escaped(name)), None)? {
+            (200, body) => parse::<Envelope<T>>(&shown, &body).map(|envelope| Some(envelope.data)),
+            (404, body) if errors(&body).is_empty() => Ok(None),
+            (status, body) => Err(refused(&shown, status, &body)),
         }
     }
 

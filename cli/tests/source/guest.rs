@@ -1,0 +1,92 @@
+//! A simulated machine that asks a real server for secrets and tokens.
+
+use attest::crypto::AwsLcRs;
+use attest::{Kem, OfferedKey, Platform, Transcript};
+use protocol::release::{Base64, ChallengeReply, Presentation, login_context, open_context};
+use serde_json::{Value, json};
+use simulator::snp::{Chip, Product};
+
+use crate::server::{Answer, Server, since_1970};
+
+/// A guest on one chip.
+pub(crate) struct Guest {
+    chip: Chip,
+    /// What was measured of it.
+    measurement: [u8; 48],
+}
+
+impl Guest {
+    /// On the chip of this number; what it measured is what the policy admits.
+    pub(crate) fn on(chip: u64) -> Self {
+        Self { chip: simulated(chip), measurement: [0x5a; 48] }
+    }
+
+    fn answer(&self, server: &Server, mount: &str, context: &str) -> Presentation {
+        let drawn = server.call("POST", &format!("{mount}/challenge"), Some(&json!({})), "").ok();
+        let challenge: ChallengeReply = serde_json::from_value(drawn.json["data"].clone()).unwrap();
+        let nonce = hex::decode(&challenge.nonce).unwrap().try_into().unwrap();
+        // Nobody opens what is sealed to it: these tests look at what is on record.
+        let key = OfferedKey { kem: Kem::X25519, public: vec![9; 32] };
+        let transcript = Transcript { nonce: &nonce, context, key: &key };
+        let data = transcript.caller_data(&AwsLcRs, Platform::SevSnp).try_into().unwrap();
+        let report = self.chip.report().measurement(self.measurement).report_data(data).sign();
+        let chain = self.chip.chain();
+        Presentation {
+            challenge: challenge.challenge,
+            platform: Platform::SevSnp,
+            evidence: Base64(report),
+            certificates: vec![Base64(chain.vcek), Base64(chain.ask)],
+            revocation_lists: vec![Base64(self.chip.crl().der())],
+            documents: Vec::new(),
+            kem: key.kem.name().to_owned(),
+            public_key: Base64(key.public),
+        }
+    }
+
+    /// Asks for `db` with the evidence in the call.
+    pub(crate) fn open(&self, server: &Server) -> Answer {
+        let presentation = self.answer(server, "attest-keys", &open_context("attest-keys", "db"));
+        let body = serde_json::to_value(presentation).unwrap();
+        server.call("POST", "attest-keys/release/db/open", Some(&body), "")
+    }
+
+    /// Logs in as `node`.
+    pub(crate) fn log_in(&self, server: &Server) -> Answer {
+        let presentation = self.answer(server, "auth/attest", &login_context("auth/attest", "node"));
+        let mut body = serde_json::to_value(presentation).unwrap();
+        body["role"] = Value::from("node");
+        server.call("POST", "auth/attest/login", Some(&body), "")
+    }
+
+    /// Logs in; the token.
+    #[track_caller]
+    pub(crate) fn token(&self, server: &Server) -> String {
+        self.log_in(server).ok().json["auth"]["client_token"].as_str().unwrap().to_owned()
+    }
+}
+
+fn simulated(chip: u64) -> Chip {
+    Chip::new(chip, Product::Genoa).at(since_1970().as_secs())
+}
+
+impl Server {
+    /// A development server with both faces of the plugin, which believe the simulator; a key `db`, a role `node`, and
+    /// something outside of the plugin that its machines may read.
+    pub(crate) fn attesting() -> Self {
+        let server = Self::attest_believing(&[simulated(1).ark().der(), simulated(2).ark().der()]);
+        let policy = POLICY.replace("VERSION", "1");
+        for mount in ["auth/attest", "attest-keys"] {
+            server.write(&format!("{mount}/policy/simulated"), &json!({ "policy": policy })).ok();
+        }
+        let key = json!({ "policy": "simulated", "data": { "password": "x" } });
+        server.write("attest-keys/keys/db", &key).ok();
+        let acl = r#"path "secret/data/*" { capabilities = ["create", "read", "update"] }"#;
+        server.write("sys/policies/acl/machine", &json!({ "policy": acl })).ok();
+        server.write("secret/data/x", &json!({ "data": { "a": "b" } })).ok();
+        let role = json!({ "policy": "simulated", "token_policies": ["machine"], "token_ttl_seconds": 600 });
+        server.write("auth/attest/role/node", &role).ok();
+        server
+    }
+}
+
+const POLICY: &str = include_str!("../../../keyrelease/tests/release/policy.toml");
