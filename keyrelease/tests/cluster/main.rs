@@ -19,6 +19,7 @@ mod cluster;
 mod configuration;
 mod evidence;
 mod faults;
+mod governance;
 mod keeper;
 mod links;
 mod load;

@@ -98,6 +98,17 @@ pub(crate) fn refused(answer: &Answer, words: &str) {
     assert!(answer.errors().contains(words), "{}", answer.errors());
 }
 
+/// Proposes, and has two approve.
+#[track_caller]
+pub(crate) fn adopt(server: &Server, kind: &str, name: &str, content: &str) {
+    let id = propose(server, kind, name, content);
+    for person in [alice(), bob()] {
+        approve(server, &id, &person).ok();
+    }
+    let shown = server.read(&format!("attest-keys/proposal/{id}")).ok();
+    assert!(shown.json["data"]["applied"].is_string(), "{shown:?}");
+}
+
 fn version(server: &Server) -> u64 {
     server.read("attest-keys/policy/simulated").ok().json["data"]["version"].as_u64().unwrap()
 }

@@ -5,6 +5,7 @@
 mod admission;
 mod attacks;
 mod audit;
+mod authorities;
 mod cms;
 mod collateral;
 mod drill;
@@ -20,6 +21,7 @@ mod metrics;
 mod paths;
 mod platforms;
 mod policies;
+mod records;
 mod refusal;
 mod rotation;
 mod runbook;

@@ -38,6 +38,13 @@ impl Provider {
         self
     }
 
+    /// The same at another time: what is issued and the list hold then.
+    #[must_use]
+    pub const fn at(mut self, at: u64) -> Self {
+        self.at = at;
+        self
+    }
+
     /// Name and key of the root.
     #[must_use]
     pub fn root_issuer(&self) -> Issuer {
