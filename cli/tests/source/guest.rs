@@ -38,6 +38,7 @@ impl Guest {
             certificates: vec![Base64(chain.vcek), Base64(chain.ask)],
             revocation_lists: vec![Base64(self.chip.crl().der())],
             documents: Vec::new(),
+            collateral: Vec::new(),
             kem: key.kem.name().to_owned(),
             public_key: Base64(key.public),
         }

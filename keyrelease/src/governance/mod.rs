@@ -24,6 +24,7 @@ use crate::reply::bad_request;
 use items::APPROVERS;
 use steps::Desk;
 
+pub(crate) use proposals::count as open_proposals;
 pub(crate) use roots::authorities;
 pub(crate) use stored::StoredEmergency;
 

@@ -81,6 +81,12 @@ pub(super) async fn list(desk: &Desk<'_>) -> Result<Response, Error> {
     Ok(Response::keys(open.map(|(name, _)| name).collect()))
 }
 
+/// How many are open.
+pub(crate) async fn count(host: &Host, now: UnixTime) -> Result<usize, Error> {
+    let all = StoredProposal::all(host.storage()).await?;
+    Ok(all.iter().filter(|(_, stored)| now < stored.proposal.expires).count())
+}
+
 /// Answers a read of `proposal/<id>`.
 pub(super) async fn show(desk: &Desk<'_>, id: &str) -> Result<Option<Response>, Error> {
     let id = id.parse().map_err(bad_request)?;

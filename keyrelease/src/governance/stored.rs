@@ -104,7 +104,7 @@ impl StoredEmergency {
         Ok(all)
     }
 
-    pub(super) fn holds(&self, now: UnixTime) -> bool {
+    pub(crate) fn holds(&self, now: UnixTime) -> bool {
         !self.ended && now < self.emergency.until
     }
 

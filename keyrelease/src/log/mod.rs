@@ -18,6 +18,6 @@ mod writer;
 
 pub(crate) use draft::{Draft, Facts, subject};
 pub(crate) use file::StoredRecord;
-pub(crate) use serve::{bundles, read, size};
+pub(crate) use serve::{bundles, end, read};
 pub(crate) use signer::LogSigner;
 pub(crate) use writer::Log;

@@ -5,7 +5,8 @@
 //!
 //! Untrusted: the path.
 
-use attest::log::{Level, Tile, Width, bundle, cut, entries};
+use attest::UnixTime;
+use attest::log::{Entry, Level, Tile, Width, bundle, cut, entries};
 use openbao_plugin::{Error, Host, Operation, Response, Storage};
 use serde_json::json;
 
@@ -41,9 +42,20 @@ pub(crate) async fn read(
     }
 }
 
-/// How many entries the log has.
-pub(crate) async fn size(host: &Host) -> Result<u64, Error> {
-    Ok(head(host.storage()).await?.map_or(0, |head| head.size))
+/// How far the log reaches.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct End {
+    /// How many entries it has.
+    pub(crate) size: u64,
+    /// When the last one was written.
+    pub(crate) clock: UnixTime,
+}
+
+/// How far the log reaches, if it has entries.
+pub(crate) async fn end(host: &Host) -> Result<Option<End>, Error> {
+    let Some(head) = head(host.storage()).await? else { return Ok(None) };
+    let last = Entry::decode(&head.last).map_err(|why| damaged(&why))?;
+    Ok(Some(End { size: head.size, clock: last.clock }))
 }
 
 pub(super) async fn head(storage: &Storage) -> Result<Option<Head>, Error> {

@@ -1,13 +1,15 @@
 //! What a mount did, counted: `metrics`, as Prometheus text.
 //!
-//! Counters live in this process, begin at zero with it and speak of this node alone. Every label has a closed set of
-//! values: platforms, limits, and the ids of the catalogue's checks with their braces. No key, machine or caller is a
+//! Counters live in this process, begin at zero with it and speak of this node alone; gauges of what is stored are the same
+//! on every node. Every label has a closed set of
+//! values: platforms, limits, causes, kinds of collateral, and the ids of the catalogue's checks with their braces. No key, machine or caller is a
 //! label, so nobody can make the text grow.
 //!
 //! Trusted: the caller, who was allowed to read. Untrusted: whatever is counted.
 
 mod histogram;
 mod serve;
+mod stored;
 mod text;
 
 use std::collections::BTreeMap;

@@ -3,8 +3,7 @@
 use openbao_plugin::{Error, Host, Response};
 
 use super::text::{Page, Type, seconds};
-use super::{Metrics, PerPlatform, Step, value};
-use crate::log;
+use super::{Metrics, PerPlatform, Step, stored, value};
 use crate::mount::Mount;
 
 /// Answers `metrics`.
@@ -12,8 +11,7 @@ pub(crate) async fn read(mount: &Mount, host: &Host) -> Result<Response, Error> 
     let mut page = Page::default();
     mount.metrics.write(&mut page);
     mount.write_state(&mut page);
-    page.metric("cloudtaser_log_entries", Type::Gauge, "Entries of the release log, in storage.");
-    page.sample("cloudtaser_log_entries", &[], &log::size(host).await?);
+    stored::write(&mut page, mount, host).await?;
     Ok(Response::raw(200, "text/plain; version=0.0.4; charset=utf-8", page.into_bytes()))
 }
 

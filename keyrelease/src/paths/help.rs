@@ -7,7 +7,9 @@ use super::{Field, FieldKind, Need, Op, Path, Table, Who};
 impl Table {
     /// The help of one path, if there is such a path.
     pub(crate) fn help(self, path: &str) -> Option<String> {
-        self.all().find(|row| row.matches(path) || row.pattern == path).map(Path::help)
+        // What is listed is named with or without its slash.
+        let names = |row: &&Path| row.pattern == path || row.pattern.strip_suffix('/') == Some(path);
+        self.all().find(|row| row.matches(path) || names(row)).map(Path::help)
     }
 
     /// The help of the mount as a whole: its purpose and its paths.

@@ -48,12 +48,14 @@ impl Bars {
 
     /// All of one cause, in the order of what they name.
     pub(crate) fn all(&self, cause: Cause) -> Vec<Bar> {
-        let index = self.read();
-        let named = [&index.hardware, &index.instance].into_iter().flat_map(HashMap::values);
-        let all = named.chain(index.measurement.values()).chain([&index.wide]).flatten();
-        let mut all: Vec<Bar> = all.filter(|bar| bar.cause == cause).cloned().collect();
+        let mut all: Vec<Bar> = self.read().of(cause).cloned().collect();
         all.sort_by(|one, other| one.subject.cmp(&other.subject));
         all
+    }
+
+    /// How many there are of one cause.
+    pub(crate) fn count(&self, cause: Cause) -> usize {
+        self.read().of(cause).count()
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Index> {
@@ -85,6 +87,13 @@ impl Index {
             // Policies, product lines and platforms, and whatever else may be named one day.
             Selector::Policy { .. } | Selector::ProductLine(_) | Selector::Platform(_) | _ => &mut self.wide,
         }
+    }
+
+    /// All of one cause.
+    fn of(&self, cause: Cause) -> impl Iterator<Item = &Bar> {
+        let named = [&self.hardware, &self.instance].into_iter().flat_map(HashMap::values);
+        let all = named.chain(self.measurement.values()).chain([&self.wide]).flatten();
+        all.filter(move |bar| bar.cause == cause)
     }
 
     /// Those that may concern a machine.

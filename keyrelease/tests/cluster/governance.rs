@@ -46,20 +46,6 @@ impl<'a> Ruled<'a> {
         Proposed { id, proposal: serde_json::from_value(shown["proposal"].clone()).unwrap() }
     }
 
-    /// The deeds on record, as a node has them.
-    fn deeds(&self, node: &Server) -> Vec<Act> {
-        let ids = node.read(&format!("{MOUNT}/record?list=true")).json["data"]["keys"].clone();
-        let read = |id: &Value| {
-            let answer = node.read(&format!("{MOUNT}/record/{}", id.as_str().unwrap())).ok();
-            let file = STANDARD.decode(answer.json["data"]["bundle"].as_str().unwrap()).unwrap();
-            let record = File::parse(&file).unwrap().record;
-            Deed::open(&record, &[node.verifier_key(MOUNT)], &AwsLcRs).unwrap().act
-        };
-        let mut deeds: Vec<Act> = ids.as_array().unwrap().iter().map(read).collect();
-        deeds.sort_by_key(|act| act.name());
-        deeds
-    }
-
     /// Each node has the policy in this version.
     fn in_force(&self, version: u64) {
         for node in 0..NODES {
@@ -91,6 +77,20 @@ impl Proposed {
     }
 }
 
+/// The deeds on record, as a node has them.
+fn deeds(node: &Server) -> Vec<Act> {
+    let ids = node.read(&format!("{MOUNT}/record?list=true")).json["data"]["keys"].clone();
+    let read = |id: &Value| {
+        let answer = node.read(&format!("{MOUNT}/record/{}", id.as_str().unwrap())).ok();
+        let file = STANDARD.decode(answer.json["data"]["bundle"].as_str().unwrap()).unwrap();
+        let record = File::parse(&file).unwrap().record;
+        Deed::open(&record, &[node.verifier_key(MOUNT)], &AwsLcRs).unwrap().act
+    };
+    let mut deeds: Vec<Act> = ids.as_array().unwrap().iter().map(read).collect();
+    deeds.sort_by_key(|act| act.name());
+    deeds
+}
+
 fn key(seed: u8) -> Ed25519KeyPair {
     Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap()
 }
@@ -120,7 +120,7 @@ fn an_approval_given_to_a_leader_that_dies_counts_under_the_next_one() {
     let acts = [Act::Applied, Act::Founded, Act::Proposed, Act::Approved];
     let mut acts = acts.to_vec();
     acts.sort_by_key(|act| act.name());
-    assert_eq!(ruled.deeds(cluster.node(cluster.leader())), acts);
+    assert_eq!(deeds(cluster.node(cluster.leader())), acts);
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn an_approval_repeated_while_leaders_change_applies_the_change_once() {
     });
     cluster.settle();
     ruled.in_force(2);
-    let deeds = ruled.deeds(cluster.node(cluster.leader()));
+    let deeds = deeds(cluster.node(cluster.leader()));
     assert_eq!(deeds.iter().filter(|act| **act == Act::Applied).count(), 1, "{deeds:?}");
     let text: Digest<32> = proposed.id.parse().unwrap();
     assert_eq!(text, proposed.proposal.id(&AwsLcRs));

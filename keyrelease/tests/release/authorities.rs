@@ -6,7 +6,7 @@ use protocol::release::{Base64, Presentation, open_context};
 use serde_json::json;
 use simulator::tpm::{AttestationKey, Provider, Statement};
 
-use crate::governance::{adopt, pem, refused, ruled};
+use crate::governance::{adopt, pem, ruled};
 use crate::machine::{Key, challenge};
 use crate::server::{Answer, Server, now};
 
@@ -34,6 +34,7 @@ impl Quoting {
             certificates: wire(self.brings.as_ref().map(chain).unwrap_or_default()),
             revocation_lists: wire(self.brings.iter().map(|provider| provider.crl().der()).collect()),
             documents: Vec::new(),
+            collateral: Vec::new(),
             kem: key.offered.kem.name().to_owned(),
             public_key: Base64(key.offered.public.clone()),
         };

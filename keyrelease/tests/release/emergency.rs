@@ -50,7 +50,7 @@ pub(crate) fn body(emergency: &Emergency, content: &str, person: &Person) -> Val
     })
 }
 
-fn declare(server: &Server, seconds: u64) -> Answer {
+pub(crate) fn declare(server: &Server, seconds: u64) -> Answer {
     let emergency = emergency(server, Kind::Policy, "simulated", &strict(2), now().plus(seconds));
     let body = body(&emergency, &strict(2), &alice());
     server.write("attest-keys/emergency/policy/simulated", &body)

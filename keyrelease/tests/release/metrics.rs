@@ -62,12 +62,45 @@ fn what_a_mount_did_is_counted_by_platform_by_check_and_by_limit() {
     ] {
         assert_eq!(found.get(name), Some(&expected), "{name}");
     }
-    assert_eq!(samples(&page(&server, "auth/attest")).get("cloudtaser_log_entries"), Some(&0.0));
+    let empty = samples(&page(&server, "auth/attest"));
+    assert_eq!(empty.get("cloudtaser_log_entries"), Some(&0.0));
+    assert_eq!(empty.get("cloudtaser_log_head_age_seconds"), None);
+}
+
+#[test]
+fn what_is_stored_is_measured_by_cause_and_by_kind() {
+    let server = crate::governance::ruled();
+    let found = |name: &str| samples(&page(&server, "attest-keys")).get(name).copied();
+    let bars = |cause: &str| found(&format!("cloudtaser_bars{{cause=\"{cause}\"}}"));
+    assert_eq!([bars("revoked"), bars("failed")], [Some(0.0); 2]);
+    assert_eq!(found("cloudtaser_collateral_seconds_left{kind=\"crl\"}"), None);
+    assert_eq!(Machine::good().open(&server).status, 200);
+    let rest = found("cloudtaser_collateral_seconds_left{kind=\"crl\"}").unwrap();
+    assert!((1.0..=366.0 * 86_400.0).contains(&rest), "{rest}");
+    assert!(found("cloudtaser_log_head_age_seconds").is_some_and(|age| age < 60.0));
+    Machine::spoiled(ReportBuilder::debug).open(&server);
+    for selector in ["platform=tdx", "product-line=Turin", "policy=other@3"] {
+        server.write("attest-keys/revoke", &json!({ "selector": selector, "reason": "x" })).ok();
+    }
+    assert_eq!([bars("revoked"), bars("failed")], [Some(3.0), Some(1.0)]);
+    let lift = json!({ "selector": "platform=tdx", "cause": "revoked", "reason": "x" });
+    server.write("attest-keys/reinstate", &lift).ok();
+    assert_eq!(bars("revoked"), Some(2.0));
+    let waiting = || found("cloudtaser_open_proposals");
+    assert_eq!(waiting(), Some(0.0));
+    let id = crate::governance::propose(&server, "policy", "simulated", &crate::server::policy(2));
+    assert_eq!(waiting(), Some(1.0));
+    server.call("DELETE", &format!("attest-keys/proposal/{id}"), None, "root").ok();
+    assert_eq!([waiting(), found("cloudtaser_emergencies")], [Some(0.0); 2]);
+    crate::emergency::declare(&server, 60).ok();
+    assert_eq!(found("cloudtaser_emergencies"), Some(1.0));
 }
 
 #[test]
 fn no_caller_can_make_the_page_grow() {
     let server = Server::start();
+    // Some gauges are absent as long as there is nothing to measure.
+    assert_eq!(Machine::good().open(&server).status, 200);
     let names = |server: &Server| samples(&page(server, "attest-keys")).into_keys().collect::<Vec<_>>();
     let before = names(&server);
     for key in ["a", "b\"} 1\n# evil", "c"] {
