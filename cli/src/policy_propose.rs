@@ -73,7 +73,7 @@ pub(crate) fn new_content(what: &What, file: &std::path::Path) -> Result<(Item, 
     } else {
         let text = String::from_utf8(input::read(file, input::LIMIT)?);
         let text = text.map_err(|error| NotJudged::new("input.unreadable", error.to_string()))?;
-        let text = if what.kind == Kind::Auth { text.trim().to_owned() } else { text };
+        let text = if matches!(what.kind, Kind::Auth | Kind::Guard) { text.trim().to_owned() } else { text };
         (String::new(), text)
     };
     let name = what.name.clone().unwrap_or(own);

@@ -13,7 +13,6 @@ use attest::{Admitted, Crypto, UnixTime};
 use openbao_plugin::{Alias, Auth, Backend, Error, Host, Kind, Lease, Operation, Request, Response};
 use openbao_plugin::{SpecialPaths, TokenType};
 use protocol::release::{Presentation, login_context};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::judge::Purpose;
@@ -22,7 +21,8 @@ use crate::manage::manage;
 use crate::mount::{self, Judged, Mount};
 use crate::paths::AUTH;
 use crate::record::Receipt;
-use crate::standing::{self, LeaseTerms, Renewal};
+use crate::role::{Role, RoleToken};
+use crate::standing::{self, Renewal};
 use crate::workload::metadata;
 use crate::{reply, vouch};
 
@@ -30,43 +30,6 @@ use crate::{reply, vouch};
 #[derive(Debug)]
 pub struct AuthMethod {
     mount: Mount,
-}
-
-/// What a role gives to the machines that its policy admits.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct Role {
-    /// The attestation policy that judges.
-    policy: String,
-    /// The OpenBao policies of the token.
-    token_policies: Vec<String>,
-    /// How long a token lives, in seconds: at most 15 minutes, and never longer than the verdict.
-    token_ttl_seconds: u64,
-    /// `batch`, or `service`: stored, and renewed as long as the machine goes on proving itself.
-    #[serde(default)]
-    token_type: RoleToken,
-    /// How old the evidence may be when a token is renewed, in seconds; as long as a token lives unless given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    reattest_interval: Option<u64>,
-    /// Networks that the token may be used from; empty is anywhere.
-    #[serde(default)]
-    token_bound_cidrs: Vec<String>,
-}
-
-/// The kinds of tokens that a role may give.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum RoleToken {
-    #[default]
-    Batch,
-    Service,
-}
-
-impl Role {
-    fn terms(&self) -> LeaseTerms {
-        let seconds = self.token_ttl_seconds;
-        LeaseTerms { seconds, reattest_interval: self.reattest_interval.unwrap_or(seconds) }
-    }
 }
 
 impl AuthMethod {
@@ -118,14 +81,14 @@ impl Backend for AuthMethod {
             }
             (Operation::List, ["role", ""]) => Ok(Some(Response::keys(host.storage().list("role/").await?))),
             (Operation::Read, ["role", name]) => {
-                load_role(host, name).await?.map(|role| reply::data(&role)).transpose()
+                Role::load(host, name).await?.map(|role| reply::data(&role)).transpose()
             }
             (Operation::Delete, ["role", name]) => {
                 host.storage().delete(&format!("role/{name}")).await?;
                 Ok(None)
             }
             (Operation::Update, ["role", name]) => {
-                self.write_role(host, reply::name(name)?, reply::body(request.data)?).await?;
+                Role::store(&self.mount, host, reply::name(name)?, request.data).await?;
                 Ok(None)
             }
             _ => manage(&self.mount, request, host, "verdict").await,
@@ -146,7 +109,7 @@ impl AuthMethod {
         };
         let presentation: Presentation = reply::body(data)?;
         let role_name = reply::name(&role_name)?;
-        let role = load_role(host, role_name).await?;
+        let role = Role::load(host, role_name).await?;
         let role = role.ok_or_else(|| Error::BadRequest(format!("role {role_name:?} does not exist")))?;
         let mount = request.mount_point.trim_end_matches('/');
         let purpose = Purpose {
@@ -227,7 +190,7 @@ impl AuthMethod {
         let auth = request.auth.ok_or_else(|| Error::BadRequest("renewal without a token".to_owned()))?;
         let word = |name| auth.internal_data.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (role_name, guest) = (word("role"), word("guest"));
-        let role = load_role(host, reply::name(&role_name)?).await?;
+        let role = Role::load(host, reply::name(&role_name)?).await?;
         let role = role.ok_or_else(|| denied("the role is gone"))?;
         let entity = host.system().entity(&auth.entity_id).await?;
         let entity = entity.ok_or_else(|| denied("the machine's entity is gone"))?;
@@ -244,19 +207,6 @@ impl AuthMethod {
         let lease = standing::renew(&self.mount, host, renewal).await?;
         Ok(Response::auth(Auth { lease, ..auth }))
     }
-
-    async fn write_role(&self, host: &Host, name: &str, role: Role) -> Result<(), Error> {
-        if role.token_ttl_seconds == 0 || role.token_ttl_seconds > MAX_TTL {
-            let found = role.token_ttl_seconds;
-            return Err(Error::BadRequest(format!(
-                "token_ttl_seconds: expected 1 to {MAX_TTL}, found {found}"
-            )));
-        }
-        role.terms().checked()?;
-        self.mount.state(host).await?.policy(&role.policy)?;
-        let bytes = serde_json::to_vec(&role).map_err(|error| Error::Internal(error.to_string()))?;
-        host.storage().put(&format!("role/{name}"), bytes).await.map_err(Error::from)
-    }
 }
 
 /// How long a token lives: as long as its role says, and no longer than the verdict. An admission that
@@ -267,15 +217,6 @@ fn lifetime(seconds: u64, until: UnixTime, now: UnixTime) -> Result<Duration, Er
         left => Ok(Duration::from_secs(left)),
     }
 }
-
-async fn load_role(host: &Host, name: &str) -> Result<Option<Role>, Error> {
-    let Some(bytes) = host.storage().get(&format!("role/{name}")).await? else { return Ok(None) };
-    let damaged = |error: serde_json::Error| Error::Internal(format!("stored role {name:?}: {error}"));
-    serde_json::from_slice(&bytes).map(Some).map_err(damaged)
-}
-
-/// Fifteen minutes: a machine that stopped being what it proved must not hold a token for long.
-const MAX_TTL: u64 = 900;
 
 #[cfg(test)]
 mod tests {

@@ -22,6 +22,7 @@ use crate::governance::emergency;
 use crate::governance::items::{self, SEAL};
 use crate::keys;
 use crate::mount::Mount;
+use crate::policies;
 use crate::reply::{self, bad_request};
 use crate::secrets::ReleaseBody;
 use crate::state::State;
@@ -93,10 +94,7 @@ pub(crate) async fn fits(storage: &Storage, content: &str) -> Result<(), Error> 
         return Err(bad_request(format!("policies: at most {MOST_POLICIES} names")));
     }
     for name in &body.policies {
-        let key = format!("policy/{}", reply::name(name)?);
-        if storage.get(&key).await?.is_none() {
-            return Err(bad_request(format!("policy {name:?} is not stored in this mount")));
-        }
+        policies::is_stored(storage, name).await?;
     }
     Ok(())
 }

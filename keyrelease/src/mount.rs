@@ -180,13 +180,12 @@ impl Mount {
 
     /// Whether this mount has items of this kind: only the secrets engine believes the tokens of another mount.
     pub(crate) fn has(&self, kind: attest::governance::Kind) -> Result<(), Error> {
+        use attest::governance::Kind::{Auth, Guard, Role, Seal};
         match (self.face, kind) {
-            (config::Kind::Auth, attest::governance::Kind::Auth) => {
-                Err(bad_request("kind: an auth mount believes no other"))
-            }
-            (config::Kind::Auth, attest::governance::Kind::Seal) => {
-                Err(bad_request("kind: an auth mount seals nothing"))
-            }
+            (config::Kind::Auth, Auth) => Err(bad_request("kind: an auth mount believes no other")),
+            (config::Kind::Auth, Seal) => Err(bad_request("kind: an auth mount seals nothing")),
+            (config::Kind::Auth, Guard) => Err(bad_request("kind: an auth mount has no secrets to guard")),
+            (config::Kind::Secrets, Role) => Err(bad_request("kind: only an auth mount has roles")),
             _ => Ok(()),
         }
     }

@@ -105,6 +105,14 @@ fn stored_answer(version: u64, policy: &Policy) -> Result<Response, Error> {
     reply::data(&json!({ "version": version, "digest": policy.digest().to_string() }))
 }
 
+/// Whether there is a policy of this name.
+pub(crate) async fn is_stored(storage: &Storage, name: &str) -> Result<(), Error> {
+    match storage.get(&format!("policy/{}", reply::name(name)?)).await? {
+        Some(_) => Ok(()),
+        None => Err(bad_request(format!("policy {name:?} is not stored in this mount"))),
+    }
+}
+
 /// What was approved as one policy is not stored as another, nor when it has ended.
 pub(crate) fn fits(policy: &Policy, name: &str, now: UnixTime) -> Result<(), String> {
     if policy.name() != name {

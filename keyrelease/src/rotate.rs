@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
+use crate::guard::Guard;
 use crate::keys::StoredKey;
 use crate::mount::Mount;
 use crate::reply::{self, bad_request};
@@ -27,11 +28,13 @@ pub(crate) async fn rotate(
     let body: RotateBody = reply::body(data)?;
     let transaction = host.transaction().await?;
     let existing = StoredKey::load(&transaction, name).await?;
-    let policy = match (existing.as_ref().map(|key| key.policy.as_str()), body.policy) {
-        (Some(guarding), Some(other)) if guarding != other => return Err(another_policy(guarding, &other)),
-        (Some(guarding), _) => guarding.to_owned(),
-        (None, policy) => policy.ok_or_else(|| bad_request("policy: expected the name of a policy"))?,
-    };
+    let guarding = existing.as_ref().map(|key| key.policy.as_str());
+    let guard = Guard::of(&transaction, name, guarding).await?;
+    let policy = guard.choose(body.policy, guarding)?;
+    if let Some(guarding) = guarding.filter(|guarding| *guarding != policy && !guard.is_approved(&policy)) {
+        return Err(another_policy(guarding, &policy));
+    }
+    guard.keep(&transaction, &policy).await?;
     mount.state(host).await?.policy(&policy)?;
     let stored = existing.as_ref().map_or(NONE, StoredKey::secret);
     let newest = newest(name, stored)?.checked_add(1).ok_or_else(|| bad_request("no version is left"))?;

@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 use crate::caller::{self, Asked, Given};
 use crate::forward;
 use crate::governance::items;
+use crate::guard::Guard;
 use crate::judge::Purpose;
 use crate::keys::{self, StoredKey};
 use crate::limits::Source;
@@ -100,8 +101,7 @@ impl Backend for SecretsEngine {
                 rotate(&self.mount, request.data, host, reply::name(name)?).await.map(Some)
             }
             (Operation::Delete, ["keys", name]) => {
-                host.storage().delete(&format!("keys/{name}")).await?;
-                Ok(None)
+                delete_key(&self.mount, host, reply::name(name)?).await.map(|()| None)
             }
             (Operation::Read, ["config", "auth"]) => {
                 let state = self.mount.state(host).await?;
@@ -224,9 +224,10 @@ impl SecretsEngine {
         let transaction = host.transaction().await?;
         let existing = StoredKey::load(&transaction, name).await?;
         existing.as_ref().map_or(Ok(()), |key| keep_keys(key.secret(), &secret))?;
-        let policy = body.policy.or_else(|| existing.as_ref().map(|key| key.policy.clone()));
-        let policy =
-            policy.ok_or_else(|| Error::BadRequest("policy: expected the name of a policy".to_owned()))?;
+        let guarding = existing.as_ref().map(|key| key.policy.as_str());
+        let guard = Guard::of(&transaction, name, guarding).await?;
+        let policy = guard.choose(body.policy, guarding)?;
+        guard.keep(&transaction, &policy).await?;
         self.mount.state(host).await?.policy(&policy)?;
         let version = existing.as_ref().map_or(1, |key| key.version.saturating_add(1));
         let lease = lease.or_else(|| existing.as_ref().and_then(|key| key.lease));
@@ -235,6 +236,16 @@ impl SecretsEngine {
         transaction.commit().await?;
         reply::data(&json!({ "version": version }))
     }
+}
+
+/// Deletes a key with all its versions; what guards its name stays, where several rule.
+async fn delete_key(mount: &Mount, host: &Host, name: &str) -> Result<(), Error> {
+    let transaction = host.transaction().await?;
+    let Some(key) = StoredKey::load(&transaction, name).await? else { return Ok(()) };
+    let guard = Guard::of(&transaction, name, Some(&key.policy)).await?;
+    guard.keep(&transaction, &guard.choose(None, Some(&key.policy))?).await?;
+    transaction.delete(&format!("keys/{name}")).await?;
+    mount.commit(transaction).await
 }
 
 /// What a lease has to know to be prolonged.

@@ -14,7 +14,7 @@ use openbao_plugin::{Error, Host, HostError, Storage};
 
 use crate::challenge::Challenges;
 use crate::governance::items::{AUTH_ACCESSOR, ROOTS};
-use crate::governance::{StoredEmergency, authorities, emergency};
+use crate::governance::{StoredEmergency, authorities, emergency, enrolled};
 use crate::limits::Settings;
 use crate::log::LogSigner;
 use crate::policies::{self, StoredPolicy};
@@ -72,7 +72,7 @@ impl State {
             salt: stored_key(storage, "config/salt").await?,
             policies: policies::load(storage, &emergencies).await?,
             limits: Settings::load(storage).await?,
-            attestation_keys: load_attestation_keys(storage).await?,
+            attestation_keys: attestation_keys(storage).await?,
             authorities: authorities(roots.as_deref())?,
             accessor,
             emergencies,
@@ -128,8 +128,8 @@ async fn stored_key(storage: &Storage, name: &str) -> Result<[u8; 32], Error> {
     bytes.try_into().map_err(|_why| Error::Internal(format!("{name}: expected 32 bytes, found {found}")))
 }
 
-async fn load_attestation_keys(storage: &Storage) -> Result<BTreeSet<tpm::Name>, Error> {
-    let mut names = BTreeSet::new();
+async fn attestation_keys(storage: &Storage) -> Result<BTreeSet<tpm::Name>, Error> {
+    let mut names = enrolled(storage).await?;
     for name in storage.list("collateral/attestation-key/").await? {
         let key = format!("collateral/attestation-key/{name}");
         let Some(bytes) = storage.get(&key).await? else { continue };

@@ -39,12 +39,30 @@ pub enum Kind {
     /// The policies under which a login may have values sealed.
     #[n(5)]
     Seal,
+    /// Which policy stands before a secret, by the secret's name.
+    #[n(8)]
+    Guard,
+    /// What an auth mount gives to machines, by the role's name.
+    #[n(9)]
+    Role,
+    /// A list of TPM attestation keys that are enrolled.
+    #[n(10)]
+    AttestationKeys,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 6] =
-        [Self::Policy, Self::Approvers, Self::Roots, Self::Auth, Self::WorkloadIssuer, Self::Seal];
+    pub const ALL: [Self; 9] = [
+        Self::Policy,
+        Self::Approvers,
+        Self::Roots,
+        Self::Auth,
+        Self::WorkloadIssuer,
+        Self::Seal,
+        Self::Guard,
+        Self::Role,
+        Self::AttestationKeys,
+    ];
 
     /// Its name in texts and paths.
     #[must_use]
@@ -56,6 +74,9 @@ impl Kind {
             Self::Auth => "auth",
             Self::WorkloadIssuer => "workload-issuer",
             Self::Seal => "seal",
+            Self::Guard => "guard",
+            Self::Role => "role",
+            Self::AttestationKeys => "attestation-keys",
         }
     }
 
@@ -68,7 +89,7 @@ impl Kind {
     /// Whether a mount has many of it, each with a name.
     #[must_use]
     pub fn has_names(self) -> bool {
-        matches!(self, Self::Policy | Self::WorkloadIssuer)
+        matches!(self, Self::Policy | Self::WorkloadIssuer | Self::Guard | Self::Role | Self::AttestationKeys)
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct Where {
 /// Which thing of a mount.
 #[derive(Debug, clap::Args)]
 pub(crate) struct What {
-    /// What changes: policy, approvers, roots, auth, workload-issuer, seal
+    /// What changes: policy, approvers, roots, auth, workload-issuer, seal, guard, role, attestation-keys
     #[arg(long, value_name = "KIND", default_value = "policy", value_parser = kind)]
     pub(crate) kind: Kind,
     /// The name in the mount, of a policy or an issuer; a policy's own unless given
@@ -135,9 +135,7 @@ impl Server {
         let in_force = self.in_force(&item)?;
         let version = match item.kind {
             Kind::Policy => attest::Policy::parse(&AwsLcRs, content)?.version(),
-            Kind::Approvers | Kind::Roots | Kind::Auth | Kind::WorkloadIssuer | Kind::Seal | _ => {
-                in_force.version.saturating_add(1)
-            }
+            _ => in_force.version.saturating_add(1),
         };
         let mount = self.governance()?.mount;
         let replaces = in_force.digest();

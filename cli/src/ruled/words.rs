@@ -16,6 +16,9 @@ pub(crate) fn difference(item: &Item, old: &str, new: &str) -> Result<String, No
         Kind::Roots => Ok(roots(old, new)),
         Kind::WorkloadIssuer => facts("workload tokens", old, new),
         Kind::Seal => facts("values sealed for logins", old, new),
+        Kind::Role => facts("role", old, new),
+        Kind::Guard => Ok(guard(item, old, new)),
+        Kind::AttestationKeys => Ok(keys(old, new)),
         Kind::Auth | _ => {
             let named = |text: &str| {
                 if text.is_empty() { "no auth mount".to_owned() } else { layout::printable(text) }
@@ -52,6 +55,22 @@ fn approvers(old: &str, new: &str) -> Result<String, NotJudged> {
 fn roots(old: &str, new: &str) -> String {
     let (were, are) = (blocks(old), blocks(new));
     let mut text = format!("{} additional roots (was {})\n", are.len(), were.len());
+    believed(&mut text, &were, &are);
+    text
+}
+
+fn guard(item: &Item, old: &str, new: &str) -> String {
+    let named =
+        |text: &str| if text.is_empty() { "nothing said".to_owned() } else { layout::printable(text) };
+    format!("policy {} guards {} (was {})\n", named(new), layout::printable(item.name.as_str()), named(old))
+}
+
+fn keys(old: &str, new: &str) -> String {
+    let lines = |text: &str| -> BTreeSet<String> {
+        text.lines().map(str::trim).filter(|line| !line.is_empty()).map(layout::printable).collect()
+    };
+    let (were, are) = (lines(old), lines(new));
+    let mut text = format!("{} enrolled attestation keys (was {})\n", are.len(), were.len());
     believed(&mut text, &were, &are);
     text
 }

@@ -2,7 +2,7 @@
 
 use attest::crypto::AwsLcRs;
 use attest::{Kem, OfferedKey, Platform, Transcript};
-use protocol::release::{Base64, ChallengeReply, Presentation, login_context, open_context};
+use protocol::release::{Base64, ChallengeReply, login_context, open_context};
 use serde_json::{Value, json};
 use simulator::snp::{Chip, Product};
 
@@ -21,7 +21,7 @@ impl Guest {
         Self { chip: simulated(chip), measurement: [0x5a; 48] }
     }
 
-    fn answer(&self, server: &Server, mount: &str, context: &str) -> Presentation {
+    fn answer(&self, server: &Server, mount: &str, context: &str) -> Value {
         let drawn = server.call("POST", &format!("{mount}/challenge"), Some(&json!({})), "").ok();
         let challenge: ChallengeReply = serde_json::from_value(drawn.json["data"].clone()).unwrap();
         let nonce = hex::decode(&challenge.nonce).unwrap().try_into().unwrap();
@@ -31,30 +31,27 @@ impl Guest {
         let data = transcript.caller_data(&AwsLcRs, Platform::SevSnp).try_into().unwrap();
         let report = self.chip.report().measurement(self.measurement).report_data(data).sign();
         let chain = self.chip.chain();
-        Presentation {
-            challenge: challenge.challenge,
-            platform: Platform::SevSnp,
-            evidence: Base64(report),
-            certificates: vec![Base64(chain.vcek), Base64(chain.ask)],
-            revocation_lists: vec![Base64(self.chip.crl().der())],
-            documents: Vec::new(),
-            collateral: Vec::new(),
-            kem: key.kem.name().to_owned(),
-            public_key: Base64(key.public),
-        }
+        let wire = |items: Vec<Vec<u8>>| items.into_iter().map(Base64).collect::<Vec<_>>();
+        json!({
+            "challenge": challenge.challenge,
+            "platform": Platform::SevSnp,
+            "evidence": Base64(report),
+            "certificates": wire(vec![chain.vcek, chain.ask]),
+            "revocation_lists": wire(vec![self.chip.crl().der()]),
+            "kem": key.kem.name(),
+            "public_key": Base64(key.public),
+        })
     }
 
     /// Asks for `db` with the evidence in the call.
     pub(crate) fn open(&self, server: &Server) -> Answer {
-        let presentation = self.answer(server, "attest-keys", &open_context("attest-keys", "db"));
-        let body = serde_json::to_value(presentation).unwrap();
+        let body = self.answer(server, "attest-keys", &open_context("attest-keys", "db"));
         server.call("POST", "attest-keys/release/db/open", Some(&body), "")
     }
 
     /// Logs in as `node`.
     pub(crate) fn log_in(&self, server: &Server) -> Answer {
-        let presentation = self.answer(server, "auth/attest", &login_context("auth/attest", "node"));
-        let mut body = serde_json::to_value(presentation).unwrap();
+        let mut body = self.answer(server, "auth/attest", &login_context("auth/attest", "node"));
         body["role"] = Value::from("node");
         server.call("POST", "auth/attest/login", Some(&body), "")
     }

@@ -17,6 +17,7 @@ use super::config;
 use super::import::{Import, PACKS_ONLY, store_plan, take};
 use super::index::Origin;
 use super::plan::{Outcome, Plan};
+use crate::governance::ungoverned;
 use crate::mount::Mount;
 use crate::reply::{self, bad_request};
 
@@ -127,10 +128,16 @@ async fn store(mount: &Mount, host: &Host, form: Form, name: &str, body: Body) -
     if others.len() >= most && !others.iter().any(|other| other == name) {
         return Err(Error::BadRequest(format!("collateral/{}: at most {most} entries", form.name())));
     }
-    if form != Form::AttestationKey {
+    if form == Form::AttestationKey {
+        // Whoever enrols a key makes the mount believe its quotes.
+        let transaction = host.transaction().await?;
+        ungoverned(&transaction).await?;
+        transaction.put(&form.key(name), bytes).await?;
+        mount.commit(transaction).await?;
+    } else {
         import(mount, host, form, &bytes).await?;
+        host.storage().put(&form.key(name), bytes).await?;
     }
-    host.storage().put(&form.key(name), bytes).await?;
     mount.forget();
     Ok(())
 }

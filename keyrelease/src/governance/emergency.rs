@@ -44,9 +44,7 @@ pub(super) async fn declare(
     let body: EmergencyBody = reply::body(data)?;
     let item = items::at(path)?;
     desk.mount.has(item.kind)?;
-    if item.kind == Kind::Approvers {
-        return Err(bad_request("emergency: the approvers change by proposal only"));
-    }
+    is_brief(item.kind)?;
     let now = desk.now();
     if body.until <= now || body.until > now.plus(Emergency::MAX_SECONDS) {
         let (latest, found) = (now.plus(Emergency::MAX_SECONDS), body.until);
@@ -85,6 +83,17 @@ pub(super) async fn declare(
     match desk.record(&deed(Act::Declared, &stored, desk, &ruling), writes).await? {
         Outcome::Done => reply::data(&described(&[stored], now)),
         Outcome::Overtaken => Err(overtaken()),
+    }
+}
+
+/// Not everything can change for a day and be as before.
+fn is_brief(kind: Kind) -> Result<(), Error> {
+    match kind {
+        Kind::Approvers => Err(bad_request("emergency: the approvers change by proposal only")),
+        Kind::Guard | Kind::Role | Kind::AttestationKeys => {
+            Err(bad_request(format!("emergency: kind {kind} changes by proposal only")))
+        }
+        _ => Ok(()),
     }
 }
 

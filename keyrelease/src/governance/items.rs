@@ -13,11 +13,11 @@ use serde_json::json;
 
 use super::roots::certificates;
 use super::steps::{Desk, Writes};
-use super::ungoverned;
+use super::{enrolment, ungoverned};
 use crate::mount::Mount;
 use crate::policies::fits;
 use crate::reply::{self, bad_request};
-use crate::{forward, workload};
+use crate::{forward, guard, role, workload};
 
 /// Where the approvers are.
 pub(super) const APPROVERS: &str = "config/approvers";
@@ -59,7 +59,9 @@ pub(super) fn key(item: &Item) -> String {
         Kind::Roots => ROOTS.to_owned(),
         Kind::Auth => AUTH_ACCESSOR.to_owned(),
         Kind::Seal => SEAL.to_owned(),
-        Kind::Policy | Kind::WorkloadIssuer | _ => format!("{}/{}", item.kind, item.name),
+        Kind::Policy | Kind::WorkloadIssuer | Kind::Guard | Kind::Role | Kind::AttestationKeys | _ => {
+            format!("{}/{}", item.kind, item.name)
+        }
     }
 }
 
@@ -121,6 +123,11 @@ impl Stored {
                 workload::store::fits(storage, item.name.as_str(), content).await.map(|()| next)
             }
             Kind::Seal => forward::fits(storage, content).await.map(|()| next),
+            Kind::Guard => guard::fits(storage, content).await.map(|()| next),
+            Kind::Role => role::fits(storage, content).await.map(|()| next),
+            Kind::AttestationKeys => {
+                enrolment::fits(storage, item.name.as_str(), content).await.map(|()| next)
+            }
             Kind::Auth | _ => accessor(content).map(|()| next),
         }
     }

@@ -8,6 +8,7 @@
 //! Trusted: OpenBao's storage, the approvers in force. Untrusted: proposals, signatures, whoever may write paths.
 
 pub(crate) mod emergency;
+mod enrolment;
 mod founding;
 pub(crate) mod items;
 mod proposals;
@@ -24,6 +25,7 @@ use crate::reply::bad_request;
 use items::APPROVERS;
 use steps::Desk;
 
+pub(crate) use enrolment::enrolled;
 pub(crate) use proposals::count as open_proposals;
 pub(crate) use roots::authorities;
 pub(crate) use stored::StoredEmergency;
@@ -74,12 +76,14 @@ pub(crate) async fn answer(
     Some(answer)
 }
 
+/// Whether several rule the mount.
+pub(crate) async fn is_ruled(storage: &Storage) -> Result<bool, Error> {
+    Ok(storage.get(APPROVERS).await?.is_some())
+}
+
 /// Whether a governed item may be written as the mount's other paths are: only where nobody was named to approve.
 pub(crate) async fn ungoverned(storage: &Storage) -> Result<(), Error> {
-    match storage.get(APPROVERS).await? {
-        None => Ok(()),
-        Some(_) => Err(bad_request(GOVERNED)),
-    }
+    if is_ruled(storage).await? { Err(bad_request(GOVERNED)) } else { Ok(()) }
 }
 
 const GOVERNED: &str = "this mount has approvers: propose the change (proposal), or declare an emergency";

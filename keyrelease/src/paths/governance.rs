@@ -46,14 +46,14 @@ pub(super) const ROWS: &[Path] = &[
         pattern: "in-force/{kind}",
         who: Who::Token,
         synopsis: "What was approved last.",
-        description: "Kinds are approvers, roots and auth. Emergencies are left out.",
+        description: "Kinds are approvers, roots, auth and seal. Emergencies are left out.",
         operations: &[read("read content, digest and version")],
     },
     Path {
         pattern: "in-force/{kind}/{name}",
         who: Who::Token,
         synopsis: "What was approved last under a name.",
-        description: "The kind is policy. Emergencies are left out.",
+        description: "Kinds are policy, workload-issuer, guard, role and attestation-keys. Emergencies are left out.",
         operations: &[read("read content, digest and version")],
     },
     Path {
@@ -64,8 +64,12 @@ pub(super) const ROWS: &[Path] = &[
         operations: &[write(
             "propose",
             &[&[
-                required("kind", Text, "policy, approvers, roots or auth"),
-                optional("name", Text, "the policy's name"),
+                required(
+                    "kind",
+                    Text,
+                    "policy, approvers, roots, auth, seal, workload-issuer, guard, role or attestation-keys",
+                ),
+                optional("name", Text, "the name, where the mount has many of the kind"),
                 required("content", Text, "the new content"),
                 required(
                     "expires",

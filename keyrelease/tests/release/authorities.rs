@@ -2,11 +2,11 @@
 
 use attest::crypto::AwsLcRs;
 use attest::{Platform, Transcript};
-use protocol::release::{Base64, Presentation, open_context};
+use protocol::release::{Base64, open_context};
 use serde_json::json;
 use simulator::tpm::{AttestationKey, Provider, Statement};
 
-use crate::governance::{adopt, pem, ruled};
+use crate::governance::{adopt, pem, refused, ruled, try_propose};
 use crate::machine::{Key, challenge};
 use crate::server::{Answer, Server, now};
 
@@ -26,19 +26,16 @@ impl Quoting {
         let data = transcript.caller_data(&AwsLcRs, Platform::Tpm2);
         let chain =
             |provider: &Provider| vec![provider.certificate(&self.key).der(), provider.intermediate().der()];
-        let wire = |items: Vec<Vec<u8>>| items.into_iter().map(Base64).collect();
-        let presentation = Presentation {
-            challenge: challenge.challenge,
-            platform: Platform::Tpm2,
-            evidence: Base64(self.key.quote(&Statement::quote(&data))),
-            certificates: wire(self.brings.as_ref().map(chain).unwrap_or_default()),
-            revocation_lists: wire(self.brings.iter().map(|provider| provider.crl().der()).collect()),
-            documents: Vec::new(),
-            collateral: Vec::new(),
-            kem: key.offered.kem.name().to_owned(),
-            public_key: Base64(key.offered.public.clone()),
-        };
-        let body = serde_json::to_value(presentation).unwrap();
+        let wire = |items: Vec<Vec<u8>>| items.into_iter().map(Base64).collect::<Vec<_>>();
+        let body = json!({
+            "challenge": challenge.challenge,
+            "platform": Platform::Tpm2,
+            "evidence": Base64(self.key.quote(&Statement::quote(&data))),
+            "certificates": wire(self.brings.as_ref().map(chain).unwrap_or_default()),
+            "revocation_lists": wire(self.brings.iter().map(|provider| provider.crl().der()).collect()),
+            "kem": key.offered.kem.name(),
+            "public_key": Base64(key.offered.public.clone()),
+        });
         server.call("POST", "attest-keys/release/tpm/open", Some(&body), "")
     }
 }
@@ -64,6 +61,34 @@ fn a_quote_is_believed_under_an_added_root_and_no_longer_once_that_is_taken_off(
     assert_eq!(machine.open(&server).status, 200);
     adopt(&server, "roots", "", "");
     assert_eq!(machine.open(&server).failing(), [unknown]);
+}
+
+#[test]
+fn nobody_alone_enrols_a_key_where_several_rule_and_a_list_of_keys_is_approved() {
+    let server = server("enrolled");
+    let machine = Quoting { key: AttestationKey::ec(3), brings: None };
+    let name = hex::encode(machine.key.name());
+    let alone = server.write("attest-keys/collateral/attestation-key/mine", &json!({ "value": name }));
+    refused(&alone, "this mount has approvers: propose the change");
+    assert_eq!(machine.open(&server).failing(), ["tpm.ak.enrolled"]);
+    adopt(
+        &server,
+        "attestation-keys",
+        "rack-7",
+        &format!("{name}\n{}\n", hex::encode(AttestationKey::ec(4).name())),
+    );
+    assert_eq!(machine.open(&server).status, 200);
+    adopt(&server, "attestation-keys", "rack-7", &hex::encode(AttestationKey::ec(4).name()));
+    assert_eq!(machine.open(&server).failing(), ["tpm.ak.enrolled"]);
+    let wrong = [("zz", "attestation key"), ("00", "name"), (&name.repeat(2), "name")];
+    for (content, words) in wrong {
+        refused(&try_propose(&server, "attestation-keys", "x", content), words);
+    }
+    let many: Vec<String> = (0..513).map(|seed| hex::encode(AttestationKey::ec(seed).name())).collect();
+    refused(
+        &try_propose(&server, "attestation-keys", "x", &many.join("\n")),
+        "at most 512 in a list, found 513",
+    );
 }
 
 const POLICY: &str = r#"

@@ -12,6 +12,7 @@ mod drill;
 mod emergency;
 mod faults;
 mod governance;
+mod guards;
 mod guide;
 mod issuers;
 mod limits;
