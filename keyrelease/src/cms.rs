@@ -128,6 +128,23 @@ mod tests {
         assert_eq!(rest, [0; 0]);
     }
 
+    /// X.690, 8.1.3: one byte up to 127, the fewest digits beyond.
+    #[test]
+    fn a_length_has_its_shortest_form() {
+        for (length, head) in [
+            (0, "0400"),
+            (127, "047f"),
+            (128, "048180"),
+            (255, "0481ff"),
+            (256, "04820100"),
+            (65_535, "0482ffff"),
+            (65_536, "0483010000"),
+        ] {
+            let value = tlv(OCTET_STRING, &vec![7; length]);
+            assert_eq!(hex::encode(&value[..value.len() - length]), head, "{length}");
+        }
+    }
+
     #[test]
     fn the_same_value_is_never_enveloped_alike() {
         let key = PrivateDecryptingKey::generate(KeySize::Rsa2048).unwrap().public_key();

@@ -2,6 +2,7 @@
 //! never heard of us.
 
 use std::process::Command;
+use std::sync::Mutex;
 
 use attest::crypto::AwsLcRs;
 use attest::{Crypto, Kem, OfferedKey, Platform, TrustAnchors};
@@ -92,10 +93,11 @@ fn send(server: &Server, name: &str, presentation: &Presentation) -> Answer {
 
 /// Stores a policy that allows keys in documents, and a secret with one field; its name.
 fn secret(server: &Server, platform: Platform) -> String {
+    static ONE_WRITER: Mutex<()> = Mutex::new(());
+    let _writer = ONE_WRITER.lock();
     let name = format!("kms-{platform}");
     if server.read(&format!("attest-keys/keys/{name}")).status != 200 {
-        // Another test may have been quicker.
-        server.write(&format!("attest-keys/policy/{name}"), &json!({ "policy": with_keys(platform) }));
+        server.write(&format!("attest-keys/policy/{name}"), &json!({ "policy": with_keys(platform) })).ok();
         let body = json!({ "policy": name, "data": { "password": SECRET } });
         server.write(&format!("attest-keys/keys/{name}"), &body).ok();
     }
@@ -159,7 +161,7 @@ impl<'m> Walk<'m> {
     }
 }
 
-fn as_the_sdk_does(private: PrivateDecryptingKey, message: &[u8]) -> Vec<u8> {
+fn as_the_sdk_does(private: &PrivateDecryptingKey, message: &[u8]) -> Vec<u8> {
     let mut walk = Walk(message);
     walk.indefinite(0x30);
     assert_eq!(hex::encode(walk.value(0x06)), "2a864886f70d010703", "enveloped data");
@@ -181,7 +183,7 @@ fn as_the_sdk_does(private: PrivateDecryptingKey, message: &[u8]) -> Vec<u8> {
     walk.indefinite(0xa0);
     let mut content = walk.value(0x04).to_vec();
     assert_eq!(walk.0, [0; 10], "what is open is closed");
-    let private = OaepPrivateDecryptingKey::new(private).unwrap();
+    let private = OaepPrivateDecryptingKey::new(private.clone()).unwrap();
     let mut key = vec![0; private.min_output_size()];
     let key = private.decrypt(&OAEP_SHA256_MGF1SHA256, wrapped, &mut key, None).unwrap();
     let key = PaddedBlockDecryptingKey::cbc_pkcs7(UnboundCipherKey::new(&AES_256, key).unwrap()).unwrap();
@@ -201,12 +203,26 @@ fn openssl_and_a_reader_like_the_sdks_open_what_is_released_to_an_rsa_key() {
         let enveloped = enveloped(&answer);
         let message = &enveloped.ciphertext_for_recipient.0;
         assert_eq!(openssl(&private, message).as_deref(), Some(SECRET.as_bytes()));
-        assert_eq!(as_the_sdk_does(private, message), SECRET.as_bytes());
+        assert_eq!(as_the_sdk_does(&private, message), SECRET.as_bytes());
         assert!((1..=300).contains(&enveloped.lease_seconds), "{}", enveloped.lease_seconds);
         let bundle = record(shared(), "attest-keys", "record", &enveloped.decision);
         assert_eq!(bundle.offered, rsa(&public));
         let anchors = TrustAnchors::insecure_simulated(&roots()).unwrap();
         assert!(bundle.replay(&AwsLcRs, &anchors).unwrap().identical);
+    }
+}
+
+#[test]
+fn openssl_opens_the_longest_and_the_shortest_value() {
+    let (private, public) = private(KeySize::Rsa2048);
+    secret(shared(), Platform::Nitro);
+    for value in [String::new(), "x".repeat(15), "x".repeat(16), "long ".repeat(100_000)] {
+        let body = json!({ "policy": "kms-nitro", "data": { "value": value } });
+        shared().write("attest-keys/keys/kms-length", &body).ok();
+        let context = open_context("attest-keys", "kms-length");
+        let answer = Peer::enclave(&public).answer(shared(), "attest-keys", &context);
+        let message = enveloped(&send(shared(), "kms-length", &answer)).ciphertext_for_recipient.0;
+        assert!(openssl(&private, &message).as_deref() == Some(value.as_bytes()), "{} bytes", value.len());
     }
 }
 
@@ -325,7 +341,16 @@ fn a_token_is_good_for_the_rsa_key_that_was_attested_at_login_and_for_no_other()
         server.call("POST", &format!("attest-keys/release/{name}"), Some(&body), &token)
     };
     let message = enveloped(&release(&public)).ciphertext_for_recipient.0;
-    assert_eq!(as_the_sdk_does(private_key, &message), SECRET.as_bytes());
+    assert_eq!(as_the_sdk_does(&private_key, &message), SECRET.as_bytes());
+    // A value that a workflow passes on, likewise.
+    let acl = r#"path "attest-keys/*" { capabilities = ["update"] }"#;
+    server.write("sys/policies/acl/machine", &json!({ "policy": acl })).ok();
+    server.write("attest-keys/config/seal", &json!({ "policies": ["kms-nitro"] })).ok();
+    let plaintext = Base64(b"of transit \0\xff".to_vec());
+    let body = json!({ "kem": "rsa-oaep-sha256", "public_key": Base64(public), "plaintext": plaintext });
+    let message = enveloped(&server.call("POST", "attest-keys/seal", Some(&body), &token));
+    let message = message.ciphertext_for_recipient.0;
+    assert_eq!(openssl(&private_key, &message).as_deref(), Some(&b"of transit \0\xff"[..]));
     let thief = release(&private(KeySize::Rsa2048).1);
     assert_eq!(thief.status, 403, "{thief:?}");
     assert!(thief.errors().contains("which was attested at login"), "{}", thief.errors());
