@@ -3,7 +3,7 @@
 //! RFC 9180 base mode, single shot: X-Wing or X25519, HKDF-SHA256, ChaCha20-Poly1305. Single shot means
 //! that every sealed secret has an encapsulation and a key schedule of its own: there is no sequence
 //! number that could wrap and no nonce that could repeat. An enclave that was written for AWS KMS has an RSA key, and is
-//! given the form that it knows ([`crate::cms`]): the value of the secret's only field, since KMS gives bytes.
+//! given the form that it knows (`cms`): the value of the secret's only field, since KMS gives bytes.
 //!
 //! Nobody seals to a key that was not admitted:
 //!
