@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::rules::{Rule, Rules};
+use super::rules::{Listed, Rule, Rules};
 use super::words;
 
 /// One rule that differs.
@@ -33,27 +33,32 @@ pub(super) enum Effect {
     Neutral,
 }
 
-/// All rules that differ, in the order of their keys; a platform that appears or goes is one change.
+/// All rules that differ, in the order of their keys. A platform that goes is one change, and one that appears is told
+/// with all its rules.
 pub(super) fn changes(old: &Rules, new: &Rules) -> Vec<Change> {
     let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let mut changes = Vec::new();
     let (mut moved, mut settled) = (BTreeSet::new(), BTreeSet::new());
-    for part in BOOTS.into_iter().filter(|part| old.has_under(part) != new.has_under(part)) {
+    let new_platform = |part: &str| part.split('.').next().is_some_and(|platform| !old.has_under(platform));
+    let boots = BOOTS.into_iter().filter(|part| old.has_under(part) != new.has_under(part));
+    for part in boots.filter(|part| !new_platform(part)) {
         changes.push(words::boot(part, new.has_under(part)));
         moved.insert(part);
     }
     for platform in PLATFORMS {
         match (old.has_under(platform), new.has_under(platform)) {
             (false, true) => changes.push(section(platform, Effect::Loosens)),
-            (true, false) => changes.push(section(platform, Effect::Tightens)),
-            (true, true) | (false, false) => continue,
+            (true, false) => {
+                changes.push(section(platform, Effect::Tightens));
+                moved.insert(platform);
+            }
+            (true, true) | (false, false) => {}
         }
-        moved.insert(platform);
     }
     for key in keys {
         let first = key.split('.').next().unwrap_or(key);
         // A list that was "any", or is, is told by its rules.
-        let told_below = |rules: &Rules| rules.has_under(key);
+        let told_below = |rules: &Rules| rules.is_list_of_rules(key);
         let told_above =
             moved.iter().any(|part| key.strip_prefix(part).is_some_and(|rest| rest.starts_with('.')));
         if told_above || told_below(old) || told_below(new) {
@@ -63,6 +68,10 @@ pub(super) fn changes(old: &Rules, new: &Rules) -> Vec<Change> {
             if settled.insert("grant") {
                 changes.push(words::grants(new.has_under("grant")));
             }
+            continue;
+        }
+        if PLATFORMS.contains(&first) && !old.has_under(first) {
+            changes.extend(new.rule(key).map(|rule| told(key, None, Some(rule), Effect::Loosens)));
             continue;
         }
         changes.extend(change(key, effective(old, key), effective(new, key)));
@@ -90,10 +99,13 @@ fn change(key: &str, old: Option<&Rule>, new: Option<&Rule>) -> Option<Change> {
     if old == new {
         return None;
     }
-    let effect = effect(key, old, new)?;
+    effect(key, old, new).map(|effect| told(key, old, new, effect))
+}
+
+fn told(key: &str, old: Option<&Rule>, new: Option<&Rule>, effect: Effect) -> Change {
     let says = words::say(key, old, new, effect);
     let text = |rule: Option<&Rule>| rule.map(ToString::to_string);
-    Some(Change { key: key.to_owned(), effect, says, old: text(old), new: text(new) })
+    Change { key: key.to_owned(), effect, says, old: text(old), new: text(new) }
 }
 
 /// `None` where two spellings mean the same.
@@ -120,9 +132,9 @@ fn between(key: &str, old: &Rule, new: &Rule) -> Option<Effect> {
     match (old, new) {
         (Rule::Any, _) => Some(Effect::Tightens),
         (_, Rule::Any) => Some(Effect::Loosens),
-        (Rule::AnyOf(old), Rule::AnyOf(new)) => sets(&values(old), &values(new)),
+        (Rule::AnyOf(old), Rule::AnyOf(new)) => sets(&values(key, old), &values(key, new)),
         (Rule::NoneOf(old), Rule::NoneOf(new)) | (Rule::All(old), Rule::All(new)) => {
-            sets(&values(old), &values(new)).map(Effect::reversed)
+            sets(&values(key, old), &values(key, new)).map(Effect::reversed)
         }
         (Rule::Least(old), Rule::Least(new)) => Some(grows(new < old)),
         (Rule::Number(old), Rule::Number(new)) => Some(numbers(key, *old, *new)),
@@ -139,12 +151,13 @@ fn grows(yes: bool) -> Effect {
     if yes { Effect::Loosens } else { Effect::Tightens }
 }
 
-/// What counts of a listed value: of a reference, what it stands for.
-fn values(list: &[String]) -> BTreeSet<&str> {
-    list.iter().map(|text| text.split_once(" = ").map_or(text.as_str(), |(_, value)| value)).collect()
+type Values<'r> = BTreeSet<(&'r str, &'r str)>;
+
+fn values<'r>(key: &str, list: &'r [Listed]) -> Values<'r> {
+    list.iter().map(|listed| listed.counts(key)).collect()
 }
 
-fn sets(old: &BTreeSet<&str>, new: &BTreeSet<&str>) -> Option<Effect> {
+fn sets(old: &Values<'_>, new: &Values<'_>) -> Option<Effect> {
     match (new.difference(old).next().is_some(), old.difference(new).next().is_some()) {
         (true, true) => Some(Effect::Both),
         (true, false) => Some(Effect::Loosens),

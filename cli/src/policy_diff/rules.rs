@@ -1,7 +1,8 @@
 //! A policy taken apart: dotted key → rule.
 //!
-//! Lists of tables get keys of their own: a PCR's rule is `tpm.pcrs.sha256.7`, a waiver `waive.snp.vmpl`. A name of
-//! a reference value is replaced by the value, so that a changed value is seen where it counts.
+//! Lists of tables get keys of their own: a PCR's rule is `tpm.pcrs.sha256.7`, a waiver `waive.snp.vmpl`, a second one
+//! `waive.snp.vmpl (2)`. A name of a reference value has the value beside it, so that a changed value is seen where it
+//! counts. Nothing is left out: whoever approves by what is told here must not be told less than was written.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,9 +21,9 @@ pub(super) enum Rule {
     /// `"any"`.
     Any,
     /// `{ any_of = […] }`.
-    AnyOf(Vec<String>),
+    AnyOf(Vec<Listed>),
     /// `{ none_of = […] }`.
-    NoneOf(Vec<String>),
+    NoneOf(Vec<Listed>),
     /// `{ min = … }`.
     Least(Vec<i64>),
     /// `{ mask = …, value = … }`.
@@ -34,7 +35,38 @@ pub(super) enum Rule {
     /// Any other text: `"set"`, an instant, a module.
     Text(String),
     /// All of these: `required = […]`.
-    All(Vec<String>),
+    All(Vec<Listed>),
+}
+
+/// A value in a list, as it is written, and the reference value that has this name.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Listed {
+    text: String,
+    value: Option<String>,
+}
+
+impl Listed {
+    /// What counts of it under `key`: where names of reference values stand, the value; else the text, for a text that
+    /// happens to be such a name is still itself.
+    pub(super) fn counts(&self, key: &str) -> (&str, &str) {
+        let value = self.value.as_deref().unwrap_or_default();
+        if names_references(key) { ("", value) } else { (&self.text, value) }
+    }
+}
+
+impl fmt::Display for Listed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)?;
+        self.value.as_ref().map_or(Ok(()), |value| write!(f, " = {value}"))
+    }
+}
+
+/// Whether the list under `key` names reference values, and nothing else.
+fn names_references(key: &str) -> bool {
+    let boot = ["tpm.boot.", "tdx.boot."].iter().find_map(|section| key.strip_prefix(section));
+    boot.is_some_and(|rule| BOOT_REFERENCES.contains(&rule) || rule.starts_with("uki."))
+        || REFERENCES.contains(&key)
+        || ["tpm.pcrs.", "nitro.pcrs.", "nitro-tpm.pcrs."].iter().any(|list| key.starts_with(list))
 }
 
 impl Rules {
@@ -56,6 +88,11 @@ impl Rules {
         let whole =
             || LISTS.iter().find(|list| key.starts_with(&format!("{list}."))).map(|list| self.0.get(*list));
         self.0.get(key).or_else(|| whole().flatten())
+    }
+
+    /// Whether this key is that of a whole list, and there is any rule in it.
+    pub(super) fn is_list_of_rules(&self, key: &str) -> bool {
+        LISTS.contains(&key) && self.has_under(key)
     }
 
     /// Whether there is any rule under this key.
@@ -121,7 +158,7 @@ fn operator(table: &Table, known: &BTreeMap<String, String>) -> Option<Rule> {
 
 /// One table of a list of tables.
 fn entry(list: &str, table: &Table, known: &BTreeMap<String, String>, rules: &mut BTreeMap<String, Rule>) {
-    let word = |key: &str| table.get(key).map(|value| shown(value, &BTreeMap::new()));
+    let word = |key: &str| table.get(key).map(|value| shown(value, &BTreeMap::new()).text);
     let named = |keys: &[&str]| keys.iter().filter_map(|key| word(key)).collect::<Vec<_>>().join(".");
     let (key, rule) = match list.rsplit('.').next().unwrap_or(list) {
         // Seen where they are used.
@@ -142,14 +179,18 @@ fn entry(list: &str, table: &Table, known: &BTreeMap<String, String>, rules: &mu
         // A grant is one thing: who may ask for what.
         _ => (written(table), Rule::Flag(true)),
     };
-    rules.insert(format!("{list}.{key}"), rule);
+    let key = format!("{list}.{key}");
+    // A second one of the same name is a rule, too: which of them holds, the policy knows.
+    let again = (2..).map(|number| format!("{key} ({number})"));
+    let free = std::iter::once(key.clone()).chain(again).find(|key| !rules.contains_key(key));
+    rules.insert(free.unwrap_or(key), rule);
 }
 
 fn written(table: &Table) -> String {
     let mut parts = Vec::new();
     for (key, value) in table {
         let rule = value.as_table().and_then(|inner| operator(inner, &BTreeMap::new()));
-        parts.push(rule.map_or_else(|| shown(value, &BTreeMap::new()), |rule| format!("{key}: {rule}")));
+        parts.push(rule.map_or_else(|| shown(value, &BTreeMap::new()).text, |rule| format!("{key}: {rule}")));
     }
     parts.join(", ")
 }
@@ -169,30 +210,35 @@ fn plain(name: &str, value: &Value, known: &BTreeMap<String, String>) -> Rule {
     }
 }
 
-fn texts(values: &[Value], known: &BTreeMap<String, String>) -> Vec<String> {
+fn texts(values: &[Value], known: &BTreeMap<String, String>) -> Vec<Listed> {
     values.iter().map(|value| shown(value, known)).collect()
 }
 
 /// A value; a name of a reference value with what it stands for.
-fn shown(value: &Value, known: &BTreeMap<String, String>) -> String {
-    let Some(text) = value.as_str() else { return value.to_string() };
-    known.get(text).map_or(text.to_owned(), |reference| format!("{text} = {reference}"))
+fn shown(value: &Value, known: &BTreeMap<String, String>) -> Listed {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let value = value.as_str().and_then(|text| known.get(text)).cloned();
+    Listed { text, value }
 }
 
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Any => f.write_str("any"),
-            Self::AnyOf(values) => f.write_str(&values.join(" or ")),
-            Self::NoneOf(values) => write!(f, "none of {}", values.join(", ")),
+            Self::AnyOf(values) => f.write_str(&joined(values, " or ")),
+            Self::NoneOf(values) => write!(f, "none of {}", joined(values, ", ")),
             Self::Least(parts) => write!(f, "at least {}", dotted(parts)),
             Self::Mask { mask, value } => write!(f, "{value:#x} under mask {mask:#x}"),
             Self::Number(number) => number.fmt(f),
             Self::Flag(flag) => flag.fmt(f),
             Self::Text(text) => f.write_str(text),
-            Self::All(values) => f.write_str(&values.join(", ")),
+            Self::All(values) => f.write_str(&joined(values, ", ")),
         }
     }
+}
+
+fn joined(values: &[Listed], between: &str) -> String {
+    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(between)
 }
 
 /// A version: its parts with dots.
@@ -211,3 +257,9 @@ const LISTS: [&str; 8] = [
     "tpm.boot.kernel_cmdline",
     "tdx.boot.kernel_cmdline",
 ];
+/// Lists of names of reference values.
+const REFERENCES: [&str; 6] =
+    ["snp.measurement", "tdx.mrtd", "tdx.rtmr0", "tdx.rtmr1", "tdx.rtmr2", "tdx.rtmr3"];
+/// The same in the sections about boots.
+const BOOT_REFERENCES: [&str; 10] =
+    ["pk", "kek", "db", "dbx", "authorities", "drivers", "images", "owner_keys", "files", "ima"];

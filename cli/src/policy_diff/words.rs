@@ -1,7 +1,7 @@
 //! Changes in words: which machines, in the language of those who own them.
 
 use super::compare::{Change, Effect};
-use super::rules::{Rule, dotted};
+use super::rules::{Listed, Rule, dotted};
 
 /// One sentence for one change.
 pub(super) fn say(key: &str, old: Option<&Rule>, new: Option<&Rule>, effect: Effect) -> String {
@@ -18,22 +18,22 @@ pub(super) fn say(key: &str, old: Option<&Rule>, new: Option<&Rule>, effect: Eff
         }
         (None, Some(rule)) => format!("admits machines with {what} {rule} (was not set)"),
         (Some(rule), None) => format!("refuses everybody: {what} is not set any more (was {rule})"),
-        (Some(old), Some(new)) => between(&what, old, new),
+        (Some(old), Some(new)) => between(key, &what, old, new),
         (None, None) => String::new(),
     }
 }
 
-fn between(what: &str, old: &Rule, new: &Rule) -> String {
+fn between(key: &str, what: &str, old: &Rule, new: &Rule) -> String {
     match (old, new) {
         (Rule::Any, new) => format!("admits only machines with {what} {new} (was any)"),
         (old, Rule::Any) => format!("admits machines with any {what} (was {old})"),
         (Rule::AnyOf(old), Rule::AnyOf(new)) => {
-            sets(what, ["admits machines", "no longer admits machines"], old, new)
+            sets(key, what, ["admits machines", "no longer admits machines"], old, new)
         }
         (Rule::NoneOf(old), Rule::NoneOf(new)) => {
-            sets(what, ["denies machines", "no longer denies machines"], old, new)
+            sets(key, what, ["denies machines", "no longer denies machines"], old, new)
         }
-        (Rule::All(old), Rule::All(new)) => sets(what, ["asks for", "no longer asks for"], old, new),
+        (Rule::All(old), Rule::All(new)) => sets(key, what, ["asks for", "no longer asks for"], old, new),
         (Rule::Least(old), Rule::Least(new)) => floor(what, &dotted(old), &dotted(new), new < old),
         (Rule::Number(old), Rule::Number(new)) => floor(what, &old.to_string(), &new.to_string(), new < old),
         (old, new) => format!("admits machines with {what} {new} (was {old})"),
@@ -48,11 +48,13 @@ fn floor(what: &str, old: &str, new: &str, lower: bool) -> String {
     }
 }
 
-fn sets(what: &str, verbs: [&str; 2], old: &[String], new: &[String]) -> String {
-    let value = |text: &String| text.split_once(" = ").map_or(text.clone(), |(_, value)| value.to_owned());
-    let missing = |from: &[String], item: &String| !from.iter().any(|other| value(other) == value(item));
-    let gained: Vec<&str> = new.iter().filter(|item| missing(old, item)).map(String::as_str).collect();
-    let lost: Vec<&str> = old.iter().filter(|item| missing(new, item)).map(String::as_str).collect();
+fn sets(key: &str, what: &str, verbs: [&str; 2], old: &[Listed], new: &[Listed]) -> String {
+    let missing =
+        |from: &[Listed], item: &Listed| !from.iter().any(|other| other.counts(key) == item.counts(key));
+    let beside = |items: &[Listed], from: &[Listed]| -> Vec<String> {
+        items.iter().filter(|item| missing(from, item)).map(ToString::to_string).collect()
+    };
+    let (gained, lost) = (beside(new, old), beside(old, new));
     let [gains, loses] = verbs;
     let with = if gains.ends_with("machines") { " with" } else { "" };
     let mut said = Vec::new();

@@ -13,7 +13,7 @@ pub(crate) fn difference(item: &Item, old: &str, new: &str) -> Result<String, No
     match item.kind {
         Kind::Policy => policy_diff::in_words(old, new),
         Kind::Approvers => approvers(old, new),
-        Kind::Roots => Ok(roots(old, new)),
+        Kind::Roots => roots(old, new),
         Kind::WorkloadIssuer => facts("workload tokens", old, new),
         Kind::Seal => facts("values sealed for logins", old, new),
         Kind::Role => facts("role", old, new),
@@ -52,11 +52,11 @@ fn approvers(old: &str, new: &str) -> Result<String, NotJudged> {
     Ok(text)
 }
 
-fn roots(old: &str, new: &str) -> String {
-    let (were, are) = (blocks(old), blocks(new));
+fn roots(old: &str, new: &str) -> Result<String, NotJudged> {
+    let (were, are) = (blocks(old)?, blocks(new)?);
     let mut text = format!("{} additional roots (was {})\n", are.len(), were.len());
     believed(&mut text, &were, &are);
-    text
+    Ok(text)
 }
 
 fn guard(item: &Item, old: &str, new: &str) -> String {
@@ -91,14 +91,47 @@ fn believed(text: &mut String, were: &BTreeSet<String>, are: &BTreeSet<String>) 
     }
 }
 
-/// The certificates in a text, by subject and digest.
-fn blocks(text: &str) -> BTreeSet<String> {
-    let blocks = x509_parser::pem::Pem::iter_from_buffer(text.as_bytes()).filter_map(Result::ok);
+/// The certificates in a text, by subject and digest. A mount reads blocks that are indented or broken otherwise, too:
+/// what it would believe and this cannot show is nothing to approve.
+fn blocks(text: &str) -> Result<BTreeSet<String>, NotJudged> {
+    let unreadable = |found: String| {
+        let message = format!("expected PEM blocks CERTIFICATE, each line at its beginning, found {found}");
+        NotJudged::new("roots.unreadable", message)
+    };
+    let begun = text.lines().filter(|line| line.contains("-----BEGIN")).count();
+    let blocks: Result<Vec<_>, _> = x509_parser::pem::Pem::iter_from_buffer(text.as_bytes()).collect();
+    let blocks = blocks.map_err(|error| unreadable(error.to_string()))?;
+    if blocks.len() != begun {
+        return Err(unreadable(format!("{} of {begun}", blocks.len())));
+    }
     let named = |block: x509_parser::pem::Pem| {
         let subject =
             block.parse_x509().map_or_else(|_why| "?".to_owned(), |found| found.subject().to_string());
         let digest = attest::Crypto::sha256(&attest::crypto::AwsLcRs, &[&block.contents]);
         layout::printable(&format!("{subject} (SHA-256 {digest})"))
     };
-    blocks.map(named).collect()
+    Ok(blocks.into_iter().map(named).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a mount takes for a root, the approver's program must not take for nothing.
+    #[test]
+    fn a_root_that_cannot_be_shown_is_not_put_before_an_approver() {
+        let item = Item::new(Kind::Roots, "").unwrap();
+        let block = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+        let said = difference(&item, "", block).unwrap();
+        assert!(said.starts_with("1 additional roots (was 0)\nbelieves "), "{said}");
+        let indented = block.replace("-----BEGIN", " -----BEGIN");
+        let within = block.replace("MAA=", " MAA=");
+        let ended = block.replace("-----END", " -----END");
+        for hidden in [indented, within, ended] {
+            for both in [hidden.clone(), format!("{block}{hidden}")] {
+                let error = difference(&item, block, &both).unwrap_err();
+                assert_eq!(error.code, "roots.unreadable", "{both}");
+            }
+        }
+    }
 }

@@ -92,6 +92,63 @@ fn a_changed_reference_value_is_told_where_it_is_used() {
     assert_eq!(cloudtaser(&["policy", "diff", &old, &new]).ends(0).out, "no rule differs\n");
 }
 
+/// Approvers read the differences and sign. Each of these lets in machines that were refused, by a text that was made to
+/// look like the old one.
+#[test]
+fn a_change_that_was_written_to_be_overlooked_is_told() {
+    let good = "aa".repeat(64);
+    let evil = "bb".repeat(64);
+    let reference = format!(
+        "reference = [{{ id = \"image\", value = \"{}\", provenance = \"r\" }}, \
+         {{ id = \"{evil}\", value = \"{good}\", provenance = \"r\" }}]",
+        "5a".repeat(48)
+    );
+    let chips = |chip: &str| format!("chips = {{ any_of = [\"{chip}\"] }}");
+    let named =
+        diff(&[("chips", &chips(&good))], &[("chips", &chips(&evil)), ("reference", &reference)], &[]);
+    assert!(named.ends(0).out.contains(&format!("admits machines with chip {evil}")));
+    let waiver = |check: &str, year: u16| {
+        format!(
+            "{{ check = \"{check}\", reason = \"r\", ticket = \"T\", until = \"{year}-01-01T00:00:00Z\" }}"
+        )
+    };
+    let waive = |waivers: &[String]| format!("version = 7\nwaive = [{}]", waivers.join(", "));
+    let short = waiver("snp.vmpl", 2027);
+    let two = waive(&[waiver("snp.vmpl", 2047), short.clone()]);
+    let longer =
+        diff(&[("version", &waive(&[short]))], &[("version", &two)], &["--fail-on", "loosen"]).ends(1);
+    assert!(longer.out.contains("admits machines that fail snp.vmpl, until 2047"), "{}", longer.out);
+    let (above, below) = (waiver("tdx.mrservicetd", 2047), waiver("tdx.mrservicetd.current", 2027));
+    let (old, new) = (waive(std::slice::from_ref(&below)), waive(&[below, above]));
+    let above = diff(&[("version", &old)], &[("version", &new)], &["--fail-on", "loosen"]).ends(1);
+    assert!(above.out.contains("admits machines that fail tdx.mrservicetd, until 2047"), "{}", above.out);
+    let boot = |line: &str| {
+        document::policy(&[])
+            + &format!("\n[tpm.boot]\nkernel_cmdline = {{ by = \"grub\", any_of = [\"{line}\"] }}\n")
+    };
+    let machine = Machine::new();
+    let old = machine.write("old.toml", boot("ro quiet").as_bytes());
+    let new = machine.write("new.toml", boot("init=/bin/sh x = ro quiet").as_bytes());
+    let line = cloudtaser(&["policy", "diff", &old, &new, "--fail-on", "loosen"]).ends(1).out;
+    assert!(line.contains("a kernel command line, any_of init=/bin/sh x = ro quiet"), "{line}");
+}
+
+#[test]
+fn a_platform_that_appears_is_told_with_every_rule_that_it_brings() {
+    let machine = Machine::new();
+    let old = machine.write("old.toml", document::policy(&[]).as_bytes());
+    let section = "\n[tpm]\nbanks = { any_of = [\"sha256\"] }\n[tpm.boot]\nsecure_boot = \"any\"\n";
+    let new = machine.write("new.toml", (document::policy(&[]) + section).as_bytes());
+    let said = cloudtaser(&["policy", "diff", &old, &new]).ends(0).out;
+    let lines: Vec<&str> = said.lines().skip(1).collect();
+    let expected = [
+        "loosens   admits machines of the platform tpm, which had no section",
+        "loosens   admits machines with PCRs in bank sha256 (was not set)",
+        "loosens   admits machines with a boot whose secure_boot is any (was not set)",
+    ];
+    assert_eq!(lines, expected, "{said}");
+}
+
 #[test]
 fn a_pipeline_can_stop_at_what_loosens() {
     let loosened = [
