@@ -64,11 +64,11 @@ impl Approvers {
     }
 
     fn fits(self) -> Result<Self, BadApprovers> {
-        let keys: Vec<&[u8]> = self.approvers.iter().map(|approver| approver.key.spki()).collect();
+        let keys: Vec<&ApproverKey> = self.approvers.iter().map(|approver| &approver.key).collect();
         if keys.len() > Self::MOST {
             return Err(BadApprovers::Many(keys.len()));
         }
-        if keys.iter().collect::<BTreeSet<_>>().len() != keys.len() {
+        if keys.iter().enumerate().any(|(at, key)| keys.iter().take(at).any(|other| key.is_same(other))) {
             return Err(BadApprovers::KeyTwice);
         }
         let people = self.names().len();
@@ -197,5 +197,43 @@ impl BadApprovers {
     #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
     fn parse(error: serde_json::Error) -> Self {
         Self::Parse(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+        let content = parts.concat();
+        let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+        let length = match length {
+            [0, short @ ..0x80] => vec![short],
+            [0, short] => vec![0x81, short],
+            long => [&[0x82], long.as_slice()].concat(),
+        };
+        [&[tag], length.as_slice(), &content].concat()
+    }
+
+    /// RFC 3279, 2.3.1: the parameters of an RSA key are NULL. Who leaves them out has the same key in other bytes.
+    fn rsa(parameters: &[u8]) -> String {
+        let oid = [0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
+        let numbers = der(0x30, &[&der(0x02, &[&[0], &[0xa5; 256]]), &der(0x02, &[&[1, 0, 1]])]);
+        let spki = der(0x30, &[&der(0x30, &[&oid, parameters]), &der(0x03, &[&[0], &numbers])]);
+        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(spki))
+    }
+
+    #[test]
+    fn one_key_in_two_encodings_does_not_make_two_people() {
+        let [usual, odd] = [rsa(&[5, 0]), rsa(&[])];
+        let parsed = [&usual, &odd].map(|key| ApproverKey::parse(key).unwrap());
+        assert_ne!(parsed[0].spki(), parsed[1].spki());
+        let document = serde_json::json!({
+            "threshold": 2,
+            "approvers": [{ "name": "alice", "key": usual }, { "name": "bob", "key": odd }],
+        });
+        assert_eq!(Approvers::parse(&document.to_string()), Err(BadApprovers::KeyTwice));
     }
 }

@@ -61,6 +61,12 @@ impl ApproverKey {
         &self.spki
     }
 
+    /// Whether it is the same key, however it is written: there are several DER forms of one key.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+
     /// SHA-256 of the DER `SubjectPublicKeyInfo`.
     #[must_use]
     pub fn id(&self, crypto: &dyn Crypto) -> Digest<32> {
