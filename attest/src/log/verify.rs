@@ -94,7 +94,7 @@ struct Walk<'w, 'f, E> {
 #[derive(Clone, Copy, Debug)]
 struct Doubt {
     tile: Tile,
-    /// The entry, where the tile is one of leaf hashes.
+    /// The entry, where the tile is one of leaf hashes and the entry may be what was changed.
     index: Option<u64>,
     in_tile: Digest<32>,
     in_entries: Digest<32>,
@@ -138,11 +138,12 @@ impl<E> Walk<'_, '_, E> {
         let leaf = leaf_hash(self.crypto, bytes);
         if let Some(known) = self.audit.edge.known(index) {
             let (expected, found) = (known, leaf.0);
-            return if expected == found {
-                Ok(())
-            } else {
-                Err(Tampered::Edited { index, expected, found }.into())
-            };
+            if expected != found {
+                return Err(Tampered::Edited { index, expected, found }.into());
+            }
+            // The tile is a new file all the same.
+            self.compare_leaf(None, (tile, in_tile), leaf);
+            return Ok(());
         }
         let entry = Entry::decode(bytes).map_err(|problem| Tampered::Malformed { index, problem })?;
         self.audit.tail.accept(self.crypto, &entry, bytes).map_err(|why| self.broken(why, neighbours))?;
@@ -150,12 +151,17 @@ impl<E> Walk<'_, '_, E> {
         if let Some(first) = self.audit.decisions.insert(decision, index) {
             return Err(Tampered::Duplicate { decision, first, second: index }.into());
         }
-        if in_tile != leaf.0 {
-            let doubt = Doubt { tile, index: Some(index), in_tile, in_entries: leaf.0 };
-            self.doubt.get_or_insert(doubt);
-        }
+        self.compare_leaf(Some(index), (tile, in_tile), leaf);
         self.append(leaf)?;
         (self.witnessed)(&entry)
+    }
+
+    /// Compares an entry with its place in a tile of leaf hashes. No index: the entry is beyond doubt.
+    fn compare_leaf(&mut self, index: Option<u64>, (tile, in_tile): (Tile, Digest<32>), leaf: LeafHash) {
+        if in_tile != leaf.0 {
+            let doubt = Doubt { tile, index, in_tile, in_entries: leaf.0 };
+            self.doubt.get_or_insert(doubt);
+        }
     }
 
     /// Why an entry does not follow, in the words of somebody who sees its neighbours too.

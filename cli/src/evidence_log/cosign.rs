@@ -82,6 +82,13 @@ fn add(args: &Args, path: &std::path::Path) -> Result<Answer, NotJudged> {
     let malformed = |why: String| NotJudged::new("log.cosign.answer", format!("the witness's answer: {why}"));
     let lines = std::str::from_utf8(&answer).map_err(|_why| malformed("expected UTF-8".to_owned()))?;
     let file = signed.note().with(lines).map_err(|error| malformed(error.to_string()))?;
+    // An answer speaks for the witness alone: the log's own signature must still be there, and hold.
+    let merged = SignedCheckpoint::parse(&file).map_err(|error| malformed(error.to_string()))?;
+    if args.pins.without_witnesses().believe(&merged)?.checkpoint.is_none() {
+        return Err(malformed(
+            "expected cosignatures, found what takes the place of the log's own signature".to_owned(),
+        ));
+    }
     let Some(quorum) = args.pins.quorum()? else { return Err(malformed("no witness was named".to_owned())) };
     // Each witness that was named has to be in the answer, whatever the directory held before.
     let alone = format!("{}\n{lines}", signed.note().text());

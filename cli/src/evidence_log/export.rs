@@ -168,14 +168,20 @@ impl<'a> Export<'a> {
         believed.checkpoint.map(Some).ok_or_else(unsigned)
     }
 
-    /// Whether a checkpoint of the size that the directory holds has more signatures: witnesses sign later.
+    /// Whether a checkpoint of the size that the directory holds has more signatures, and all that are held: witnesses
+    /// sign later, and what one of them signed is not given away.
     fn says_more(&self, signed: &SignedCheckpoint) -> Result<bool, NotJudged> {
-        Ok(signed.note().names().len() > self.folder.checkpoint()?.note().names().len())
+        let (new, held) = (signed.note().lines(), self.folder.checkpoint()?.note().lines());
+        let has_all = held.lines().all(|line| new.lines().any(|other| other == line));
+        Ok(has_all && new.lines().count() > held.lines().count())
     }
 
     /// Fetches and verifies what is new.
     fn grow(&self, old: &Head, new: &Head, earlier: &[Head]) -> Result<Grown, Fault<NotJudged>> {
         if self.incoming.has_checkpoint() {
+            if let Some(kept) = earlier.iter().find(|kept| kept.size > old.size.max(new.size)) {
+                return Err(Tampered::Shrunken { old: kept.size, new: new.size }.into());
+            }
             let (past, _) = parted(earlier, old.size);
             past.iter().try_for_each(|head| self.compare(head, old.size))?;
             if new.size <= old.size {

@@ -260,6 +260,60 @@ fn an_earlier_checkpoint_is_held_against_all_that_comes() {
     }
 }
 
+/// A directory that was set back together with its server knows of nothing; the checkpoint that was kept elsewhere does.
+#[test]
+fn a_server_that_was_set_back_with_the_directory_is_behind_the_checkpoint_that_was_kept() {
+    let (server, mut archive, dir) = (Server::new(), Archive::new(), TempDir::new().unwrap());
+    grown(&mut archive, &server, 2);
+    server.export(dir.path(), &[]).ends(0);
+    let mut longer = Archive::new();
+    grown(&mut longer, &server, 3);
+    grown(&mut archive, &server, 2);
+    let kept = longer.dir.path().join("checkpoint");
+    let ran = server.export(dir.path(), &["--since", kept.to_str().unwrap()]).ends(1);
+    assert!(ran.out.contains("the log shrank: expected at least 3 entries, found 2"), "{}", ran.out);
+}
+
+/// Tiles of a directory are believed when the log grows, so a server must not put a wrong one in the place of a right one.
+#[test]
+fn a_tile_that_is_wrong_where_the_directory_knows_better_does_not_come_in() {
+    let (server, mut archive, dir) = (Server::new(), Archive::new(), TempDir::new().unwrap());
+    grown(&mut archive, &server, 3);
+    server.export(dir.path(), &[]).ends(0);
+    grown(&mut archive, &server, 5);
+    let path = "log/tile/0/000.p/5";
+    let mut tile = server.answers.lock().unwrap()[path].clone();
+    tile[0] ^= 1;
+    server.set(path, tile);
+    let json = server.export(dir.path(), &["-o", "json"]).ends(1).json();
+    assert_eq!((&json["step"], &json["check"]["id"]), (&"refused".into(), &"log.tiles".into()));
+    verify(dir.path()).ends(0);
+    server.publish(&archive);
+    server.export(dir.path(), &[]).ends(0);
+}
+
+#[test]
+fn a_cosignature_that_is_held_is_not_given_for_more_signatures_of_nobody() {
+    let (server, mut archive, dir) = (Server::new(), Archive::new(), TempDir::new().unwrap());
+    grown(&mut archive, &server, 3);
+    server.export(dir.path(), &[]).ends(0);
+    let file = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let held = dir.path().join("checkpoint");
+    let plain = file(&held);
+    let text = plain.split_once("\n\n").unwrap().0.to_owned() + "\n";
+    let witness = Signer::witness(1);
+    std::fs::write(&held, plain.clone() + &witness.cosign(&text, 1)).unwrap();
+    let nobody = ["— a AAAAAAAA\n", "— b AAAAAAAA\n"].concat();
+    server.set("log/checkpoint", (plain.clone() + &nobody).into_bytes());
+    server.export(dir.path(), &[]).ends(0);
+    assert!(file(&held).contains("witness.example/w1"), "{}", file(&held));
+    let second = Signer::witness(2).cosign(&text, 1);
+    let more = plain + &witness.cosign(&text, 1) + &second;
+    server.set("log/checkpoint", more.clone().into_bytes());
+    server.export(dir.path(), &[]).ends(0);
+    assert_eq!(file(&held), more);
+}
+
 #[test]
 fn without_a_token_or_a_server_nothing_is_judged() {
     let (server, mut archive, dir) = (Server::new(), Archive::new(), TempDir::new().unwrap());

@@ -30,7 +30,7 @@ impl Signer {
         Self::new(ORIGIN, SignatureKind::Ed25519, 1)
     }
 
-    fn witness(number: u8) -> Self {
+    pub(crate) fn witness(number: u8) -> Self {
         Self::new(&format!("witness.example/w{number}"), SignatureKind::CosignatureV1, number)
     }
 
@@ -48,7 +48,7 @@ impl Signer {
         self.key.line(&AwsLcRs, self.pair.sign(text.as_bytes()).as_ref())
     }
 
-    fn cosign(&self, text: &str, at: u64) -> String {
+    pub(crate) fn cosign(&self, text: &str, at: u64) -> String {
         let signature = self.pair.sign(Checkpoint::to_be_cosigned(text, UnixTime(at)).as_bytes());
         self.key.line(&AwsLcRs, &[&at.to_be_bytes(), signature.as_ref()].concat())
     }
@@ -521,6 +521,10 @@ fn an_answer_that_does_not_hold_is_not_added() {
     let text = text.split_once("\n\n").unwrap().0.to_owned() + "\n";
     let unknown = add(&two.cosign(&text, 1)).ends(1);
     assert!(unknown.out.contains("expected cosignatures of 1 of 1 witnesses, found 0 ()"), "{}", unknown.out);
+    // A witness that answers for the log, too, would leave a checkpoint that nobody signed.
+    let (name, signature) = (Signer::log().key.name, Signer::log().sign("another text\n"));
+    let posing = add(&(one.cosign(&text, 1) + &signature)).ends(2);
+    assert!(posing.err.contains("the place of the log's own signature"), "{name}: {}", posing.err);
     let odd = add("603\n").ends(2);
     assert!(odd.err.contains("expected a line like"), "{}", odd.err);
     assert_eq!(archive.read("checkpoint"), before);
