@@ -54,14 +54,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Rule>, BadAcl> {
     if text.len() > MAX_BYTES {
         return Err(BadAcl(format!("expected at most {MAX_BYTES} bytes, found {}", text.len())));
     }
-    let body = if text.trim_start().starts_with('{') {
-        match serde_json::from_str(text) {
-            Ok(Value::Object(body)) => body.into_iter().collect(),
-            Ok(_) | Err(_) => return Err(BadAcl("expected a JSON object".to_owned())),
-        }
-    } else {
-        Hcl { rest: text, depth: 0 }.body(None)?
-    };
+    let body = Hcl { rest: text, depth: 0 }.document()?;
     let mut rules = Vec::new();
     for (key, value) in body {
         match key.as_str() {
@@ -165,6 +158,17 @@ struct Hcl<'t> {
 }
 
 impl Hcl<'_> {
+    /// The whole text. JSON is read as the HCL that it also is: OpenBao takes every value of a key that stands twice, and a
+    /// reader of JSON only the last.
+    fn document(&mut self) -> Result<Vec<(String, Value)>, BadAcl> {
+        if self.peek()? != Some('{') {
+            return self.body(None);
+        }
+        self.take('{');
+        let body = self.body(Some('}'))?;
+        if self.peek()?.is_some() { Err(self.unexpected("the end")) } else { Ok(body) }
+    }
+
     /// Pairs up to `end`, or to the end of the text.
     fn body(&mut self, end: Option<char>) -> Result<Vec<(String, Value)>, BadAcl> {
         let mut pairs = Vec::new();
@@ -370,6 +374,16 @@ mod tests {
         assert_eq!(rules(""), []);
     }
 
+    /// OpenBao gives what both say.
+    #[test]
+    fn a_key_that_stands_twice_in_json_counts_twice() {
+        let all = r#"{"path": {"*": {"capabilities": ["sudo"]}}, "path": {"a": {"capabilities": ["read"]}}}"#;
+        let all = rules(all);
+        assert_eq!(all, [("*".to_owned(), vec![Capability::Sudo]), ("a".to_owned(), vec![Capability::Read])]);
+        let one = r#"{"path": {"a": {"capabilities": ["sudo"]}, "a": {"capabilities": ["read"]}}}"#;
+        assert_eq!(rules(one), [("a".to_owned(), vec![Capability::Read, Capability::Sudo])]);
+    }
+
     #[test]
     fn what_is_not_understood_is_an_error() {
         for (text, error) in [
@@ -382,7 +396,8 @@ mod tests {
             (r#"path "a" { capabilities = [read"] }"#, "expected the end of a string"),
             (r#"path "a\n" {}"#, r#"expected \" or \\ in a string, found another escape"#),
             (r#"{"path": "a"}"#, "expected an object under path"),
-            ("{", "expected a JSON object"),
+            ("{", "expected }, found the end"),
+            ("{} {}", r#"expected the end, found "{}""#),
         ] {
             assert_eq!(parse(text).unwrap_err().to_string(), error, "{text}");
         }
