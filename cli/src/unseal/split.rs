@@ -50,6 +50,7 @@ pub(crate) fn run(args: &Args) -> Answer {
 fn split(args: &Args) -> Result<String, NotJudged> {
     let keys: Vec<OfferedKey> =
         args.custodians.iter().map(|(_, file)| public_key(file)).collect::<Result<_, _>>()?;
+    apart(args, &keys)?;
     let mut whole = Zeroizing::new([0; KEY]);
     random(whole.as_mut_slice())?;
     let count = u8::try_from(args.custodians.len()).unwrap_or(u8::MAX);
@@ -77,6 +78,22 @@ fn split(args: &Args) -> Result<String, NotJudged> {
         layout::line(&mut said, &format!("share      {}", path.display()));
     }
     Ok(said)
+}
+
+/// Two custodians with one key are one person with two shares.
+fn apart(args: &Args, keys: &[OfferedKey]) -> Result<(), NotJudged> {
+    let same = keys.iter().enumerate().find_map(|(at, key)| {
+        let earlier = keys.iter().take(at).position(|other| other == key)?;
+        Some(
+            [earlier, at]
+                .map(|at| args.custodians.get(at).map_or("", |(name, _)| name.as_str()))
+                .join(" and "),
+        )
+    });
+    same.map_or(Ok(()), |same| {
+        let message = format!("expected a key of their own for each custodian, found one for {same}");
+        Err(NotJudged::new("custodian.key", message))
+    })
 }
 
 /// Every share sealed, before anything is written.
