@@ -28,7 +28,7 @@ use crate::wrap::{self, unwrap, wrap};
 pub struct Terms {
     /// The whole key, once it is there.
     pub hold: Duration,
-    /// A collection, from its first share.
+    /// A collection, from its first share; and a key that is offered, until its first share.
     pub round: Duration,
 }
 
@@ -45,10 +45,10 @@ pub struct Quorum {
     latest: Option<(Passing, Vec<u8>)>,
 }
 
-/// One collection.
-#[derive(Debug)]
+/// One collection, with a key of its own: a share that was sealed for one is nothing to the next.
+#[derive(Debug, Default)]
 struct Round {
-    keys: Keys,
+    keys: Option<Keys>,
     shares: BTreeMap<u8, Region>,
     until: Option<Instant>,
 }
@@ -60,16 +60,10 @@ struct Passing {
     until: Instant,
 }
 
-impl Round {
-    fn new() -> Result<Self, Error> {
-        Ok(Self { keys: Keys::generate(1)?, shares: BTreeMap::new(), until: None })
-    }
-}
-
 impl Quorum {
     /// Nobody has come yet.
     pub fn new(set: Custodians, terms: Terms) -> Result<Self, Error> {
-        let round = Round::new()?;
+        let round = Round { keys: Some(Keys::generate(1)?), ..Round::default() };
         Ok(Self { set, terms, round, wanted: None, whole: None, sealing: None, latest: None })
     }
 
@@ -94,8 +88,7 @@ impl Quorum {
             self.latest = None;
         }
         if self.round.until.is_some_and(|until| now >= until) {
-            self.round.shares.clear();
-            self.round.until = None;
+            self.round = Round::default();
         }
     }
 
@@ -106,7 +99,13 @@ impl Quorum {
         if self.sealing.is_some() && !asked {
             return Err(Error::NotWaiting);
         }
-        self.round.keys.each().next().map(|key| key.offered()).ok_or(Error::NotWaiting)
+        let keys = match self.round.keys.take() {
+            Some(keys) => keys,
+            None => Keys::generate(1)?,
+        };
+        let keys = self.round.keys.insert(keys);
+        self.round.until = self.round.until.or_else(|| now.checked_add(self.terms.round));
+        keys.each().next().map(|key| key.offered()).ok_or(Error::NotWaiting)
     }
 
     /// Takes a share; the last that is needed makes the key.
@@ -117,8 +116,10 @@ impl Quorum {
         if digest_of(share.custodian, opened.bytes()) != digest {
             return Err(Error::OtherShare(self.name_of(share.custodian).to_owned()));
         }
+        if self.round.shares.is_empty() {
+            self.round.until = now.checked_add(self.terms.round);
+        }
         self.round.shares.insert(share.custodian, opened);
-        self.round.until = self.round.until.or_else(|| now.checked_add(self.terms.round));
         let progress = self.progress();
         if progress.have >= progress.needed {
             self.complete(now)?;
@@ -127,7 +128,8 @@ impl Quorum {
     }
 
     fn open(&self, share: &Share) -> Result<Region, Error> {
-        let key = self.round.keys.each().next().ok_or(Error::NotWaiting)?;
+        let keys = self.round.keys.as_ref().ok_or(Error::NotWaiting)?;
+        let key = keys.each().next().ok_or(Error::NotWaiting)?;
         let aad = share_aad(&self.set.id().0, share.custodian);
         let context = Context { info: SHARE_INFO, aad: &aad };
         let mut place = Region::create(KEY)?;
@@ -142,8 +144,7 @@ impl Quorum {
 
     /// Puts the shares together, and begins a new collection with a new key.
     fn complete(&mut self, now: Instant) -> Result<(), Error> {
-        let next = Round::new()?;
-        let round = std::mem::replace(&mut self.round, next);
+        let round = std::mem::take(&mut self.round);
         let shares: Vec<(u8, &[u8])> =
             round.shares.iter().map(|(number, share)| (*number, share.bytes())).collect();
         let mut whole = Region::create(KEY)?;

@@ -173,6 +173,31 @@ fn a_collection_that_takes_too_long_begins_anew() {
     assert_eq!(world.bring(2).unwrap(), Progress { have: 1, needed: 2 });
 }
 
+/// Who carries the words between a custodian and the machine may keep them: what a custodian approved counts for that
+/// collection, not for one of next month.
+#[test]
+fn a_share_that_was_kept_back_does_not_count_in_a_later_collection() {
+    let mut world = World::new();
+    let refused = |world: &mut World, kept: &Share| {
+        let refused = world.quorum.take(kept, world.now).unwrap_err();
+        assert!(matches!(refused, Error::Sealed(OpenError::NotForUs)), "{refused}");
+        assert_eq!(world.ask(), "waiting for custodians of prod: 0 of 2");
+    };
+    // Taken, and played again after its collection ended.
+    let share = world.shares[0].clone();
+    let kept = world.sealed(1, share.as_slice());
+    world.quorum.take(&kept, world.now).unwrap();
+    world.wait(TERMS.round);
+    refused(&mut world, &kept);
+    // Never delivered, until nobody thinks of it any more.
+    let kept = world.sealed(1, share.as_slice());
+    world.wait(TERMS.round);
+    refused(&mut world, &kept);
+    world.bring(2).unwrap();
+    world.bring(1).unwrap();
+    assert!(world.quorum.whole.is_some());
+}
+
 #[test]
 fn ciphertexts_of_others_are_refused() {
     let mut world = World::whole();
