@@ -1,7 +1,8 @@
 //! The life of a plugin process, from the first instruction to the last, whatever it serves.
 //!
 //! Order matters: the cookie is checked first (a person may have started us), then the inherited
-//! environment is dropped, then the descriptors are taken, and only then are there threads.
+//! environment is dropped, then the process leaves no core any more, then the descriptors are taken, and only then are
+//! there threads.
 //!
 //! Trusted: the host. The environment is dropped unread but for the protocol's own variables.
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tokio::runtime::{Builder, Runtime};
 use tonic::service::Routes;
 use tonic::transport::Server;
@@ -60,6 +62,7 @@ impl Process {
     fn run(self, offer: impl FnOnce(Broker, Arc<Pool>) -> Routes) -> Result<End, ServeError> {
         let environment = Environment::parse(self.role, &environment::variables())?;
         environment::scrub().map_err(ServeError::Scrub)?;
+        refuse_cores()?;
         let handshake = output::capture()?;
         isolate::log_panics();
         environment::show_name()?;
@@ -108,6 +111,12 @@ impl Process {
     }
 }
 
+/// Whatever handlers hold in memory stays there: no core is written, and no other process of our user reads it. A program
+/// that starts anew is dumpable again, so this comes after the environment was dropped.
+fn refuse_cores() -> io::Result<()> {
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
 fn runtime(threads: usize) -> io::Result<Runtime> {
     match threads {
         0 | 1 => Builder::new_current_thread().enable_all().build(),
@@ -152,3 +161,16 @@ enum ServeError {
 
 /// Well below the two seconds after which the host kills.
 const FAREWELL: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::dumpable_behavior;
+
+    #[test]
+    fn a_process_that_holds_secrets_leaves_no_core() {
+        assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::Dumpable);
+        refuse_cores().unwrap();
+        assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+    }
+}
