@@ -16,6 +16,7 @@ mod quote;
 mod release_log;
 mod run;
 mod schema;
+mod shares;
 mod shipped;
 mod td;
 mod vectors;
