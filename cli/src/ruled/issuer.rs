@@ -27,7 +27,7 @@ pub(super) fn facts(document: &str) -> Result<BTreeSet<String>, NotJudged> {
     for (name, value) in &fields {
         if name == "jwks" {
             let set = value.as_str().map(serde_json::from_str).transpose().map_err(bad)?;
-            facts.extend(keys(set.as_ref().unwrap_or(value)));
+            facts.extend(keys(set.as_ref().unwrap_or(value))?);
         } else if let Value::Array(items) = value {
             facts.extend(items.iter().map(|item| fact(name, item)));
         } else {
@@ -42,9 +42,12 @@ fn fact(name: &str, value: &Value) -> String {
     layout::printable(&format!("{name} {value}"))
 }
 
-fn keys(set: &Value) -> Vec<String> {
-    let keys = set.get("keys").and_then(Value::as_array);
-    keys.into_iter().flatten().map(key).collect()
+/// A server may also take a key as the list of its members' values, without their names: nothing to show, nothing to sign.
+fn keys(set: &Value) -> Result<Vec<String>, NotJudged> {
+    let keys = set.get("keys").and_then(Value::as_array).filter(|keys| keys.iter().all(Value::is_object));
+    let unreadable =
+        || NotJudged::new("content.malformed", "jwks: expected an object with keys, each an object");
+    keys.map(|keys| keys.iter().map(key).collect()).ok_or_else(unreadable)
 }
 
 /// RFC 7638, 3: the members that a key of its kind needs, in their order.
@@ -61,6 +64,19 @@ fn key(key: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is written as a list is read by some, and has no names to be shown by.
+    #[test]
+    fn a_key_that_cannot_be_shown_is_not_put_before_an_approver() {
+        let hidden =
+            serde_json::json!(["RSA", "sig", null, "RS256", "evil", null, "AQAB", "AQAB", null, null]);
+        for jwks in [serde_json::json!([[hidden]]), serde_json::json!({ "keys": [hidden] }), Value::Null] {
+            for jwks in [jwks.clone(), Value::from(jwks.to_string())] {
+                let document = serde_json::json!({ "issuer": "https://c", "jwks": jwks });
+                assert_eq!(facts(&document.to_string()).unwrap_err().code, "content.malformed", "{document}");
+            }
+        }
+    }
 
     #[test]
     fn a_key_goes_by_its_thumbprint_whether_the_set_is_json_or_a_text() {
