@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use attest::log::DecisionId;
+use attest::log::{DecisionId, Event};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -182,6 +182,22 @@ fn records_come_along_and_are_those_that_were_logged() {
     let ran = server.export(dir.path(), &[]).ends(1);
     assert!(ran.out.contains("the record of entry 3 is another file"), "{}", ran.out);
     server.export(dir.path(), &["--no-records"]).ends(0);
+}
+
+/// An audit that goes on does not see that a decision was logged before; its record is still there to say so.
+#[test]
+fn a_decision_that_is_logged_again_does_not_take_its_first_record_away() {
+    let (server, mut archive, dir) = (Server::new(), Archive::new(), TempDir::new().unwrap());
+    grown(&mut archive, &server, 2);
+    let decision = release(0).decision;
+    server.publish_record(decision, &record(0));
+    server.export(dir.path(), &[]).ends(0);
+    archive.log(Event { record: release(7).record, ..release(0) });
+    grown(&mut archive, &server, 3);
+    server.publish_record(decision, &record(7));
+    let ran = server.export(dir.path(), &[]).ends(1);
+    assert!(ran.out.contains("the record of entry 2 is another file"), "{}", ran.out);
+    assert_eq!(std::fs::read(dir.path().join(format!("records/{decision}.cbor"))).unwrap(), record(0));
 }
 
 #[test]
