@@ -17,14 +17,24 @@ use crate::mount::Mount;
 use crate::record::{DecisionId, record_vouched};
 use crate::reply::bad_request;
 use crate::seal::{Recipient, seal};
-use crate::state::random;
+use crate::state::{State, random};
 use crate::vouch::Vouched;
 
-/// What a caller asks to be done with its token.
+/// Somebody with a token, and what they are judged by: one reading of the mount's state, so that what is given is on record
+/// only if no rule has changed since.
 #[derive(Debug)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct Caller<'a> {
+    pub(crate) mount: &'a Mount,
+    pub(crate) host: &'a Host,
+    pub(crate) state: &'a State,
     /// The entity of the token.
     pub(crate) entity: &'a str,
+    pub(crate) now: UnixTime,
+}
+
+/// What a caller asks for.
+#[derive(Debug)]
+pub(crate) struct Asked<'a> {
     /// The key to seal to.
     pub(crate) offered: OfferedKey,
     /// The path, as the grants of a policy have it.
@@ -33,29 +43,53 @@ pub(crate) struct Asked<'a> {
     pub(crate) policies: &'a [&'a Policy],
 }
 
-/// The recipient, if the trusted auth mount vouches for the key and the policy grants the purpose.
-pub(crate) async fn vouched(
-    mount: &Mount,
-    host: &Host,
-    asked: Asked<'_>,
-    now: UnixTime,
-) -> Result<Vouched, Error> {
-    let state = mount.state(host).await?;
-    if state.accessor.is_empty() {
-        return Err(denied(&"no auth mount is trusted: config/auth is not set"));
+impl Caller<'_> {
+    /// The recipient, if the trusted auth mount vouches for the key and the policy grants the purpose.
+    pub(crate) async fn vouched(&self, asked: Asked<'_>) -> Result<Vouched, Error> {
+        let accessor = &self.state.accessor;
+        if accessor.is_empty() {
+            return Err(denied(&"no auth mount is trusted: config/auth is not set"));
+        }
+        let entity = self.host.system().entity(self.entity).await?;
+        let entity = entity.ok_or_else(|| denied(&"the token has no entity"))?;
+        let found = Vouched::find(&entity, accessor, asked.offered, asked.policies, self.now);
+        let (vouched, policy) = found.map_err(|error| denied(&error))?;
+        let check = policy.covers(asked.purpose, vouched.login().workload.as_ref());
+        if let Some(check) = check.filter(|check| check.verdict == Answer::Fail) {
+            return Err(denied(&format!("{}: expected {}, found {}", check.id, check.expected, check.found)));
+        }
+        // Asked again when it is recorded; here the reason can be told.
+        match self.mount.bars(self.host).await?.against(&vouched.login().whom) {
+            Some(bar) => Err(denied(&bar)),
+            None => Ok(vouched),
+        }
     }
-    let entity = host.system().entity(asked.entity).await?;
-    let entity = entity.ok_or_else(|| denied(&"the token has no entity"))?;
-    let found = Vouched::find(&entity, &state.accessor, asked.offered, asked.policies, now);
-    let (vouched, policy) = found.map_err(|error| denied(&error))?;
-    let check = policy.covers(asked.purpose, vouched.login().workload.as_ref());
-    if let Some(check) = check.filter(|check| check.verdict == Answer::Fail) {
-        return Err(denied(&format!("{}: expected {}, found {}", check.id, check.expected, check.found)));
-    }
-    // Asked again when it is recorded; here the reason can be told.
-    match mount.bars(host).await?.against(&vouched.login().whom) {
-        Some(bar) => Err(denied(&bar)),
-        None => Ok(vouched),
+
+    /// Seals to a recipient whom the trusted auth mount vouches for, after the record is stored.
+    pub(crate) async fn give(&self, vouched: &Vouched, given: &Given<'_>) -> Result<Released, Error> {
+        let internal = |error: &dyn std::fmt::Display| Error::Internal(error.to_string());
+        let now = self.now;
+        let written = TokenRelease {
+            format: TokenRelease::FORMAT,
+            login: vouched.login().id.to_string(),
+            entity: self.entity,
+            key: vouched.key().thumbprint(&AwsLcRs),
+            request: &given.request,
+            at: now,
+        };
+        let payload = minicbor::to_vec(&written).map_err(|error| internal(&error))?;
+        let signed = self.state.signer.sign_payload(payload).map_err(|error| internal(&error))?;
+        let facts = Facts {
+            kind: given.kind,
+            at: now,
+            id: DecisionId(random()?),
+            under: Some(vouched.login().id),
+            request: given.request.clone(),
+            subject: vouched.login().entry_subject(given.secret.clone()),
+        };
+        let ledger = self.mount.ledger(self.host, self.state, now);
+        let receipt = record_vouched(&ledger, vouched, Draft::new(facts, signed)).await?;
+        seal(given.value, given.version, Recipient::Vouched(vouched), receipt, now).map_err(bad_request)
     }
 }
 
@@ -67,40 +101,6 @@ pub(crate) struct Given<'a> {
     /// [`protocol::secret::encode`].
     pub(crate) value: &'a [u8],
     pub(crate) version: u64,
-}
-
-/// Seals to a recipient whom the trusted auth mount vouches for, after the record is stored.
-pub(crate) async fn give(
-    mount: &Mount,
-    host: &Host,
-    entity: &str,
-    vouched: &Vouched,
-    given: &Given<'_>,
-    now: UnixTime,
-) -> Result<Released, Error> {
-    let state = mount.state(host).await?;
-    let internal = |error: &dyn std::fmt::Display| Error::Internal(error.to_string());
-    let written = TokenRelease {
-        format: TokenRelease::FORMAT,
-        login: vouched.login().id.to_string(),
-        entity,
-        key: vouched.key().thumbprint(&AwsLcRs),
-        request: &given.request,
-        at: now,
-    };
-    let payload = minicbor::to_vec(&written).map_err(|error| internal(&error))?;
-    let signed = state.signer.sign_payload(payload).map_err(|error| internal(&error))?;
-    let facts = Facts {
-        kind: given.kind,
-        at: now,
-        id: DecisionId(random()?),
-        under: Some(vouched.login().id),
-        request: given.request.clone(),
-        subject: vouched.login().entry_subject(given.secret.clone()),
-    };
-    let receipt =
-        record_vouched(&mount.ledger(host, &state, now), vouched, Draft::new(facts, signed)).await?;
-    seal(given.value, given.version, Recipient::Vouched(vouched), receipt, now).map_err(bad_request)
 }
 
 /// The record of what was given on the token path: the evidence is in the login's record.

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-use crate::caller::{self, Asked, Given};
+use crate::caller::{Asked, Caller, Given};
 use crate::governance::emergency;
 use crate::governance::items::{self, SEAL};
 use crate::keys;
@@ -43,12 +43,13 @@ pub(crate) async fn seal_on(mount: &Mount, request: Request, host: &Host) -> Res
         ));
     }
     let purpose = format!("{}/seal", request.mount_point.trim_end_matches('/'));
-    let (entity, offered, now) = (request.entity_id.as_str(), body.offered()?, mount.now());
-    let asked = Asked { entity, offered, purpose: &purpose, policies: &policies };
-    let vouched = caller::vouched(mount, host, asked, now).await?;
+    let (entity, now) = (request.entity_id.as_str(), mount.now());
+    let caller = Caller { mount, host, state: &state, entity, now };
+    let asked = Asked { offered: body.offered()?, purpose: &purpose, policies: &policies };
+    let vouched = caller.vouched(asked).await?;
     let request = "seal".to_owned();
     let given = Given { kind: Kind::Seal, request, secret: None, value: &value, version: 0 };
-    reply::data(&caller::give(mount, host, entity, &vouched, &given, now).await?)
+    reply::data(&caller.give(&vouched, &given).await?)
 }
 
 /// What to seal, encoded: the fields of `data`, or `plaintext` as Transit gives it, under that name. Not parsed by serde,

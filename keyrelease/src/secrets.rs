@@ -14,7 +14,7 @@ use protocol::release::{Base64, Presentation, open_context};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::caller::{self, Asked, Given};
+use crate::caller::{Asked, Caller, Given};
 use crate::forward;
 use crate::governance::items;
 use crate::guard::Guard;
@@ -152,9 +152,10 @@ impl SecretsEngine {
         let state = self.mount.state(host).await?;
         let purpose = open_context(request.mount_point.trim_end_matches('/'), name);
         let policy = &state.policy(&key.policy)?.policy;
-        let (entity, offered, now) = (request.entity_id.as_str(), body.offered()?, self.mount.now());
-        let asked = Asked { entity, offered, purpose: &purpose, policies: &[policy] };
-        let vouched = caller::vouched(&self.mount, host, asked, now).await?;
+        let (mount, entity, now) = (&self.mount, request.entity_id.as_str(), self.mount.now());
+        let caller = Caller { mount, host, state: &state, entity, now };
+        let asked = Asked { offered: body.offered()?, purpose: &purpose, policies: &[policy] };
+        let vouched = caller.vouched(asked).await?;
         let given = Given {
             kind: Event::TokenRelease,
             request: format!("release of {} version {}", salted(&state, name), key.version),
@@ -162,7 +163,7 @@ impl SecretsEngine {
             value: key.secret(),
             version: key.version,
         };
-        let sealed = caller::give(&self.mount, host, entity, &vouched, &given, now).await?;
+        let sealed = caller.give(&vouched, &given).await?;
         let answer = reply::data(&sealed)?;
         Ok(match key.lease {
             None => answer,

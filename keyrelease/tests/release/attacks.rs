@@ -108,7 +108,7 @@ fn no_release_stands_behind_the_emergency_that_forbids_it() {
 }
 
 /// What each entry of the log says, in its order: the words of the rule, and `admission`.
-fn entries(server: &Server) -> Vec<String> {
+pub(crate) fn entries(server: &Server) -> Vec<String> {
     let size = server.text("attest-keys/log/checkpoint").1.lines().nth(1).unwrap().parse::<u64>().unwrap();
     let tiles = (0..size.div_ceil(256))
         .map(|place| attest::log::Tile::in_tree(attest::log::Level::Entries, place, size).unwrap());

@@ -1,13 +1,18 @@
 //! Whose workload tokens are believed, and what may be sealed, where more than one has to agree.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use attest::governance::Kind;
-use protocol::release::Bearer;
+use protocol::release::{Base64, Bearer};
 use serde_json::{Value, json};
 
-use crate::emergency::{body, emergency};
+use crate::attacks::entries;
+use crate::emergency::{body, emergency, strict};
 use crate::governance::{alice, approve, bob, carol, document, propose, refused, try_propose};
 use crate::machine::{Machine, sealed};
 use crate::server::now;
+use crate::token::{token, trusting};
 use crate::tokens::Signer;
 use crate::workload::{CLUSTER, Cluster, found};
 
@@ -118,4 +123,47 @@ fn what_could_not_be_written_cannot_be_proposed_either() {
         "kind": "seal", "content": "", "expires": now().plus(60), "reason": "a test",
     });
     refused(&server.write("auth/attest/proposal", &proposal), "kind: an auth mount seals nothing");
+}
+
+/// What the token path gives is judged by one reading of the rules, and on record only if they still hold.
+#[test]
+fn nothing_given_by_token_stands_behind_the_emergency_that_forbids_it() {
+    let (server, machine) = (trusting(), Machine::good());
+    server.write("attest-keys/config/approvers", &document(2, &[&alice(), &bob()])).ok();
+    let token = token(&machine.login(&server));
+    let offered = &machine.key.offered;
+    let ask = json!({ "kem": offered.kem.name(), "public_key": Base64(offered.public.clone()) });
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    server.call("POST", "attest-keys/release/db", Some(&ask), &token);
+                }
+            });
+        }
+        for version in 2..8 {
+            std::thread::sleep(Duration::from_millis(100));
+            let content = strict(version);
+            let declared = emergency(&server, Kind::Policy, "simulated", &content, now().plus(600));
+            let path = "attest-keys/emergency/policy/simulated";
+            server.write(path, &body(&declared, &content, &alice())).ok();
+            std::thread::sleep(Duration::from_millis(50));
+            server.call("DELETE", path, None, "root").ok();
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    let (mut closed, mut released) = (false, 0);
+    for words in entries(&server) {
+        match words.as_str() {
+            words if words.starts_with("declared") => closed = true,
+            words if words.starts_with("ended") => closed = false,
+            words if words.starts_with("release of") => {
+                assert!(!closed, "{words}");
+                released += 1;
+            }
+            _ => {}
+        }
+    }
+    assert!(released > 0);
 }
