@@ -51,7 +51,8 @@ mod tests {
     }
 
     fn of(count: u8) -> Presentation {
-        let objects = |from: u8| (from..from.saturating_add(count)).map(|byte| Base64(vec![byte, 0])).collect();
+        let objects =
+            |from: u8| (from..from.saturating_add(count)).map(|byte| Base64(vec![byte, 0])).collect();
         Presentation {
             challenge: Base64(vec![1]),
             platform: attest::Platform::Tdx,
