@@ -65,7 +65,8 @@ impl Mount {
         let verifier = Arc::new(Verifier::new(config)?);
         let (state, reading) = (Arc::new(Memory::new()), Mutex::new(()));
         let (uuid, limits, log) = (uuid.into(), Limits::default(), Arc::new(Log::new()));
-        let (metrics, collateral, face) = (Metrics::new(clock()), Store::new(), config.kind);
+        let collateral = Store::new(Arc::clone(&log.collateral));
+        let (metrics, face) = (Metrics::new(clock()), config.kind);
         Ok(Self { clock, uuid, face, turns, limits, metrics, verifier, log, collateral, state, reading })
     }
 
@@ -223,7 +224,8 @@ impl Mount {
             judged = self.judge_as(host, job, id).await;
         }
         if matches!(judged, Err(LedgerError::Changed)) {
-            // Policies, roots or approvers changed while it was judged: judged by what holds now.
+            // Policies, roots or collateral changed while it was judged: judged by what holds now.
+            self.collateral.forget();
             let job = Job { state: self.state(host).await?, ..job.clone() };
             judged = self.judge_as(host, job, id).await;
         }
@@ -241,7 +243,6 @@ impl Mount {
     async fn stock(&self, host: &Host, brought: &mut Brought) -> Result<Shelf, Error> {
         let Brought { platform, evidence, bag, named, .. } = brought;
         let evidence = attest::parse(*platform, evidence).map_err(bad_request)?;
-        named.retain(|name| !self.verifier.is_root(name));
         self.collateral.complete(host, bag, &evidence, named).await
     }
 
@@ -265,9 +266,9 @@ impl Mount {
                 let draft = Draft {
                     answers: id.answers,
                     shared: verdict.objects,
-                    puts: taking.as_ref().map_or_else(|| Ok(Vec::new()), Taking::puts)?,
                     ..Draft::new(facts, verdict.signed)
                 };
+                let draft = taking.iter().try_fold(draft, |draft, taking| taking.onto(draft))?;
                 let receipt = record(&ledger, &admitted, draft).await?;
                 taking.into_iter().for_each(Taking::done);
                 self.metrics.admitted(admitted.appraisal().platform);

@@ -5,7 +5,7 @@
 //!
 //! Trusted: OpenBao's policies on the path, the pinned signers. Untrusted: the objects.
 
-use attest::collateral::{Issuers, Pack, PackSigner};
+use attest::collateral::{Issuers, Pack};
 use attest::crypto::AwsLcRs;
 use attest::log::{Kind as EntryKind, Subject};
 use attest::{Crypto, Digest, TrustAnchors, UnixTime};
@@ -18,12 +18,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::candidate::Candidate;
+use super::config;
 use super::index::Origin;
 use super::plan::{Outcome, Plan, Spoiled};
 use super::store::object_key;
 use crate::log::{Draft, Facts};
 use crate::mount::Mount;
-use crate::record::{DecisionId, Ledger};
+use crate::record::{DecisionId, Ledger, LedgerError};
 use crate::reply::{self, bad_request};
 use crate::state::random;
 
@@ -54,7 +55,7 @@ struct Body {
 
 /// Answers a write to `collateral/import`.
 pub(crate) async fn import(mount: &Mount, host: &Host, body: Map<String, Value>) -> Result<Response, Error> {
-    let import = Import::read(&mount.state(host).await?.pack_signers, reply::body(body)?)?;
+    let import = Import::read(host, reply::body(body)?).await?;
     let (made, signer) = (import.pack.map(|pack| pack.made), import.pack.and_then(|pack| pack.signer));
     let (plan, id) = take(mount, host, import).await?;
     let count = |outcome| plan.iter().filter(|told| told.outcome == outcome).count();
@@ -71,7 +72,8 @@ pub(crate) async fn import(mount: &Mount, host: &Host, body: Map<String, Value>)
 }
 
 impl Import {
-    fn read(signers: &[PackSigner], body: Body) -> Result<Self, Error> {
+    async fn read(host: &Host, body: Body) -> Result<Self, Error> {
+        let signers = config::signers(host.storage()).await?;
         match (body.pack, body.objects) {
             (Some(text), None) => {
                 if body.origin.is_some() {
@@ -81,7 +83,7 @@ impl Import {
                 let (pack, signer) = if signers.is_empty() {
                     (Pack::insecure_peek(&file).map_err(bad_request)?, None)
                 } else {
-                    let (pack, signer) = Pack::open(&file, signers, &AwsLcRs).map_err(bad_request)?;
+                    let (pack, signer) = Pack::open(&file, &signers, &AwsLcRs).map_err(bad_request)?;
                     (pack, Some(signer))
                 };
                 let origins = Origins { signer, made: pack.made, file: AwsLcRs.sha256(&[&file]) };
@@ -196,8 +198,12 @@ pub(crate) async fn store_plan(
     let signed = state.signer.sign_payload(payload).map_err(|error| Error::Internal(error.to_string()))?;
     let kind = EntryKind::CollateralImport;
     let facts = Facts { kind, at: now, id, under: None, request, subject: Subject::default() };
-    let draft = Draft { shared, puts: plan.puts()?, ..Draft::new(facts, signed) };
-    mount.ledger(host, &state, now).append(draft).await?;
+    let draft = Draft { shared, ..Draft::new(facts, signed) }.taking(&plan.index, plan.puts()?);
+    let appended = mount.ledger(host, &state, now).append(draft).await;
+    if matches!(appended, Err(LedgerError::Changed)) {
+        mount.collateral.forget();
+    }
+    appended?;
     Ok(id)
 }
 

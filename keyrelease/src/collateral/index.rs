@@ -15,6 +15,7 @@ use minicbor::{Decode, Encode};
 use openbao_plugin::{Error, Storage};
 
 use super::INDEX;
+use crate::governance::items::number;
 
 /// What is known of one object.
 #[derive(Clone, Debug, Eq, PartialEq, Encode, Decode)]
@@ -97,6 +98,8 @@ impl Entry {
 /// The whole index.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
+    /// How many imports there were. Whoever changes the index rests on it.
+    revision: u64,
     entries: BTreeMap<(Kind, String), Placed>,
     names: HashMap<Digest<32>, (Kind, String)>,
 }
@@ -109,8 +112,10 @@ struct Placed {
 
 impl Index {
     pub(crate) async fn load(storage: &Storage) -> Result<Self, Error> {
-        let mut index = Self::default();
-        for name in storage.list(INDEX).await? {
+        // First: what changes while the pieces are read makes them those of an earlier revision.
+        let revision = number(storage.get(&revision_key()).await?.as_deref());
+        let mut index = Self { revision, ..Self::default() };
+        for name in storage.list(INDEX).await?.into_iter().filter(|name| name != REVISION) {
             let key = format!("{INDEX}{name}");
             let Some(bytes) = storage.get(&key).await? else { continue };
             let damaged = |error| Error::Internal(format!("stored {key}: {error}"));
@@ -119,6 +124,26 @@ impl Index {
             }
         }
         Ok(index)
+    }
+
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// A copy to be changed.
+    pub(crate) fn next(&self) -> Self {
+        Self { revision: self.revision.saturating_add(1), ..self.clone() }
+    }
+
+    /// What is stored of the revision.
+    pub(crate) fn revised(&self) -> (String, Vec<u8>) {
+        (revision_key(), self.revision.to_string().into_bytes())
+    }
+
+    /// What has to be stored still when this takes the place of the revision before.
+    pub(crate) fn ground(&self) -> (String, Option<Vec<u8>>) {
+        let before = self.revision.saturating_sub(1);
+        (revision_key(), (before > 0).then(|| before.to_string().into_bytes()))
     }
 
     /// The entry of a digest: its own, or that of what replaced it.
@@ -194,6 +219,10 @@ impl Index {
     }
 }
 
+fn revision_key() -> String {
+    format!("{INDEX}{REVISION}")
+}
+
 fn piece_of(kind: Kind, key: &str) -> u8 {
     let Digest([first, ..]) = AwsLcRs.sha256(&[kind.name().as_bytes(), b"/", key.as_bytes()]);
     first
@@ -203,3 +232,5 @@ fn piece_of(kind: Kind, key: &str) -> u8 {
 const MOST_BEFORE: usize = 4;
 /// How many objects serve one want: several providers' keys of one TCB.
 const MOST_FITTING: usize = 3;
+/// The name beside those of the pieces.
+const REVISION: &str = "revision";

@@ -75,7 +75,7 @@ impl Plan {
     ) -> Result<Self, Spoiled> {
         spoiled(&candidates)?;
         let (objects, told) = (Vec::new(), Vec::new());
-        let mut plan = Self { index: index.clone(), objects, told, pieces: BTreeSet::new() };
+        let mut plan = Self { index: index.next(), objects, told, pieces: BTreeSet::new() };
         for candidate in candidates {
             plan.take(candidate, origin, now)?;
         }
@@ -86,14 +86,15 @@ impl Plan {
     pub(crate) fn without(index: &Index, digest: &Digest<32>) -> Option<Self> {
         let entry = index.named(digest).filter(|entry| entry.digest == *digest)?;
         let gone = Entry::clone(entry).gone();
-        let mut index = index.clone();
+        let mut index = index.next();
         let pieces = [index.insert(Arc::new(gone))].into();
         Some(Self { index, objects: Vec::new(), told: Vec::new(), pieces })
     }
 
     /// The changed pieces of the index, as they are stored.
     pub(crate) fn puts(&self) -> Result<Vec<(String, Vec<u8>)>, Error> {
-        self.pieces.iter().map(|piece| self.index.piece(*piece)).collect()
+        let pieces = self.pieces.iter().map(|piece| self.index.piece(*piece));
+        pieces.chain([Ok(self.index.revised())]).collect()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -5,6 +5,7 @@
 //!
 //! Trusted: the storage. Untrusted: what was brought.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use attest::collateral::{Issuers, Kind, Want, is_genuine, wants};
@@ -20,12 +21,15 @@ use super::index::{Entry, Index, Origin};
 use super::missing::{Missing, chip_of};
 use super::plan::Plan;
 use crate::events;
-use crate::memory::Memory;
+use crate::log::Draft;
+use crate::memory::{Memory, Reading};
 
 /// The store of one mount.
 #[derive(Debug)]
 pub(crate) struct Store {
     index: Memory<Index>,
+    /// The revision of the index that the log stored last: who began that import may have gone before it was told.
+    latest: Arc<AtomicU64>,
     reading: tokio::sync::Mutex<()>,
     turn: tokio::sync::Mutex<()>,
     cache: Mutex<Cache>,
@@ -48,9 +52,9 @@ pub(crate) struct Taking<'a> {
 }
 
 impl Taking<'_> {
-    /// What is to be stored with the record; the objects are among those that the record names.
-    pub(crate) fn puts(&self) -> Result<Vec<(String, Vec<u8>)>, Error> {
-        self.plan.puts()
+    /// A draft with what is to be stored with its record; the objects are among those that the record names.
+    pub(crate) fn onto(&self, draft: Draft) -> Result<Draft, Error> {
+        Ok(draft.taking(&self.plan.index, self.plan.puts()?))
     }
 
     /// It was stored.
@@ -92,9 +96,10 @@ impl Shelf {
 
 impl Store {
     /// Nothing was read.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(latest: Arc<AtomicU64>) -> Self {
         Self {
             index: Memory::new(),
+            latest,
             reading: tokio::sync::Mutex::default(),
             turn: tokio::sync::Mutex::default(),
             cache: Mutex::default(),
@@ -122,13 +127,24 @@ impl Store {
         self.turn.try_lock().ok().map(|held| Turn { _held: held })
     }
 
+    /// What is remembered, unless it is behind.
+    fn recall(&self) -> Result<Arc<Index>, Reading> {
+        match self.index.recall() {
+            Ok(index) if index.revision() < self.latest.load(Ordering::SeqCst) => {
+                self.forget();
+                self.index.recall()
+            }
+            other => other,
+        }
+    }
+
     pub(crate) async fn index(&self, host: &Host) -> Result<Arc<Index>, Error> {
-        if let Ok(index) = self.index.recall() {
+        if let Ok(index) = self.recall() {
             return Ok(index);
         }
         // One reads, the others wait for what it read.
         let turn = self.reading.lock().await;
-        let reading = match self.index.recall() {
+        let reading = match self.recall() {
             Ok(index) => return Ok(index),
             Err(reading) => reading,
         };
@@ -158,30 +174,26 @@ impl Store {
         named: &[Digest<32>],
     ) -> Result<Shelf, Error> {
         let index = self.index(host).await?;
+        let mut entries = Vec::new();
         let mut unknown = Vec::new();
         for digest in named {
-            match index.named(digest) {
-                Some(entry) if self.lay(host, entry, bag).await? => {}
-                Some(_) | None => unknown.push(*digest),
-            }
+            index
+                .named(digest)
+                .map_or_else(|| unknown.push(*digest), |entry| entries.push(Arc::clone(entry)));
         }
         if !unknown.is_empty() {
             return Err(ask_for(&unknown));
         }
         // Evidence that does not say what it needs is told so by the judge.
         for want in wants(evidence).unwrap_or_default() {
-            for entry in index.fitting(&want) {
-                self.lay(host, entry, bag).await?;
+            entries.extend(index.fitting(&want).cloned());
+        }
+        for entry in entries {
+            if let Some(object) = self.object(host, &entry).await? {
+                bag.add(entry.kind, entry.digest, &object);
             }
         }
         Ok(Shelf { index, missing: Arc::clone(&self.missing) })
-    }
-
-    /// Adds the object of an entry; whether it is there.
-    async fn lay(&self, host: &Host, entry: &Entry, bag: &mut Bag) -> Result<bool, Error> {
-        let Some(object) = self.object(host, entry).await? else { return Ok(false) };
-        bag.add(entry.kind, entry.digest, &object);
-        Ok(true)
     }
 
     /// What an admitted machine brought, about to be taken; nothing while another import is at work, or while there is

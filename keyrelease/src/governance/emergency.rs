@@ -93,7 +93,7 @@ fn is_brief(kind: Kind) -> Result<(), Error> {
         Kind::Guard | Kind::Role | Kind::AttestationKeys => {
             Err(bad_request(format!("emergency: kind {kind} changes by proposal only")))
         }
-        _ => Ok(()),
+        Kind::Policy | Kind::Roots | Kind::Auth | Kind::WorkloadIssuer | Kind::Seal | _ => Ok(()),
     }
 }
 

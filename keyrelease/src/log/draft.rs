@@ -6,6 +6,7 @@ use attest::{Appraisal, Digest, Machine, UnixTime};
 
 use openbao_plugin::Error;
 
+use crate::collateral::Index;
 use crate::record::DecisionId;
 use crate::signer::Signer;
 use crate::standing::Change;
@@ -30,6 +31,8 @@ pub(crate) struct Draft {
     pub(crate) deletes: Vec<String>,
     /// What has to be in storage still, or else nothing is written and the answer is `LedgerError::Changed`.
     pub(crate) rests_on: Vec<(String, Option<Vec<u8>>)>,
+    /// The revision of the collateral's index that it stores.
+    pub(crate) collateral: Option<u64>,
     /// How many steps of the rule it was judged after. If one more is on record, what gives something is `LedgerError::Changed`.
     pub(crate) rules: Option<u64>,
 }
@@ -88,6 +91,7 @@ impl Draft {
             puts: Vec::new(),
             deletes: Vec::new(),
             rests_on: Vec::new(),
+            collateral: None,
             rules: None,
         }
     }
@@ -105,6 +109,14 @@ impl Draft {
         let payload = minicbor::to_vec(&statement).map_err(|why| unwritable(&why))?;
         let record = signer.sign_payload(payload).map_err(|why| unwritable(&why))?;
         Ok(Self::new(facts, record))
+    }
+
+    /// With collateral that is stored in the same breath, onto the index that it was planned on.
+    pub(crate) fn taking(mut self, index: &Index, puts: Vec<(String, Vec<u8>)>) -> Self {
+        self.puts.extend(puts);
+        self.rests_on.push(index.ground());
+        self.collateral = Some(index.revision());
+        self
     }
 
     /// Whether it gives a machine something.

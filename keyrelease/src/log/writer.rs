@@ -33,6 +33,8 @@ pub(crate) struct Log {
     tip: tokio::sync::Mutex<Option<Tip>>,
     bars: Memory<Bars>,
     rules: AtomicU64,
+    /// The latest revision of the collateral's index that was stored with an entry.
+    pub(crate) collateral: Arc<AtomicU64>,
     pub(crate) batches: Batches,
 }
 
@@ -51,6 +53,7 @@ impl Log {
             tip: tokio::sync::Mutex::default(),
             bars: Memory::new(),
             rules: AtomicU64::new(0),
+            collateral: Arc::default(),
             batches: Batches::default(),
         }
     }
@@ -195,6 +198,8 @@ impl Log {
             }
             self.objects().extend(objects.keys());
             self.follow(&bars, step.changes(drafts));
+            let revision = step.taken(drafts).filter_map(|draft| draft.collateral).max();
+            self.collateral.fetch_max(revision.unwrap_or(0), Ordering::SeqCst);
             if step.taken(drafts).any(Draft::rules) {
                 self.rules.fetch_add(1, Ordering::SeqCst);
             }

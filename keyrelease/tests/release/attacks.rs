@@ -248,3 +248,19 @@ fn a_machine_that_hides_its_chip_is_one_entity_however_often_it_logs_in() {
     assert_eq!(entity(1), entity(1));
     assert_ne!(entity(1), entity(2));
 }
+
+/// Whoever imports a newer list hangs up: it would be on record, and the older one go on being believed.
+#[test]
+fn who_imports_a_list_and_hangs_up_does_not_keep_the_older_one_in_use() {
+    let server = Server::start();
+    let index = || server.read("attest-keys/collateral/index/crl").ok().json["data"].clone();
+    for minute in 1..13 {
+        let list = crate::server::chip_at(now().0 + 60 * minute - 86_400).crl().der();
+        let body = json!({ "objects": [Base64(list)] });
+        send_and_leave(&server, "attest-keys/collateral/import", &body, Duration::from_micros(700 * minute));
+        std::thread::sleep(Duration::from_millis(200));
+        let remembered = index();
+        server.write("sys/plugins/reload/backend", &json!({ "mounts": ["attest-keys/"] })).ok();
+        assert_eq!(remembered, index(), "list {minute}");
+    }
+}

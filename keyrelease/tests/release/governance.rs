@@ -11,7 +11,6 @@ use base64::engine::general_purpose::STANDARD;
 use protocol::release::Base64;
 use serde_json::{Value, json};
 
-use crate::collateral::{Packer, import_pack};
 use crate::machine::Machine;
 use crate::server::{Answer, Server, now, policy};
 
@@ -281,7 +280,7 @@ fn approvers_are_named_once_and_change_by_proposal_only() {
     }
     refused(
         &try_propose(&server, "policies", "x", "y"),
-        "kind: expected one of policy, approvers, roots, auth, workload-issuer, seal, collateral-signers, guard, role, attestation-keys",
+        "kind: expected one of policy, approvers, roots, auth",
     );
     refused(&try_propose(&server, "approvers", "x", "y"), "a mount has only one approvers");
 }
@@ -326,30 +325,6 @@ fn the_trusted_mount_and_the_roots_change_by_proposal_too() {
     assert_eq!(Machine::good().open(&server).status, 200);
 }
 
-#[test]
-fn whose_packs_are_taken_changes_by_proposal_too() {
-    let server = ruled();
-    let (packer, other) = (Packer::new(1), Packer::new(2));
-    let body = json!({ "collateral_signers": [packer.hex()] });
-    refused(&server.write("attest-keys/config/collateral-signers", &body), "has approvers");
-    refused(&try_propose(&server, "collateral-signers", "", "ab"), "expected Ed25519 keys of 64 hex digits");
-    refused(
-        &try_propose(&server, "collateral-signers", "x", &packer.hex()),
-        "has only one collateral-signers",
-    );
-    let heap = [packer.hex().as_str()].repeat(17).join("\n");
-    refused(&try_propose(&server, "collateral-signers", "", &heap), "at most 16 keys");
-    let id = propose(&server, "collateral-signers", "", &format!("{}\n", packer.hex()));
-    for person in [alice(), carol()] {
-        approve(&server, &id, &person).ok();
-    }
-    let shown = server.read("attest-keys/config/collateral-signers").ok();
-    assert_eq!(shown.json["data"]["collateral_signers"], json!([packer.hex()]));
-    let list = crate::server::chip().crl().der();
-    refused(&import_pack(&server, other.pack(std::slice::from_ref(&list))), "not among the trusted ones");
-    import_pack(&server, packer.pack(&[list])).ok();
-}
-
 pub(crate) fn pem(der: &[u8]) -> String {
     format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", STANDARD.encode(der))
 }
@@ -382,7 +357,7 @@ fn a_proposal_can_be_taken_back_and_their_number_is_small() {
     assert_eq!(propose_again(&server, &id), 200);
     server.call("DELETE", &format!("attest-keys/proposal/{id}"), None, "root").ok();
     assert_eq!(server.read(&format!("attest-keys/proposal/{id}")).status, 404);
-    for version in 2..34 {
+    for version in 3..35 {
         propose(&server, "policy", "simulated", &policy(version));
     }
     refused(&try_propose(&server, "policy", "simulated", &policy(40)), "proposal: at most 32 are open");

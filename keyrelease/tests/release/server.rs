@@ -70,7 +70,12 @@ pub(crate) fn now() -> UnixTime {
 
 /// The chip that the server's policies admit.
 pub(crate) fn chip() -> Chip {
-    Chip::new(7, Product::Genoa).at(now().0)
+    chip_at(now().0)
+}
+
+/// The same chip, with certificates and lists of another time.
+pub(crate) fn chip_at(time: u64) -> Chip {
+    Chip::new(7, Product::Genoa).at(time)
 }
 
 impl Server {
