@@ -173,7 +173,7 @@ fn told(outcome: &Outcome, output: Format) -> Answer {
     let word = if errors.is_empty() { "REFRESHED" } else { "NOT ALL REFRESHED" };
     layout::line(&mut text, &format!("{word}: {asked} asked for, {fetched} fetched, {new} new, {kept} kept"));
     for error in errors {
-        layout::line(&mut text, &format!("  {error}"));
+        layout::line(&mut text, &layout::printable(&format!("  {error}")));
     }
     Answer::text(verdict, text)
 }
