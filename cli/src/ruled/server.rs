@@ -135,7 +135,15 @@ impl Server {
         let in_force = self.in_force(&item)?;
         let version = match item.kind {
             Kind::Policy => attest::Policy::parse(&AwsLcRs, content)?.version(),
-            _ => in_force.version.saturating_add(1),
+            Kind::Approvers
+            | Kind::Roots
+            | Kind::Auth
+            | Kind::WorkloadIssuer
+            | Kind::Seal
+            | Kind::Guard
+            | Kind::Role
+            | Kind::AttestationKeys
+            | _ => in_force.version.saturating_add(1),
         };
         let mount = self.governance()?.mount;
         let replaces = in_force.digest();

@@ -19,12 +19,17 @@ pub(crate) fn difference(item: &Item, old: &str, new: &str) -> Result<String, No
         Kind::Role => facts("role", old, new),
         Kind::Guard => Ok(guard(item, old, new)),
         Kind::AttestationKeys => Ok(keys(old, new)),
-        Kind::Auth | _ => {
+        Kind::Auth => {
             let named = |text: &str| {
                 if text.is_empty() { "no auth mount".to_owned() } else { layout::printable(text) }
             };
             Ok(format!("believes the tokens of {} (was {})\n", named(new), named(old)))
         }
+        // What has no words here is not put before anybody.
+        _ => Err(NotJudged::new(
+            "item.kind",
+            format!("expected a kind that this version can show, found {}", item.kind),
+        )),
     }
 }
 
