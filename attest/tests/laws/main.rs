@@ -42,6 +42,7 @@ mod td;
 mod tdx_chain;
 mod tdx_collateral;
 mod tdx_documents;
+mod tdx_lists;
 mod tdx_log;
 mod tdx_policy;
 mod tdx_quote;

@@ -21,6 +21,11 @@ impl Guest {
         Self { chip: simulated(chip), measurement: [0x5a; 48] }
     }
 
+    /// The same, with another measurement.
+    pub(crate) fn measuring(chip: u64, measurement: [u8; 48]) -> Self {
+        Self { measurement, ..Self::on(chip) }
+    }
+
     fn answer(&self, server: &Server, mount: &str, context: &str) -> Value {
         let drawn = server.call("POST", &format!("{mount}/challenge"), Some(&json!({})), "").ok();
         let challenge: ChallengeReply = serde_json::from_value(drawn.json["data"].clone()).unwrap();

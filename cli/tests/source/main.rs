@@ -5,6 +5,7 @@ mod backup;
 mod chart;
 mod cluster;
 mod doctor;
+mod exported;
 mod forged;
 mod guest;
 mod review;

@@ -8,7 +8,7 @@ use crate::guest::Guest;
 use crate::server::Server;
 use crate::told::Told;
 
-fn run(server: &Server, token: &str, words: &[&str]) -> Told {
+pub(crate) fn run(server: &Server, token: &str, words: &[&str]) -> Told {
     let output = Command::new(env!("CARGO_BIN_EXE_cloudtaser"))
         .args(words)
         .env_clear()
@@ -23,7 +23,7 @@ fn run(server: &Server, token: &str, words: &[&str]) -> Told {
 }
 
 #[track_caller]
-fn says(told: Told, code: i32, words: &[&str]) -> String {
+pub(crate) fn says(told: Told, code: i32, words: &[&str]) -> String {
     let told = told.ends(code);
     for word in words {
         assert!(told.out.contains(word) || told.err.contains(word), "{word:?}\n{}\n{}", told.out, told.err);

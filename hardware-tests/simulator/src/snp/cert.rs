@@ -7,6 +7,7 @@ use aws_lc_rs::signature::{RSA_PKCS1_SHA384, RSA_PSS_SHA256, RSA_PSS_SHA384, Rsa
 
 use super::{Authority, Product, Role, Tcb};
 use crate::der::{self, Oid};
+use crate::x509::{Critical, Extensions};
 
 /// A certificate about to be issued.
 #[derive(Clone, Debug)]
@@ -17,7 +18,7 @@ pub struct CertBuilder {
     not_before: u64,
     not_after: u64,
     spki: Vec<u8>,
-    extensions: Vec<Extension>,
+    extensions: Extensions,
     signer: Signer,
 }
 
@@ -31,7 +32,7 @@ impl CertBuilder {
             not_before: 0,
             not_after: 0,
             spki,
-            extensions: Vec::new(),
+            extensions: Extensions::default(),
             signer,
         }
     }
@@ -41,7 +42,6 @@ impl CertBuilder {
     pub fn der(&self) -> Vec<u8> {
         let version = der::context(0, &der::unsigned(2));
         let validity = der::sequence(&[der::time(self.not_before), der::time(self.not_after)]);
-        let extensions: Vec<Vec<u8>> = self.extensions.iter().map(Extension::der).collect();
         let tbs = der::sequence(&[
             version,
             der::unsigned(self.serial),
@@ -50,7 +50,7 @@ impl CertBuilder {
             validity,
             name(&self.subject),
             self.spki.clone(),
-            der::context(3, &der::sequence(&extensions)),
+            der::context(3, &self.extensions.der()),
         ]);
         self.signer.seal(tbs)
     }
@@ -127,33 +127,28 @@ impl CertBuilder {
     /// Sets an extension's value (the content of its OCTET STRING), in place or at the end.
     #[must_use]
     pub fn extension(mut self, oid: Oid, value: &[u8]) -> Self {
-        match self.extensions.iter_mut().find(|extension| extension.oid == oid) {
-            Some(extension) => value.clone_into(&mut extension.value),
-            None => self.extensions.push(Extension { oid, critical: false, value: value.to_vec() }),
-        }
+        self.extensions.set(oid, value);
         self
     }
 
     /// Leaves an extension out.
     #[must_use]
     pub fn without(mut self, oid: Oid) -> Self {
-        self.extensions.retain(|extension| extension.oid != oid);
+        self.extensions.remove(oid);
         self
     }
 
     /// Adds a second extension of a kind that is already there.
     #[must_use]
     pub fn duplicate(mut self, oid: Oid, value: &[u8]) -> Self {
-        self.extensions.push(Extension { oid, critical: false, value: value.to_vec() });
+        self.extensions.push(oid, value);
         self
     }
 
     /// Marks an extension as critical.
     #[must_use]
     pub fn critical(mut self, oid: Oid) -> Self {
-        for extension in self.extensions.iter_mut().filter(|extension| extension.oid == oid) {
-            extension.critical = true;
-        }
+        self.extensions.mark(oid, Critical::Yes);
         self
     }
 
@@ -310,20 +305,6 @@ impl Signer {
             Scheme::PssSha256 => &RSA_PSS_SHA256,
             Scheme::Pkcs1Sha384 => &RSA_PKCS1_SHA384,
         }
-    }
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Extension {
-    pub(super) oid: Oid,
-    pub(super) critical: bool,
-    pub(super) value: Vec<u8>,
-}
-
-impl Extension {
-    pub(super) fn der(&self) -> Vec<u8> {
-        let critical = if self.critical { der::boolean_true() } else { Vec::new() };
-        der::sequence(&[der::oid(self.oid), critical, der::octet_string(&self.value)])
     }
 }
 

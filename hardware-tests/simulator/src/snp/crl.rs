@@ -2,99 +2,71 @@
 //!
 //! AMD's roots issue them; here anybody can, including authorities whose lists must not count.
 
-use super::cert::{Extension, Signer, authority_key_id, name};
+use super::cert::{Signer, authority_key_id, name};
 use super::{Authority, Scheme, Trailer, oid};
 use crate::der::{self, Oid};
+use crate::x509::{Critical, Extensions, List};
 
 /// A revocation list about to be issued.
 #[derive(Clone, Debug)]
 pub struct CrlBuilder {
-    issuer: String,
-    this_update: u64,
-    next_update: Option<u64>,
-    revoked: Vec<Revoked>,
-    extensions: Vec<Extension>,
+    list: List,
     signer: Signer,
-}
-
-#[derive(Clone, Debug)]
-struct Revoked {
-    serial: u64,
-    at: u64,
-    certificate_issuer: Option<String>,
 }
 
 impl CrlBuilder {
     pub(super) fn new(issuer: Authority, this_update: u64, next_update: u64) -> Self {
         let signer = Signer { authority: issuer, scheme: Scheme::PssSha384, trailer: Trailer::Omitted };
-        let builder = Self {
-            issuer: issuer.common_name(),
-            this_update,
-            next_update: Some(next_update),
-            revoked: Vec::new(),
-            extensions: Vec::new(),
-            signer,
-        };
+        let list = List::new(name(&issuer.common_name()), this_update, next_update);
+        let builder = Self { list, signer };
         builder.extension(oid::AUTHORITY_KEY_ID, &authority_key_id(issuer)).number(1)
     }
 
     /// Signs, and gives the DER.
     #[must_use]
     pub fn der(&self) -> Vec<u8> {
-        let mut fields =
-            vec![der::unsigned(1), self.signer.algorithm(), name(&self.issuer), der::time(self.this_update)];
-        fields.extend(self.next_update.map(der::time));
-        if !self.revoked.is_empty() {
-            let entries: Vec<Vec<u8>> = self.revoked.iter().map(Revoked::der).collect();
-            fields.push(der::sequence(&entries));
-        }
-        if !self.extensions.is_empty() {
-            let extensions: Vec<Vec<u8>> = self.extensions.iter().map(Extension::der).collect();
-            fields.push(der::context(0, &der::sequence(&extensions)));
-        }
-        self.signer.seal(der::sequence(&fields))
+        self.signer.seal(self.list.to_be_signed(self.signer.algorithm()))
     }
 
     /// Revokes a certificate of this list's issuer. VCEKs and VLEKs have the serial 0.
     #[must_use]
     pub fn revoke(mut self, serial: u64) -> Self {
-        self.revoked.push(Revoked { serial, at: self.this_update, certificate_issuer: None });
+        self.list = self.list.revoke(der::unsigned(serial), Extensions::default());
         self
     }
 
     /// Revokes a certificate of another issuer, by an entry with the critical `CertificateIssuer` extension.
     #[must_use]
     pub fn revoke_of(mut self, certificate_issuer: &str, serial: u64) -> Self {
-        let certificate_issuer = Some(certificate_issuer.to_owned());
-        self.revoked.push(Revoked { serial, at: self.this_update, certificate_issuer });
+        self.list = self.list.revoke_of(&name(certificate_issuer), der::unsigned(serial));
         self
     }
 
     /// Declares the list indirect, by the critical `IssuingDistributionPoint` extension.
     #[must_use]
-    pub fn indirect(self) -> Self {
-        let point = der::sequence(&[der::tlv(0x84, &[0xff])]);
-        self.critical_extension(oid::ISSUING_DISTRIBUTION_POINT, &point)
+    pub fn indirect(mut self) -> Self {
+        self.list = self.list.indirect();
+        self
     }
 
     /// Sets the time of issue, in seconds since 1970.
     #[must_use]
     pub const fn this_update(mut self, unix: u64) -> Self {
-        self.this_update = unix;
+        self.list.this_update = unix;
         self
     }
 
     /// Sets the time until which the next list is promised, in seconds since 1970.
     #[must_use]
     pub const fn next_update(mut self, unix: u64) -> Self {
-        self.next_update = Some(unix);
+        self.list.next_update = Some(unix);
         self
     }
 
     /// Promises no next list.
     #[must_use]
     pub const fn without_next_update(mut self) -> Self {
-        self.next_update = None;
+        self.list.next_update = None;
         self
     }
 
@@ -107,7 +79,7 @@ impl CrlBuilder {
     /// Sets the issuer's common name, but not the key that signs.
     #[must_use]
     pub fn issuer(mut self, common_name: &str) -> Self {
-        common_name.clone_into(&mut self.issuer);
+        self.list.issuer = name(common_name);
         self
     }
 
@@ -135,41 +107,22 @@ impl CrlBuilder {
 
     /// Sets an extension's value (the content of its OCTET STRING), in place or at the end.
     #[must_use]
-    pub fn extension(self, oid: Oid, value: &[u8]) -> Self {
-        self.put(Extension { oid, critical: false, value: value.to_vec() })
+    pub fn extension(mut self, oid: Oid, value: &[u8]) -> Self {
+        self.list = self.list.extension(oid, Critical::No, value);
+        self
     }
 
     /// Sets a critical extension, such as one that no verifier knows.
     #[must_use]
-    pub fn critical_extension(self, oid: Oid, value: &[u8]) -> Self {
-        self.put(Extension { oid, critical: true, value: value.to_vec() })
+    pub fn critical_extension(mut self, oid: Oid, value: &[u8]) -> Self {
+        self.list = self.list.extension(oid, Critical::Yes, value);
+        self
     }
 
     /// Leaves an extension out.
     #[must_use]
     pub fn without(mut self, oid: Oid) -> Self {
-        self.extensions.retain(|extension| extension.oid != oid);
+        self.list = self.list.without(oid);
         self
-    }
-
-    fn put(mut self, extension: Extension) -> Self {
-        match self.extensions.iter_mut().find(|present| present.oid == extension.oid) {
-            Some(present) => *present = extension,
-            None => self.extensions.push(extension),
-        }
-        self
-    }
-}
-
-impl Revoked {
-    fn der(&self) -> Vec<u8> {
-        let mut fields = vec![der::unsigned(self.serial), der::time(self.at)];
-        if let Some(issuer) = &self.certificate_issuer {
-            // RFC 5280, 5.3.3: GeneralNames with one directoryName.
-            let value = der::sequence(&[der::context(4, &name(issuer))]);
-            let extension = Extension { oid: oid::CERTIFICATE_ISSUER, critical: true, value };
-            fields.push(der::sequence(&[extension.der()]));
-        }
-        der::sequence(&fields)
     }
 }

@@ -1,6 +1,6 @@
 //! A certificate about to be issued.
 
-use super::{Critical, Extension, Issuer, authority_key_id, oid, seal};
+use super::{Critical, Extensions, Issuer, authority_key_id, oid, seal};
 use crate::der::{self, Oid};
 use crate::ecdsa::Key;
 
@@ -13,7 +13,7 @@ pub struct CertBuilder {
     not_before: u64,
     not_after: u64,
     spki: Vec<u8>,
-    extensions: Vec<Extension>,
+    extensions: Extensions,
     signer: Key,
 }
 
@@ -39,7 +39,7 @@ impl CertBuilder {
             not_before: 0,
             not_after: 0,
             spki: subject.key.spki(),
-            extensions: Vec::new(),
+            extensions: Extensions::default(),
             signer: issuer.key.clone(),
         }
     }
@@ -47,7 +47,6 @@ impl CertBuilder {
     /// Signs, and gives the DER.
     #[must_use]
     pub fn der(&self) -> Vec<u8> {
-        let extensions: Vec<Vec<u8>> = self.extensions.iter().map(Extension::der).collect();
         let tbs = der::sequence(&[
             der::context(0, &der::unsigned(2)),
             der::integer(&self.serial),
@@ -56,7 +55,7 @@ impl CertBuilder {
             der::sequence(&[der::time(self.not_before), der::time(self.not_after)]),
             self.subject.clone(),
             self.spki.clone(),
-            der::context(3, &der::sequence(&extensions)),
+            der::context(3, &self.extensions.der()),
         ]);
         seal(tbs, &self.signer)
     }
@@ -119,42 +118,35 @@ impl CertBuilder {
     /// Sets an extension's value (the content of its OCTET STRING), in place or at the end.
     #[must_use]
     pub fn extension(mut self, oid: Oid, value: &[u8]) -> Self {
-        match self.extensions.iter_mut().find(|extension| extension.oid == oid) {
-            Some(extension) => value.clone_into(&mut extension.value),
-            None => self.extensions.push(Extension { oid, critical: Critical::No, value: value.to_vec() }),
-        }
+        self.extensions.set(oid, value);
         self
     }
 
     /// Leaves an extension out.
     #[must_use]
     pub fn without(mut self, oid: Oid) -> Self {
-        self.extensions.retain(|extension| extension.oid != oid);
+        self.extensions.remove(oid);
         self
     }
 
     /// Adds a second extension of a kind that is already there.
     #[must_use]
     pub fn duplicate(mut self, oid: Oid, value: &[u8]) -> Self {
-        self.extensions.push(Extension { oid, critical: Critical::No, value: value.to_vec() });
+        self.extensions.push(oid, value);
         self
     }
 
     /// Marks an extension as critical.
     #[must_use]
     pub fn critical(mut self, oid: Oid) -> Self {
-        for extension in self.extensions.iter_mut().filter(|extension| extension.oid == oid) {
-            extension.critical = Critical::Yes;
-        }
+        self.extensions.mark(oid, Critical::Yes);
         self
     }
 
     /// Writes out that extensions are not critical, which is the default and which DER leaves out.
     #[must_use]
     pub fn explicit_defaults(mut self) -> Self {
-        for extension in self.extensions.iter_mut().filter(|extension| extension.critical == Critical::No) {
-            extension.critical = Critical::NoExplicit;
-        }
+        self.extensions.write_defaults();
         self
     }
 

@@ -6,11 +6,15 @@
 
 mod cert;
 mod crl;
+mod extensions;
+mod list;
 
 pub use cert::{BasicConstraints, CertBuilder};
 pub use crl::CrlBuilder;
+pub(crate) use extensions::{Critical, Extensions};
+pub(crate) use list::List;
 
-use crate::der::{self, Oid};
+use crate::der;
 use crate::ecdsa::Key;
 
 /// Who can sign a certificate: a name and a key.
@@ -25,32 +29,6 @@ pub struct Issuer {
 /// An attribute of a name: the last arc under 2.5.4, and the value as DER.
 pub(crate) fn attribute(arc: u64, value: Vec<u8>) -> Vec<u8> {
     der::set(&[der::sequence(&[der::oid(&[2, 5, 4, arc]), value])])
-}
-
-#[derive(Clone, Debug)]
-struct Extension {
-    oid: Oid,
-    critical: Critical,
-    value: Vec<u8>,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Critical {
-    Yes,
-    No,
-    /// `FALSE` written out, which DER forbids for a default.
-    NoExplicit,
-}
-
-impl Extension {
-    fn der(&self) -> Vec<u8> {
-        let critical = match self.critical {
-            Critical::Yes => der::boolean_true(),
-            Critical::No => Vec::new(),
-            Critical::NoExplicit => der::tlv(0x01, &[0]),
-        };
-        der::sequence(&[der::oid(self.oid), critical, der::octet_string(&self.value)])
-    }
 }
 
 fn authority_key_id(key: &Key) -> Vec<u8> {
