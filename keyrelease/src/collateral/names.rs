@@ -171,9 +171,10 @@ async fn withdraw(mount: &Mount, host: &Host, form: Form, name: &str) -> Result<
             store.done(plan, &turn);
         }
     }
-    host.storage().delete(&key).await?;
-    mount.forget();
-    Ok(())
+    // Whoever hangs up meanwhile must not leave the mount with a key that is gone.
+    let transaction = host.transaction().await?;
+    transaction.delete(&key).await?;
+    mount.commit(transaction).await
 }
 
 /// Names are for people.

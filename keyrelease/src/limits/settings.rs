@@ -103,9 +103,15 @@ pub(crate) async fn configure(
             let settings: Settings = reply::body(data)?;
             let bytes = serde_json::to_vec(&settings.checked()?);
             let bytes = bytes.map_err(|error| Error::Internal(error.to_string()))?;
-            host.storage().put(KEY, bytes).await?;
+            let transaction = host.transaction().await?;
+            transaction.put(KEY, bytes).await?;
+            mount.commit(transaction).await?;
         }
-        Operation::Delete => host.storage().delete(KEY).await?,
+        Operation::Delete => {
+            let transaction = host.transaction().await?;
+            transaction.delete(KEY).await?;
+            mount.commit(transaction).await?;
+        }
         Operation::List
         | Operation::Scan
         | Operation::Patch
@@ -115,7 +121,6 @@ pub(crate) async fn configure(
         | Operation::AliasLookahead
         | _ => return Err(Error::UnsupportedOperation),
     }
-    mount.forget();
     Ok(None)
 }
 
