@@ -54,6 +54,13 @@ impl Guest {
         server.call("POST", "attest-keys/release/db/open", Some(&body), "")
     }
 
+    /// The same, but brings nothing beside its report.
+    pub(crate) fn open_bare(&self, server: &Server) -> Answer {
+        let mut body = self.answer(server, "attest-keys", &open_context("attest-keys", "db"));
+        (body["certificates"], body["revocation_lists"]) = (json!([]), json!([]));
+        server.call("POST", "attest-keys/release/db/open", Some(&body), "")
+    }
+
     /// Logs in as `node`.
     pub(crate) fn log_in(&self, server: &Server) -> Answer {
         let mut body = self.answer(server, "auth/attest", &login_context("auth/attest", "node"));
@@ -73,6 +80,12 @@ fn simulated(chip: u64) -> Chip {
 }
 
 impl Server {
+    /// The same mounts without a policy or a key.
+    pub(crate) fn attest_simulated() -> Self {
+        let intel = simulator::tdx::Platform::new(7).collateral().root;
+        Self::attest_believing(&[simulated(1).ark().der(), intel])
+    }
+
     /// A development server with both faces of the plugin, which believe the simulator; a key `db`, a role `node`, and
     /// something outside of the plugin that its machines may read.
     pub(crate) fn attesting() -> Self {

@@ -4,6 +4,7 @@
 mod backup;
 mod chart;
 mod cluster;
+mod collateral;
 mod doctor;
 mod exported;
 mod forged;

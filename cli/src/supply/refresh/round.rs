@@ -47,7 +47,10 @@ impl Round<'_> {
     /// Runs it, for what `status` says.
     pub(crate) fn run(&self, status: &Status, fetcher: &mut Fetcher<'_>) -> Result<Outcome, NotJudged> {
         let issuers = self.issuers(status)?;
-        let wants = plan(status, self.seeds, |name| issuers.has(name), self.now);
+        // Intel's answers bring their issuers; files of a mirror do not.
+        let mirrored = self.sources.iter().any(Source::is_mirror);
+        let at_hand = |name: &str| issuers.has(name) || (!mirrored && name.starts_with("Intel "));
+        let wants = plan(status, self.seeds, at_hand, self.now);
         let mut outcome = Outcome { asked: wants.len(), ..Outcome::default() };
         let stock = self.fetch(&wants, status, fetcher, &issuers, &mut outcome);
         outcome.fetched = stock.objects.len();

@@ -80,6 +80,11 @@ impl Source {
         }
     }
 
+    /// Whether it has each object by itself.
+    pub(crate) fn is_mirror(&self) -> bool {
+        matches!(self, Self::Folder(_) | Self::Mirror(_))
+    }
+
     /// How to ask this place; `None` if it does not have such things.
     pub(crate) fn question(&self, want: &Want) -> Option<Question> {
         let url = |base: &str, (path, shape): (String, Shape)| Question {
