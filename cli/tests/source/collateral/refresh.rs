@@ -74,7 +74,7 @@ fn a_service_that_asks_for_patience_is_given_it_once_for_all() {
     let server = Server::attest_simulated();
     service.says(CHAIN, &[Reply::Status(429, Some(3600))]);
     let words =
-        ["answered 429; to wait 36", "is too long for this round", "NOT ALL REFRESHED: 2 asked for, 0"];
+        ["answered 429; to wait 3", "is too long for this round", "NOT ALL REFRESHED: 2 asked for, 0"];
     says(refresh(&bench, &server, &service, &["--line", "genoa"]), 1, &words);
     assert_eq!(service.asked(), [CHAIN]);
 }
