@@ -84,6 +84,12 @@ impl TrustAnchors {
         Ok(self)
     }
 
+    /// The roots' certificates, DER.
+    pub fn certificates(&self) -> impl Iterator<Item = &[u8]> {
+        let others = [&self.intel, &self.aws, &self.tpm_authorities].into_iter().flatten();
+        self.amd.iter().map(snp::Root::der).chain(others.map(|der| der.as_ref()))
+    }
+
     /// Whose roots these are.
     #[must_use]
     pub fn roots(&self) -> Roots {

@@ -17,7 +17,7 @@ use crate::{input, layout};
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The new content: a policy (TOML or signed), approvers (JSON), roots (PEM), an accessor; - reads standard input
+    /// The new content: a policy (TOML or signed), approvers (JSON), roots (PEM), an accessor, keys of packers (hex); - reads standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Why

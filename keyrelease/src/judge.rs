@@ -214,8 +214,8 @@ impl Brought {
 }
 
 fn named(collateral: &[String]) -> Result<Vec<Digest<32>>, Error> {
-    if collateral.len() > MOST_NAMED {
-        return Err(Error::BadRequest(format!("collateral: at most {MOST_NAMED} digests")));
+    if collateral.len() > Presentation::MOST_NAMES {
+        return Err(Error::BadRequest(format!("collateral: at most {} digests", Presentation::MOST_NAMES)));
     }
     let digests = collateral.iter().map(|name| name.parse());
     let digests: Result<_, attest::NotHex> = digests.collect();
@@ -228,5 +228,3 @@ const MOST_EVIDENCE: usize = 256 * 1024;
 const MOST_BROUGHT: usize = 8;
 /// The most bytes of them together. They are stored with the record, whatever they are worth.
 const MOST_BROUGHT_BYTES: usize = 128 * 1024;
-/// The most digests that a client may name.
-const MOST_NAMED: usize = 16;

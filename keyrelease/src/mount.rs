@@ -243,6 +243,7 @@ impl Mount {
     async fn stock(&self, host: &Host, brought: &mut Brought) -> Result<Shelf, Error> {
         let Brought { platform, evidence, bag, named, .. } = brought;
         let evidence = attest::parse(*platform, evidence).map_err(bad_request)?;
+        named.retain(|name| !self.verifier.is_root(name));
         self.collateral.complete(host, bag, &evidence, named).await
     }
 

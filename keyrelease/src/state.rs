@@ -8,12 +8,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use attest::collateral::PackSigner;
 use attest::governance::Kind;
 use attest::{UnixTime, tpm};
 use openbao_plugin::{Error, Host, HostError, Storage};
 
 use crate::challenge::Challenges;
-use crate::governance::items::{AUTH_ACCESSOR, ROOTS};
+use crate::collateral::stored_signers;
+use crate::governance::items::{AUTH_ACCESSOR, COLLATERAL_SIGNERS, ROOTS};
 use crate::governance::{StoredEmergency, authorities, emergency, enrolled};
 use crate::limits::Settings;
 use crate::log::LogSigner;
@@ -37,6 +39,8 @@ pub(crate) struct State {
     pub(crate) attestation_keys: BTreeSet<tpm::Name>,
     /// Authorities that are believed about TPM keys beside the pinned ones.
     pub(crate) authorities: Vec<Vec<u8>>,
+    /// The keys whose packs of collateral are taken; if there are any, nothing else is.
+    pub(crate) pack_signers: Vec<PackSigner>,
     /// The auth mount whose claims are believed on the token path; empty if there is none.
     pub(crate) accessor: String,
     /// What holds for now instead of what was approved; it is in the other fields already.
@@ -58,6 +62,10 @@ impl State {
             Some(content) => Some(content.as_bytes().to_vec()),
             None => storage.get(ROOTS).await?,
         };
+        let signers = match instead(Kind::CollateralSigners) {
+            Some(content) => Some(content.as_bytes().to_vec()),
+            None => storage.get(COLLATERAL_SIGNERS).await?,
+        };
         let accessor = match instead(Kind::Auth) {
             Some(content) => content.to_owned(),
             None => accessor(storage).await?,
@@ -74,6 +82,7 @@ impl State {
             limits: Settings::load(storage).await?,
             attestation_keys: attestation_keys(storage).await?,
             authorities: authorities(roots.as_deref())?,
+            pack_signers: stored_signers(signers.as_deref())?,
             accessor,
             emergencies,
             issuers,

@@ -6,7 +6,7 @@
 //!
 //! Trusted: the anchors. Untrusted: evidence and endorsements.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,6 +21,8 @@ use crate::config::Config;
 #[derive(Debug)]
 pub(crate) struct Verifier {
     anchors: TrustAnchors,
+    /// What the roots are named by.
+    roots: HashSet<Digest<32>>,
     kept: Mutex<HashMap<Digest<32>, Arc<Prepared>>>,
 }
 
@@ -40,9 +42,8 @@ pub(crate) struct Case<'a> {
 
 impl Verifier {
     pub(crate) fn new(config: &Config) -> Result<Self, String> {
-        let kept = Mutex::new(HashMap::new());
         if config.insecure_trust_roots.is_empty() {
-            return Ok(Self { anchors: TrustAnchors::vendor(), kept });
+            return Ok(Self::under(TrustAnchors::vendor()));
         }
         let mut roots = Vec::new();
         for path in &config.insecure_trust_roots {
@@ -50,7 +51,17 @@ impl Verifier {
             roots.push(root);
         }
         let anchors = TrustAnchors::insecure_simulated(&roots).map_err(|error| error.to_string())?;
-        Ok(Self { anchors, kept })
+        Ok(Self::under(anchors))
+    }
+
+    fn under(anchors: TrustAnchors) -> Self {
+        let roots = anchors.certificates().map(|root| AwsLcRs.sha256(&[root])).collect();
+        Self { anchors, roots, kept: Mutex::default() }
+    }
+
+    /// Whether this names a pinned root: a host hands those out beside what is needed, and nobody has to bring them.
+    pub(crate) fn is_root(&self, name: &Digest<32>) -> bool {
+        self.roots.contains(name)
     }
 
     pub(crate) fn anchors(&self) -> &TrustAnchors {

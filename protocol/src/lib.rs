@@ -9,9 +9,11 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+mod naming;
 pub mod release;
 pub mod released;
 pub mod secret;
 pub mod unseal;
 
 pub use attest::{Digest, Kem, OfferedKey, Platform};
+pub use naming::Unknown;

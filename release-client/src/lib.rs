@@ -14,6 +14,7 @@ mod workload;
 
 use std::path::{Path, PathBuf};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use protocol::agent::{EvidenceReply, EvidenceRequest, VERSION};
 use protocol::release::{Base64, ChallengeReply, Presentation, Refusal, Sealed, open_context, purpose};
 use protocol::{Kem, OfferedKey};
@@ -62,13 +63,35 @@ impl Client {
             platform: None,
         };
         let reply = agent::evidence(&self.agent_socket, &request)?;
-        let presentation = Presentation {
+        let full = Presentation {
             workload_digest: signed,
             workload_token: token.map(|token| token.token),
             ..presentation(challenge.challenge, reply, offered)
         };
-        Ok(self.openbao.open(name, &presentation)?)
+        Ok(self.present(name, &full)?)
     }
+
+    /// Endorsements go by name first: a server that has judged this machine before has them. What it lacks it asks for,
+    /// and judges nothing until it is there.
+    fn present(&self, name: &str, full: &Presentation) -> Result<Sealed, OpenBaoError> {
+        let unknown = match self.openbao.open(name, &full.naming(sha256, |_| true)) {
+            Err(OpenBaoError::Lacks(unknown)) => unknown,
+            done => return done,
+        };
+        let asked = |name: &str| unknown.iter().any(|asked| asked == name);
+        match self.openbao.open(name, &full.naming(sha256, |name| !asked(name))) {
+            // What it had is gone, or another node answers.
+            Err(OpenBaoError::Lacks(_)) => self.openbao.open(name, full),
+            done => done,
+        }
+    }
+}
+
+fn sha256(object: &[u8]) -> [u8; 32] {
+    let mut name = [0; 32];
+    let digest = digest(&SHA256, object);
+    name.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
+    name
 }
 
 fn place(server: &Server, mount: &str) -> String {

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use protocol::Unknown;
 use protocol::release::{ChallengeReply, Presentation, Refusal, Sealed};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -90,6 +91,7 @@ impl OpenBao {
         match self.post(&format!("release/{key}/open"), &body)? {
             (200, body) => parse(&body),
             (403, body) => Err(refusal(&body).map_or_else(|| Error::answered(403, &body), Error::Refused)),
+            (400, body) => Err(unknown(&body).map_or_else(|| Error::answered(400, &body), Error::Lacks)),
             (status, body) => Err(Error::answered(status, &body)),
         }
     }
@@ -145,6 +147,11 @@ fn refusal(body: &[u8]) -> Option<Refusal> {
     serde_json::from_slice(body).or_else(|_| parse(body)).ok()
 }
 
+/// What it lacks of what was named to it.
+fn unknown(body: &[u8]) -> Option<Vec<String>> {
+    parse::<Unknown>(body).ok().map(|answer| answer.unknown)
+}
+
 /// Why OpenBao gave nothing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -155,6 +162,9 @@ pub enum Error {
     /// No connection, no TLS, or no whole answer.
     #[error("OpenBao: {0}")]
     Unreachable(String),
+    /// It judged nothing: it lacks endorsements that were named to it.
+    #[error("OpenBao lacks {} of the named endorsements", .0.len())]
+    Lacks(Vec<String>),
     /// It answered with an error.
     #[error("OpenBao answered {status}: {errors}")]
     Answered {
@@ -192,7 +202,11 @@ impl Error {
             Self::Unreachable(_) => true,
             // A standby that has lost its leader refers to it: 307, and soon to another.
             Self::Answered { status, .. } => matches!(status, 307 | 429 | 500..),
-            Self::Refused(_) | Self::Malformed(_) | Self::TooLong { .. } | Self::Authority(_) => false,
+            Self::Refused(_)
+            | Self::Lacks(_)
+            | Self::Malformed(_)
+            | Self::TooLong { .. }
+            | Self::Authority(_) => false,
         }
     }
 }

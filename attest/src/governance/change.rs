@@ -39,6 +39,9 @@ pub enum Kind {
     /// The policies under which a login may have values sealed.
     #[n(5)]
     Seal,
+    /// The keys whose packs of collateral are taken.
+    #[n(6)]
+    CollateralSigners,
     /// Which policy stands before a secret, by the secret's name.
     #[n(8)]
     Guard,
@@ -52,13 +55,14 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Policy,
         Self::Approvers,
         Self::Roots,
         Self::Auth,
         Self::WorkloadIssuer,
         Self::Seal,
+        Self::CollateralSigners,
         Self::Guard,
         Self::Role,
         Self::AttestationKeys,
@@ -74,6 +78,7 @@ impl Kind {
             Self::Auth => "auth",
             Self::WorkloadIssuer => "workload-issuer",
             Self::Seal => "seal",
+            Self::CollateralSigners => "collateral-signers",
             Self::Guard => "guard",
             Self::Role => "role",
             Self::AttestationKeys => "attestation-keys",

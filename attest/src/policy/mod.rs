@@ -115,6 +115,26 @@ struct Ages {
     qe_identity: u64,
 }
 
+impl Ages {
+    /// The first second at which something that `hardware` rests on is too old. What is too old already was refused.
+    fn young_until(self, hardware: &Claims, now: UnixTime) -> UnixTime {
+        let of = |days: u64, from: UnixTime| from.plus(days.saturating_mul(86_400)).plus(1);
+        let ends = match hardware {
+            Claims::Snp(claims) => {
+                [claims.vek.revocation_list_from.map(|from| of(self.crl, from)), None, None]
+            }
+            Claims::Tdx(claims) => {
+                let issued = claims.platform.issued;
+                let lists = issued.revocation_lists.map(|from| of(self.crl, from));
+                let tcb_info = of(self.tcb_info, issued.tcb_info);
+                [lists, Some(tcb_info), Some(of(self.qe_identity, issued.qe_identity))]
+            }
+            Claims::Tpm(_) | Claims::Nitro(_) | Claims::Azure(_) => [None; 3],
+        };
+        ends.into_iter().flatten().filter(|end| *end > now).min().unwrap_or(UnixTime::MAX)
+    }
+}
+
 /// A known good value, with where it comes from.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -441,7 +461,8 @@ impl Policy {
             (Claims::Tdx(claims), Some(policy)) => policy.holds_until(claims, now),
             _ => UnixTime::MAX,
         };
-        verdict.min(self.document.expires).min(claims.window().until).min(grace)
+        let young = self.document.freshness.ages().young_until(hardware, now);
+        verdict.min(self.document.expires).min(claims.window().until).min(grace).min(young)
     }
 }
 

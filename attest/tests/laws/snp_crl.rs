@@ -135,6 +135,16 @@ fn a_list_older_than_the_policy_allows_is_refused_although_it_is_current() {
 }
 
 #[test]
+fn a_verdict_holds_no_longer_than_the_list_is_young_enough() {
+    let list = genoa().crl().this_update(EPOCH - 3 * 86_400 + 60).der();
+    let days = |days: &'static str| {
+        with(&list).policy(|p| p.with("freshness.crl_days", days)).admitted().valid_until
+    };
+    assert_eq!(days("3"), UnixTime(EPOCH + 61), "the first second at which it is too old");
+    assert!(days("4") > days("3"));
+}
+
+#[test]
 fn evidence_verified_without_a_list_is_admitted_by_no_policy() {
     let mut case = plain().lists([]);
     case.revocation = Revocation::InsecureWaived;

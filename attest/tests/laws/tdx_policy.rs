@@ -406,6 +406,25 @@ fn collateral_older_than_the_policy_allows_is_refused_although_it_is_current() {
 }
 
 #[test]
+fn a_verdict_holds_no_longer_than_intels_word_is_young_enough() {
+    let machine = machine();
+    let issued = EPOCH - 3 * 86_400 + 60;
+    let fresh = || plain().root_list(machine.root_crl().this_update(EPOCH - 60).der());
+    for (case, name) in [
+        (fresh().pck_list(machine.pck_crl().this_update(issued).der()), "crl_days"),
+        (fresh().tcb_info(machine.tcb_info().issue_date(issued).json()), "tcb_info_days"),
+        (fresh().qe_identity(machine.qe_identity().issue_date(issued).json()), "qe_identity_days"),
+    ] {
+        let until = |days: &str| {
+            let case = case.clone().policy(|document| document.with(&format!("freshness.{name}"), days));
+            case.admitted().valid_until
+        };
+        assert_eq!(until("3"), UnixTime(EPOCH + 61), "{name}");
+        assert!(until("4") > until("3"), "{name}");
+    }
+}
+
+#[test]
 fn evidence_verified_without_lists_is_admitted_by_no_policy() {
     let mut case = plain();
     case.endorsements.revocation_lists.clear();

@@ -29,7 +29,7 @@ pub(crate) struct Where {
 /// Which thing of a mount.
 #[derive(Debug, clap::Args)]
 pub(crate) struct What {
-    /// What changes: policy, approvers, roots, auth, workload-issuer, seal, guard, role, attestation-keys
+    /// What changes: policy, approvers, roots, auth, workload-issuer, seal, collateral-signers, guard, role, attestation-keys
     #[arg(long, value_name = "KIND", default_value = "policy", value_parser = kind)]
     pub(crate) kind: Kind,
     /// The name in the mount, of a policy or an issuer; a policy's own unless given

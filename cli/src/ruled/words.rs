@@ -19,6 +19,7 @@ pub(crate) fn difference(item: &Item, old: &str, new: &str) -> Result<String, No
         Kind::Role => facts("role", old, new),
         Kind::Guard => Ok(guard(item, old, new)),
         Kind::AttestationKeys => Ok(keys(old, new)),
+        Kind::CollateralSigners => Ok(signers(old, new)),
         Kind::Auth => {
             let named = |text: &str| {
                 if text.is_empty() { "no auth mount".to_owned() } else { layout::printable(text) }
@@ -71,13 +72,14 @@ fn guard(item: &Item, old: &str, new: &str) -> String {
 }
 
 fn keys(old: &str, new: &str) -> String {
-    let lines = |text: &str| -> BTreeSet<String> {
-        text.lines().map(str::trim).filter(|line| !line.is_empty()).map(layout::printable).collect()
-    };
     let (were, are) = (lines(old), lines(new));
     let mut text = format!("{} enrolled attestation keys (was {})\n", are.len(), were.len());
     believed(&mut text, &were, &are);
     text
+}
+
+fn lines(text: &str) -> BTreeSet<String> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).map(layout::printable).collect()
 }
 
 fn facts(what: &str, old: &str, new: &str) -> Result<String, NotJudged> {
@@ -94,6 +96,19 @@ fn believed(text: &mut String, were: &BTreeSet<String>, are: &BTreeSet<String>) 
     for lost in were.difference(are) {
         layout::line(text, &format!("no longer believes    {lost}"));
     }
+}
+
+fn signers(old: &str, new: &str) -> String {
+    let (were, are) = (lines(old), lines(new));
+    let rule = if are.is_empty() { ": whoever may import brings collateral unsigned" } else { "" };
+    let mut text = format!("{} keys sign packs of collateral (was {}){rule}\n", are.len(), were.len());
+    for gained in are.difference(&were) {
+        layout::line(&mut text, &format!("takes packs of        {gained}"));
+    }
+    for lost in were.difference(&are) {
+        layout::line(&mut text, &format!("no longer takes those of {lost}"));
+    }
+    text
 }
 
 /// The certificates in a text, by subject and digest. A mount reads blocks that are indented or broken otherwise, too:

@@ -4,12 +4,17 @@
 //!
 //! Trusted: the operator. The signers' path asks for sudo.
 
+use std::fmt::Display;
+
 use attest::collateral::PackSigner;
 use attest::crypto::AwsLcRs;
+use attest::governance::Kind;
 use openbao_plugin::{Error, Host, Response, Storage};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::governance::items::{self, COLLATERAL_SIGNERS};
+use crate::mount::Mount;
 use crate::reply;
 
 /// `config/collateral`.
@@ -41,41 +46,45 @@ impl Settings {
     }
 }
 
-/// The keys whose packs are taken; if there are any, nothing else is.
-pub(crate) async fn signers(storage: &Storage) -> Result<Vec<PackSigner>, Error> {
-    let bytes = storage.get(SIGNERS).await?.unwrap_or_default();
-    let (keys, rest) = bytes.as_chunks::<32>();
-    if rest.is_empty() {
-        Ok(keys.iter().map(|key| PackSigner(*key)).collect())
+/// The keys in a text: 64 hex digits a line.
+pub(crate) fn pack_signers(text: &str) -> Result<Vec<PackSigner>, Error> {
+    let keys: Vec<PackSigner> =
+        text.lines().map(str::trim).filter(|line| !line.is_empty()).map(key).collect::<Result<_, _>>()?;
+    if keys.len() <= MOST_SIGNERS {
+        Ok(keys)
     } else {
-        Err(Error::Internal(format!("{SIGNERS}: expected keys of 32 bytes, found {} more", rest.len())))
+        Err(Error::BadRequest(format!("collateral_signers: at most {MOST_SIGNERS} keys")))
     }
 }
 
-pub(crate) async fn show_signers(host: &Host) -> Result<Response, Error> {
-    let signers = signers(host.storage()).await?;
-    let keys: Vec<String> = signers.iter().map(|signer| hex::encode(signer.0)).collect();
-    let ids: Vec<String> = signers.iter().map(|signer| signer.id(&AwsLcRs).to_string()).collect();
+/// The keys in force, out of what is stored.
+pub(crate) fn stored_signers(stored: Option<&[u8]>) -> Result<Vec<PackSigner>, Error> {
+    let damaged = |why: &dyn Display| Error::Internal(format!("stored {COLLATERAL_SIGNERS}: {why}"));
+    let text = std::str::from_utf8(stored.unwrap_or_default()).map_err(|why| damaged(&why))?;
+    pack_signers(text).map_err(|why| damaged(&why))
+}
+
+pub(crate) async fn show_signers(mount: &Mount, host: &Host) -> Result<Response, Error> {
+    let state = mount.state(host).await?;
+    let keys: Vec<String> = state.pack_signers.iter().map(|signer| hex::encode(signer.0)).collect();
+    let ids: Vec<String> = state.pack_signers.iter().map(|signer| signer.id(&AwsLcRs).to_string()).collect();
     reply::data(&json!({ "collateral_signers": keys, "key_ids": ids }))
 }
 
-pub(crate) async fn store_signers(host: &Host, body: Map<String, Value>) -> Result<(), Error> {
+/// Names the keys where nobody has to approve them.
+pub(crate) async fn store_signers(mount: &Mount, host: &Host, body: Map<String, Value>) -> Result<(), Error> {
     let body: SignersBody = reply::body(body)?;
-    if body.collateral_signers.len() > MOST_SIGNERS {
-        return Err(Error::BadRequest(format!("collateral_signers: at most {MOST_SIGNERS} keys")));
-    }
-    let keys: Vec<u8> =
-        body.collateral_signers.iter().map(|text| key(text)).collect::<Result<Vec<_>, _>>()?.concat();
-    host.storage().put(SIGNERS, keys).await.map_err(Error::from)
+    let content = body.collateral_signers.join("\n");
+    items::write(mount, host, Kind::CollateralSigners, "", &content).await
 }
 
-fn key(text: &str) -> Result<[u8; 32], Error> {
+fn key(text: &str) -> Result<PackSigner, Error> {
     let mut key = [0; 32];
     let odd = |error| {
         Error::BadRequest(format!("collateral_signers: expected Ed25519 keys of 64 hex digits: {error}"))
     };
     hex::decode_to_slice(text, &mut key).map_err(odd)?;
-    Ok(key)
+    Ok(PackSigner(key))
 }
 
 #[derive(Deserialize)]
@@ -85,7 +94,6 @@ struct SignersBody {
 }
 
 const SETTINGS: &str = "config/collateral";
-const SIGNERS: &str = "config/collateral-signers";
 const MOST_SIGNERS: usize = 16;
 /// A week: lists of AMD live for about a year, Intel's documents for thirty days.
 const WARN_BEFORE: u64 = 7 * 86_400;

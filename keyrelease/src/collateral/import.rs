@@ -5,7 +5,7 @@
 //!
 //! Trusted: OpenBao's policies on the path, the pinned signers. Untrusted: the objects.
 
-use attest::collateral::{Issuers, Pack};
+use attest::collateral::{Issuers, Pack, PackSigner};
 use attest::crypto::AwsLcRs;
 use attest::log::{Kind as EntryKind, Subject};
 use attest::{Crypto, Digest, TrustAnchors, UnixTime};
@@ -18,7 +18,6 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::candidate::Candidate;
-use super::config;
 use super::index::Origin;
 use super::plan::{Outcome, Plan, Spoiled};
 use super::store::object_key;
@@ -55,7 +54,7 @@ struct Body {
 
 /// Answers a write to `collateral/import`.
 pub(crate) async fn import(mount: &Mount, host: &Host, body: Map<String, Value>) -> Result<Response, Error> {
-    let import = Import::read(host, reply::body(body)?).await?;
+    let import = Import::read(&mount.state(host).await?.pack_signers, reply::body(body)?)?;
     let (made, signer) = (import.pack.map(|pack| pack.made), import.pack.and_then(|pack| pack.signer));
     let (plan, id) = take(mount, host, import).await?;
     let count = |outcome| plan.iter().filter(|told| told.outcome == outcome).count();
@@ -72,8 +71,7 @@ pub(crate) async fn import(mount: &Mount, host: &Host, body: Map<String, Value>)
 }
 
 impl Import {
-    async fn read(host: &Host, body: Body) -> Result<Self, Error> {
-        let signers = config::signers(host.storage()).await?;
+    fn read(signers: &[PackSigner], body: Body) -> Result<Self, Error> {
         match (body.pack, body.objects) {
             (Some(text), None) => {
                 if body.origin.is_some() {
@@ -83,7 +81,7 @@ impl Import {
                 let (pack, signer) = if signers.is_empty() {
                     (Pack::insecure_peek(&file).map_err(bad_request)?, None)
                 } else {
-                    let (pack, signer) = Pack::open(&file, &signers, &AwsLcRs).map_err(bad_request)?;
+                    let (pack, signer) = Pack::open(&file, signers, &AwsLcRs).map_err(bad_request)?;
                     (pack, Some(signer))
                 };
                 let origins = Origins { signer, made: pack.made, file: AwsLcRs.sha256(&[&file]) };

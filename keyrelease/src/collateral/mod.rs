@@ -21,6 +21,7 @@ mod store;
 
 pub(crate) use bag::Bag;
 pub(crate) use candidate::{Candidate, fresh};
+pub(crate) use config::{pack_signers, stored_signers};
 pub(crate) use index::Index;
 pub(crate) use paths::manage;
 pub(crate) use status::warn;

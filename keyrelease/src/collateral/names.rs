@@ -13,7 +13,6 @@ use openbao_plugin::{Error, Host, Operation, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::config;
 use super::import::{Import, PACKS_ONLY, store_plan, take};
 use super::index::Origin;
 use super::plan::{Outcome, Plan};
@@ -143,7 +142,7 @@ async fn store(mount: &Mount, host: &Host, form: Form, name: &str, body: Body) -
 }
 
 async fn import(mount: &Mount, host: &Host, form: Form, object: &[u8]) -> Result<(), Error> {
-    if !config::signers(host.storage()).await?.is_empty() {
+    if !mount.state(host).await?.pack_signers.is_empty() {
         return Err(bad_request(PACKS_ONLY));
     }
     let found = Form::of(file(object).map_err(bad_request)?.kind);

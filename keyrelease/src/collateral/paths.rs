@@ -28,9 +28,11 @@ pub(crate) async fn manage(
         (Operation::Read, ["collateral", "object", name]) => object(mount, host, name).await,
         (Operation::Read, ["config", "collateral"]) => show_settings(host).await.map(Some),
         (Operation::Update, ["config", "collateral"]) => Settings::store(host, body()).await.map(|()| None),
-        (Operation::Read, ["config", "collateral-signers"]) => config::show_signers(host).await.map(Some),
+        (Operation::Read, ["config", "collateral-signers"]) => {
+            config::show_signers(mount, host).await.map(Some)
+        }
         (Operation::Update, ["config", "collateral-signers"]) => {
-            config::store_signers(host, body()).await.map(|()| None)
+            config::store_signers(mount, host, body()).await.map(|()| None)
         }
         (operation, ["collateral", form, name]) => match Form::named(form) {
             Some(form) => names::answer(mount, host, operation, form, name, body()).await,

@@ -174,26 +174,31 @@ impl Store {
         named: &[Digest<32>],
     ) -> Result<Shelf, Error> {
         let index = self.index(host).await?;
-        let mut entries = Vec::new();
         let mut unknown = Vec::new();
         for digest in named {
-            index
-                .named(digest)
-                .map_or_else(|| unknown.push(*digest), |entry| entries.push(Arc::clone(entry)));
+            match index.named(digest) {
+                Some(entry) if self.lay(host, entry, bag).await? => {}
+                Some(_) | None => unknown.push(*digest),
+            }
         }
         if !unknown.is_empty() {
             return Err(ask_for(&unknown));
         }
         // Evidence that does not say what it needs is told so by the judge.
         for want in wants(evidence).unwrap_or_default() {
-            entries.extend(index.fitting(&want).cloned());
-        }
-        for entry in entries {
-            if let Some(object) = self.object(host, &entry).await? {
-                bag.add(entry.kind, entry.digest, &object);
+            for entry in index.fitting(&want) {
+                self.lay(host, entry, bag).await?;
             }
         }
         Ok(Shelf { index, missing: Arc::clone(&self.missing) })
+    }
+
+    /// Adds the object of an entry; whether it is there.
+    async fn lay(&self, host: &Host, entry: &Entry, bag: &mut Bag) -> Result<bool, Error> {
+        let object = self.object(host, entry).await?;
+        let found = object.is_some();
+        object.into_iter().for_each(|object| bag.add(entry.kind, entry.digest, &object));
+        Ok(found)
     }
 
     /// What an admitted machine brought, about to be taken; nothing while another import is at work, or while there is

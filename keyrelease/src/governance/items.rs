@@ -14,6 +14,7 @@ use serde_json::json;
 use super::roots::certificates;
 use super::steps::{Desk, Writes};
 use super::{enrolment, ungoverned};
+use crate::collateral::pack_signers;
 use crate::mount::Mount;
 use crate::policies::fits;
 use crate::reply::{self, bad_request};
@@ -27,6 +28,8 @@ pub(crate) const AUTH_ACCESSOR: &str = "config/auth-accessor";
 pub(crate) const ROOTS: &str = "config/roots";
 /// Where the policies are under which a login may have values sealed.
 pub(crate) const SEAL: &str = "config/seal";
+/// Where the keys are whose packs of collateral are taken.
+pub(crate) const COLLATERAL_SIGNERS: &str = "config/collateral-signers";
 
 /// The item that a path or a body names.
 pub(super) fn named(kind: &str, name: &str) -> Result<Item, Error> {
@@ -59,6 +62,7 @@ pub(super) fn key(item: &Item) -> String {
         Kind::Roots => ROOTS.to_owned(),
         Kind::Auth => AUTH_ACCESSOR.to_owned(),
         Kind::Seal => SEAL.to_owned(),
+        Kind::CollateralSigners => COLLATERAL_SIGNERS.to_owned(),
         Kind::Policy | Kind::WorkloadIssuer | Kind::Guard | Kind::Role | Kind::AttestationKeys | _ => {
             format!("{}/{}", item.kind, item.name)
         }
@@ -128,6 +132,7 @@ impl Stored {
             Kind::AttestationKeys => {
                 enrolment::fits(storage, item.name.as_str(), content).await.map(|()| next)
             }
+            Kind::CollateralSigners => pack_signers(content).map(|_| next),
             Kind::Auth | _ => accessor(content).map(|()| next),
         }
     }

@@ -46,7 +46,7 @@ pub(super) const ROWS: &[Path] = &[
         pattern: "in-force/{kind}",
         who: Who::Token,
         synopsis: "What was approved last.",
-        description: "Kinds are approvers, roots, auth and seal. Emergencies are left out.",
+        description: "Kinds are approvers, roots, auth, seal and collateral-signers. Emergencies are left out.",
         operations: &[read("read content, digest and version")],
     },
     Path {
@@ -67,7 +67,7 @@ pub(super) const ROWS: &[Path] = &[
                 required(
                     "kind",
                     Text,
-                    "policy, approvers, roots, auth, seal, workload-issuer, guard, role or attestation-keys",
+                    "policy, approvers, roots, auth, seal, collateral-signers, workload-issuer, guard, role or attestation-keys",
                 ),
                 optional("name", Text, "the name, where the mount has many of the kind"),
                 required("content", Text, "the new content"),
@@ -105,7 +105,8 @@ pub(super) const ROWS: &[Path] = &[
         pattern: "emergency/{kind}",
         who: Who::Sudo,
         synopsis: "Change something at once, for a day at most.",
-        description: "Kinds are roots, auth and seal. One approver is enough; what was approved holds again by itself.",
+        description: "Kinds are roots, auth, seal and collateral-signers. One approver is enough; what was approved \
+                      holds again by itself.",
         operations: &[read("read what holds"), write("declare", &[EMERGENCY, APPROVAL]), delete("end it")],
     },
     Path {

@@ -125,7 +125,7 @@ pub(super) const ROWS: &[Path] = &[
         operations: &[
             read("read the keys and their ids"),
             write(
-                "name the keys",
+                "name the keys, where nobody approves",
                 &[&[required("collateral_signers", Texts, "Ed25519 public keys in hex, at most 16")]],
             ),
         ],

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use protocol::release::Base64;
 use serde_json::{Value, json};
 
+use crate::collateral::{Packer, import_pack};
 use crate::machine::Machine;
 use crate::server::{Answer, Server, now, policy};
 
@@ -280,7 +281,7 @@ fn approvers_are_named_once_and_change_by_proposal_only() {
     }
     refused(
         &try_propose(&server, "policies", "x", "y"),
-        "kind: expected one of policy, approvers, roots, auth",
+        "kind: expected one of policy, approvers, roots, auth, workload-issuer, seal, collateral-signers, guard, role, attestation-keys",
     );
     refused(&try_propose(&server, "approvers", "x", "y"), "a mount has only one approvers");
 }
@@ -323,6 +324,30 @@ fn the_trusted_mount_and_the_roots_change_by_proposal_too() {
     let shown = server.read("attest-keys/config/roots").ok();
     assert!(shown.json["data"]["certificates"].as_str().unwrap().contains("BEGIN CERTIFICATE"));
     assert_eq!(Machine::good().open(&server).status, 200);
+}
+
+#[test]
+fn whose_packs_are_taken_changes_by_proposal_too() {
+    let server = ruled();
+    let (packer, other) = (Packer::new(1), Packer::new(2));
+    let body = json!({ "collateral_signers": [packer.hex()] });
+    refused(&server.write("attest-keys/config/collateral-signers", &body), "has approvers");
+    refused(&try_propose(&server, "collateral-signers", "", "ab"), "expected Ed25519 keys of 64 hex digits");
+    refused(
+        &try_propose(&server, "collateral-signers", "x", &packer.hex()),
+        "has only one collateral-signers",
+    );
+    let heap = [packer.hex().as_str()].repeat(17).join("\n");
+    refused(&try_propose(&server, "collateral-signers", "", &heap), "at most 16 keys");
+    let id = propose(&server, "collateral-signers", "", &format!("{}\n", packer.hex()));
+    for person in [alice(), carol()] {
+        approve(&server, &id, &person).ok();
+    }
+    let shown = server.read("attest-keys/config/collateral-signers").ok();
+    assert_eq!(shown.json["data"]["collateral_signers"], json!([packer.hex()]));
+    let list = crate::server::chip().crl().der();
+    refused(&import_pack(&server, other.pack(std::slice::from_ref(&list))), "not among the trusted ones");
+    import_pack(&server, packer.pack(&[list])).ok();
 }
 
 pub(crate) fn pem(der: &[u8]) -> String {
