@@ -87,7 +87,7 @@ impl TrustAnchors {
     /// The roots' certificates, DER.
     pub fn certificates(&self) -> impl Iterator<Item = &[u8]> {
         let others = [&self.intel, &self.aws, &self.tpm_authorities].into_iter().flatten();
-        self.amd.iter().map(snp::Root::der).chain(others.map(|der| der.as_ref()))
+        self.amd.iter().map(snp::Root::der).chain(others.map(AsRef::as_ref))
     }
 
     /// Whose roots these are.

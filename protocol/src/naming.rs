@@ -28,9 +28,9 @@ impl Presentation {
         let mut brought = |objects: &[Base64]| -> Vec<Base64> {
             let bring = |object: &&Base64| {
                 let name = hex::encode(sha256(&object.0));
-                let named = names.len() < Self::MOST_NAMES && has(&name);
-                names.extend(named.then_some(name));
-                !named
+                let by_name = names.len() < Self::MOST_NAMES && has(&name);
+                names.extend(by_name.then_some(name));
+                !by_name
             };
             objects.iter().filter(bring).cloned().collect()
         };
@@ -51,7 +51,8 @@ mod tests {
     }
 
     fn of(count: u8) -> Presentation {
-        let objects = |from: u8| (from..from + count).map(|byte| Base64(vec![byte, 0])).collect();
+        let objects =
+            |from: u8| (from..from.saturating_add(count)).map(|byte| Base64(vec![byte, 0])).collect();
         Presentation {
             challenge: Base64(vec![1]),
             platform: attest::Platform::Tdx,

@@ -195,10 +195,9 @@ impl Store {
 
     /// Adds the object of an entry; whether it is there.
     async fn lay(&self, host: &Host, entry: &Entry, bag: &mut Bag) -> Result<bool, Error> {
-        let object = self.object(host, entry).await?;
-        let found = object.is_some();
-        object.into_iter().for_each(|object| bag.add(entry.kind, entry.digest, &object));
-        Ok(found)
+        let Some(object) = self.object(host, entry).await? else { return Ok(false) };
+        bag.add(entry.kind, entry.digest, &object);
+        Ok(true)
     }
 
     /// What an admitted machine brought, about to be taken; nothing while another import is at work, or while there is
