@@ -309,6 +309,17 @@ async fn transaction(how: &str, host: &Host) -> Result<Option<Response>, Error> 
     match how {
         "commit" => transaction.commit().await?,
         "rollback" => transaction.rollback().await?,
+        "together" => {
+            let text = || Some(br#"{"by":"both"}"#.to_vec());
+            let both = ["note/one", "note/two"].map(|key| (key.to_owned(), text()));
+            transaction.write(both.into_iter().chain([("note/txn".to_owned(), None)]).collect()).await?;
+            transaction.commit().await?;
+        }
+        "late" => {
+            let late = (*transaction).clone();
+            transaction.rollback().await?;
+            late.put("note/late", b"{}".to_vec()).await?;
+        }
         "conflict" => {
             host.storage().put("note/txn", b"{}".to_vec()).await?;
             transaction.commit().await?;

@@ -72,6 +72,7 @@ mod service;
 mod storage;
 mod system;
 mod tls;
+mod transaction;
 mod wire;
 
 pub use backend::{Backend, Config, Kind, SpecialPaths, Spelling};
@@ -82,5 +83,6 @@ pub use request::{Operation, Request};
 pub use response::{Alias, Auth, Body, Lease, Response, Secret, TokenType};
 pub use seal::{Blob, Plaintext, Seal, SealError, SealPlugin, serve_seal};
 pub use serve::{Plugin, serve};
-pub use storage::{Storage, Transaction};
+pub use storage::Storage;
 pub use system::{Cluster, Entity, ReplicationState, System};
+pub use transaction::Transaction;

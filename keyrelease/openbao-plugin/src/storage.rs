@@ -5,21 +5,20 @@
 //!
 //! Trusted: the host's answers.
 
-use std::ops::Deref;
-
-use tokio::runtime::Handle;
 use tonic::transport::Channel;
+use tonic::{Response, Status};
 
 use crate::HostError;
+use crate::transaction::{Calls, Transaction};
 use crate::wire::pb;
 use crate::wire::pb::storage_client::StorageClient;
 
 /// Reads and writes, of a mount or of one transaction in it.
 #[derive(Clone, Debug)]
 pub struct Storage {
-    client: StorageClient<Channel>,
-    /// Empty outside of a transaction.
-    txn: String,
+    pub(crate) client: StorageClient<Channel>,
+    /// None outside of a transaction.
+    pub(crate) calls: Option<Calls>,
 }
 
 impl Storage {
@@ -27,13 +26,14 @@ impl Storage {
         let client = StorageClient::new(channel)
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE);
-        Self { client, txn: String::new() }
+        Self { client, calls: None }
     }
 
     /// The bytes under `key`, if there are any.
     pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, HostError> {
-        let args = pb::StorageGetArgs { key: key.to_owned(), txn: self.txn.clone() };
-        let reply = answer("storage get", self.client.clone().get(args).await)?;
+        let args = pb::StorageGetArgs { key: key.to_owned(), txn: self.txn() };
+        let mut client = self.client.clone();
+        let reply = self.ask("storage get", async move { client.get(args).await }).await?;
         checked("storage get", &reply.err)?;
         Ok(reply.entry.map(|entry| entry.value))
     }
@@ -41,93 +41,65 @@ impl Storage {
     /// Stores `value` under `key`.
     pub async fn put(&self, key: &str, value: Vec<u8>) -> Result<(), HostError> {
         let entry = pb::StorageEntry { key: key.to_owned(), value, seal_wrap: false };
-        let args = pb::StoragePutArgs { entry: Some(entry), txn: self.txn.clone() };
-        checked("storage put", &answer("storage put", self.client.clone().put(args).await)?.err)
+        let args = pb::StoragePutArgs { entry: Some(entry), txn: self.txn() };
+        let mut client = self.client.clone();
+        let reply = self.ask("storage put", async move { client.put(args).await }).await?;
+        checked("storage put", &reply.err)
     }
 
     /// Deletes `key`; deleting what is not there succeeds.
     pub async fn delete(&self, key: &str) -> Result<(), HostError> {
-        let args = pb::StorageDeleteArgs { key: key.to_owned(), txn: self.txn.clone() };
-        checked("storage delete", &answer("storage delete", self.client.clone().delete(args).await)?.err)
+        let args = pb::StorageDeleteArgs { key: key.to_owned(), txn: self.txn() };
+        let mut client = self.client.clone();
+        let reply = self.ask("storage delete", async move { client.delete(args).await }).await?;
+        checked("storage delete", &reply.err)
     }
 
     /// The names directly below `prefix` (empty, or ending in `/`); a name with children ends in `/`.
     pub async fn list(&self, prefix: &str) -> Result<Vec<String>, HostError> {
-        let args = pb::StorageListArgs { prefix: prefix.to_owned(), txn: self.txn.clone() };
-        let reply = answer("storage list", self.client.clone().list(args).await)?;
+        let args = pb::StorageListArgs { prefix: prefix.to_owned(), txn: self.txn() };
+        let mut client = self.client.clone();
+        let reply = self.ask("storage list", async move { client.list(args).await }).await?;
         checked("storage list", &reply.err).map(|()| reply.keys)
     }
 
     /// At most `limit` names below `prefix` that sort after `after` (empty for the first page).
     pub async fn list_page(&self, prefix: &str, after: &str, limit: u16) -> Result<Vec<String>, HostError> {
-        let args = pb::StorageListPageArgs {
-            prefix: prefix.to_owned(),
-            after: after.to_owned(),
-            limit: i32::from(limit),
-            txn: self.txn.clone(),
-        };
-        let reply = answer("storage list", self.client.clone().list_page(args).await)?;
+        let (prefix, after, limit) = (prefix.to_owned(), after.to_owned(), i32::from(limit));
+        let args = pb::StorageListPageArgs { prefix, after, limit, txn: self.txn() };
+        let mut client = self.client.clone();
+        let reply = self.ask("storage list", async move { client.list_page(args).await }).await?;
         checked("storage list", &reply.err).map(|()| reply.keys)
     }
 
+    /// Starts a transaction. It is ended also if the caller goes away before it has begun.
     pub(crate) async fn begin(&self) -> Result<Transaction, HostError> {
-        let reply = answer("storage begin", self.client.clone().begin_tx(pb::Empty {}).await)?;
-        checked("storage begin", &reply.err)?;
-        Ok(Transaction { storage: Self { client: self.client.clone(), txn: reply.txn }, open: true })
-    }
-}
-
-/// Reads and writes that happen together or not at all. Dropped without a commit, it is rolled back.
-#[derive(Debug)]
-pub struct Transaction {
-    storage: Storage,
-    open: bool,
-}
-
-impl Transaction {
-    /// Makes all writes of the transaction real, or none of them, as when another writer was faster
-    /// ([`HostError::is_conflict`]).
-    pub async fn commit(mut self) -> Result<(), HostError> {
-        self.open = false;
-        let (mut client, args) = self.end();
-        checked("storage commit", &answer("storage commit", client.commit(args).await)?.err)
+        let client = self.client.clone();
+        let begun = tokio::spawn(Transaction::begin(client)).await;
+        begun.unwrap_or_else(|why| {
+            Err(HostError::Unreachable { call: "storage begin", message: why.to_string() })
+        })
     }
 
-    /// Forgets all writes of the transaction.
-    pub async fn rollback(mut self) -> Result<(), HostError> {
-        self.open = false;
-        let (mut client, args) = self.end();
-        checked("storage rollback", &answer("storage rollback", client.rollback(args).await)?.err)
-    }
-
-    fn end(&self) -> (StorageClient<Channel>, pb::StorageTxArgs) {
-        (self.storage.client.clone(), pb::StorageTxArgs { txn: self.storage.txn.clone() })
-    }
-}
-
-impl Deref for Transaction {
-    type Target = Storage;
-
-    fn deref(&self) -> &Storage {
-        &self.storage
-    }
-}
-
-impl Drop for Transaction {
-    // A transaction that nobody ends stays open in the host, which keeps its memory.
-    fn drop(&mut self) {
-        if let (true, Ok(runtime)) = (self.open, Handle::try_current()) {
-            let (mut client, args) = self.end();
-            drop(runtime.spawn(async move { client.rollback(args).await }));
+    /// Makes a call; one of a transaction is finished also if the caller goes away meanwhile.
+    async fn ask<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        call: impl Future<Output = Result<Response<T>, Status>> + Send + 'static,
+    ) -> Result<T, HostError> {
+        match &self.calls {
+            Some(calls) => calls.make(name, call).await,
+            None => answer(name, call.await),
         }
+    }
+
+    fn txn(&self) -> String {
+        self.calls.as_ref().map(|calls| calls.txn.to_string()).unwrap_or_default()
     }
 }
 
 /// The transport's answer, or why there is none.
-pub(crate) fn answer<T>(
-    call: &'static str,
-    reply: Result<tonic::Response<T>, tonic::Status>,
-) -> Result<T, HostError> {
+pub(crate) fn answer<T>(call: &'static str, reply: Result<Response<T>, Status>) -> Result<T, HostError> {
     match reply {
         Ok(reply) => Ok(reply.into_inner()),
         Err(status) if status.message().contains(READ_ONLY) => Err(HostError::ReadOnly),

@@ -44,3 +44,24 @@ fn a_transaction_that_another_writer_overtook_is_refused_whole() {
     assert_eq!(refused.status, 409, "{refused:?}");
     assert_eq!(bao.read("notes/note/txn").data(), json!({}));
 }
+
+#[test]
+fn what_a_transaction_writes_together_is_real_together() {
+    let bao = Server::start();
+    assert_eq!(bao.read("notes/txn/commit").status, 404);
+    assert_eq!(bao.read("notes/txn/together").status, 404);
+    for key in ["one", "two"] {
+        assert_eq!(bao.read(&format!("notes/note/{key}")).data(), json!({"by": "both"}));
+    }
+    assert_eq!(bao.read("notes/note/txn").status, 404);
+}
+
+/// The host takes a write of a transaction that it does not know for one outside of any transaction.
+#[test]
+fn a_write_that_comes_after_the_end_of_its_transaction_is_not_made() {
+    let bao = Server::start();
+    let refused = bao.read("notes/txn/late");
+    assert_eq!(refused.status, 500, "{refused:?}");
+    assert!(format!("{refused:?}").contains("storage put: the transaction has ended"), "{refused:?}");
+    assert_eq!(bao.read("notes/note/late").status, 404);
+}
