@@ -191,7 +191,8 @@ impl Log {
         let step = Step::plan(&tip, &known, drafts, signer)?;
         if !step.is_empty() {
             let objects = self.missing(&step, drafts);
-            step.store(&transaction, drafts, &objects).await?;
+            let writes = step.writes(&transaction, drafts, &objects).await?;
+            transaction.write(writes).await?;
             if let Err(error) = transaction.commit().await {
                 self.forget_bars();
                 return Err(error.into());
@@ -384,34 +385,28 @@ impl Step {
         Ok(())
     }
 
-    async fn store(
+    /// All that this commit writes; what has no value is deleted.
+    async fn writes(
         &self,
         transaction: &Transaction,
         drafts: &[Draft],
         objects: &BTreeMap<Digest<32>, &[u8]>,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<BTreeMap<String, Option<Vec<u8>>>, LedgerError> {
+        let mut writes = BTreeMap::new();
         for (place, index) in &self.taken {
             let Some(draft) = drafts.get(*place) else { continue };
             let own = draft.own.iter().cloned().map(Into::into).collect();
             let record = StoredRecord { index: *index, signed: draft.signed.clone().into(), own };
-            transaction.put(&key(&draft.id().to_string()), record.to_cbor()?).await?;
-            for (key, bytes) in &draft.puts {
-                transaction.put(key, bytes.clone()).await?;
-            }
-            for key in &draft.deletes {
-                transaction.delete(key).await?;
-            }
+            writes.insert(key(&draft.id().to_string()), Some(record.to_cbor()?));
+            writes.extend(draft.puts.iter().cloned().map(|(key, bytes)| (key, Some(bytes))));
+            writes.extend(draft.deletes.iter().cloned().map(|key| (key, None)));
         }
         let changes: Vec<&Change> = self.changes(drafts).collect();
-        standing::store(transaction, &changes).await?;
-        for (name, object) in objects {
-            transaction.put(&object_key(*name), object.to_vec()).await?;
-        }
-        for (key, bytes) in &self.puts {
-            transaction.put(key, bytes.clone()).await?;
-        }
-        transaction.put(Head::KEY, self.head.clone()).await?;
-        Ok(())
+        writes.extend(standing::writes(transaction, &changes).await?);
+        writes.extend(objects.iter().map(|(name, object)| (object_key(*name), Some(object.to_vec()))));
+        writes.extend(self.puts.iter().cloned().map(|(key, bytes)| (key, Some(bytes))));
+        writes.insert(Head::KEY.to_owned(), Some(self.head.clone()));
+        Ok(writes)
     }
 
     /// The commit is done: this is the end of the log now.

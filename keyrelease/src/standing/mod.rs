@@ -15,4 +15,4 @@ mod shards;
 pub(crate) use bars::Bars;
 pub(crate) use lease::{LeaseTerms, Renewal, guest, renew};
 pub(crate) use revoke::{failure, recall_only, reinstate, revoke, show};
-pub(crate) use shards::{Change, load, store};
+pub(crate) use shards::{Change, load, writes};

@@ -59,8 +59,11 @@ pub(crate) async fn load(storage: &Storage) -> Result<Bars, Error> {
     Ok(Bars::of(bars))
 }
 
-/// Writes changes: in a transaction, where somebody else may change the same list.
-pub(crate) async fn store(transaction: &Storage, changes: &[&Change]) -> Result<(), Error> {
+/// What changes write: in a transaction, where somebody else may change the same list.
+pub(crate) async fn writes(
+    transaction: &Storage,
+    changes: &[&Change],
+) -> Result<Vec<(String, Option<Vec<u8>>)>, Error> {
     let mut lists: BTreeMap<String, Vec<Bar>> = BTreeMap::new();
     for change in changes {
         let key = key(change.subject());
@@ -72,11 +75,11 @@ pub(crate) async fn store(transaction: &Storage, changes: &[&Change]) -> Result<
     for change in changes {
         change.apply(lists.entry(key(change.subject())).or_default());
     }
-    for (key, bars) in lists {
-        let bytes = minicbor::to_vec(&bars).map_err(|why| Error::Internal(format!("bars: {why}")))?;
-        transaction.put(&key, bytes).await?;
-    }
-    Ok(())
+    let put = |(key, bars): (String, Vec<Bar>)| match minicbor::to_vec(&bars) {
+        Ok(bytes) => Ok((key, Some(bytes))),
+        Err(why) => Err(Error::Internal(format!("bars: {why}"))),
+    };
+    lists.into_iter().map(put).collect()
 }
 
 async fn read(storage: &Storage, key: &str) -> Result<Vec<Bar>, Error> {
