@@ -58,12 +58,13 @@ where
         drop(self.instances.lock().unwrap_or_else(PoisonError::into_inner).insert(id, instance));
         Ok(())
     }
+}
 
-    async fn respond(&self, instance: &Instance<B>, request: pb::Request) -> Result<Option<Response>, Error> {
-        let Instance { backend, host, .. } = instance;
+impl<B: Backend> Instance<B> {
+    async fn respond(&self, request: pb::Request) -> Result<Option<Response>, Error> {
+        let Self { backend, host, .. } = self;
         let operation = match request.operation.as_str() {
             "rollback" => return backend.tick(host).await.map(|()| None),
-            "help" => return self.help.at(&request.path).map(Some),
             "read" => Operation::Read,
             "list" => Operation::List,
             "scan" => Operation::Scan,
@@ -78,14 +79,12 @@ where
             _ => return Err(Error::UnsupportedOperation),
         };
         let request = convert::request(request, operation)?;
-        if backend.needs_active_node(&request) && instance.is_standby().await? {
+        if backend.needs_active_node(&request) && self.is_standby().await? {
             return Err(Error::ReadOnly);
         }
         backend.handle(request, host).await
     }
-}
 
-impl<B: Backend> Instance<B> {
     async fn initialize(&self) -> Result<(), Error> {
         let state = self.host.system().replication_state().await;
         self.standby.store(state.is_ok_and(ReplicationState::is_standby), Ordering::Relaxed);
@@ -118,7 +117,14 @@ where
             let spelling = isolated(async { instance.backend.spelling(&request.path) }).await;
             return Ok(Answer::new(convert::respelled(spelling)));
         }
-        let result = isolated(self.respond(&instance, request)).await;
+        let result = if request.operation == "help" {
+            isolated(async { self.help.at(&request.path).map(Some) }).await
+        } else if is_finished(&request) {
+            let work = tokio::spawn(async move { isolated(instance.respond(request)).await });
+            work.await.map_err(|why| status(&Error::Internal(why.to_string())))?
+        } else {
+            isolated(instance.respond(request)).await
+        };
         Ok(Answer::new(convert::reply(result, log::now())))
     }
 
@@ -185,6 +191,14 @@ where
         };
         Ok(Answer::new(pb::TypeReply { r#type }))
     }
+}
+
+/// Whether a request is finished although its caller has gone away: a write that is made halfway, or made and not
+/// noticed in the backend's own memory, is worse than one that nobody waits for. Callers without a token decide that for
+/// themselves, and work for them ends when they leave.
+fn is_finished(request: &pb::Request) -> bool {
+    let writes = ["create", "update", "patch", "delete", "renew", "revoke", "rollback"];
+    !request.unauthenticated && writes.contains(&request.operation.as_str())
 }
 
 /// Isolates what cannot fail otherwise.
