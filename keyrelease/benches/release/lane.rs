@@ -9,10 +9,13 @@ use crate::server::Cpu;
 
 pub(crate) const CHALLENGE: &str = "challenge";
 pub(crate) const TRANSIT: &str = "transit/decrypt";
+pub(crate) const TRANSIT_SHORT: &str = "transit/decrypt, short";
 pub(crate) const NOOP: &str = "plugin that does nothing";
+pub(crate) const NOOP_SHORT: &str = "does nothing, short";
 pub(crate) const STORE: &str = "plugin that stores";
 pub(crate) const RELEASE: &str = "release";
-pub(crate) const LOGIN: &str = "login, batch token";
+pub(crate) const RELEASE_SHORT: &str = "release, digests (short)";
+pub(crate) const LOGIN: &str = "login, digests, batch token";
 
 /// A way, and its figures.
 pub(crate) struct Lane {

@@ -3,7 +3,7 @@
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use attest::crypto::AwsLcRs;
-use attest::{Kem as KemId, OfferedKey, Platform, Transcript, UnixTime};
+use attest::{Crypto, Kem as KemId, OfferedKey, Platform, Transcript, UnixTime};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P384_SHA384_FIXED, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair, UnparsedPublicKey,
@@ -15,7 +15,7 @@ use hpke::{OpModeS, Serializable, single_shot_seal};
 use protocol::release::{
     Base64, ChallengeReply, Presentation, SEAL_INFO, login_context, open_context, seal_aad,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use simulator::snp::{Chip, Product};
 
 use crate::client::request;
@@ -29,6 +29,9 @@ const LOGIN: &str = "auth/attest/login";
 #[derive(Clone, Copy)]
 pub(crate) enum Purpose {
     Open,
+    /// With the names of certificates and lists that the server has.
+    OpenByDigest,
+    /// The same.
     Login,
 }
 
@@ -53,10 +56,15 @@ impl Machine {
         }
     }
 
+    /// The key that secrets are sealed to, as a request for a release by token has it.
+    pub(crate) fn recipient(&self) -> Value {
+        json!({ "kem": self.offered.kem.name(), "public_key": Base64(self.offered.public.clone()) })
+    }
+
     /// Requests that each answer a challenge of their own; drawn and signed by a few threads.
     pub(crate) fn presentations(&self, server: &Server, purpose: Purpose, count: usize) -> Vec<Vec<u8>> {
         let path = match purpose {
-            Purpose::Open => OPEN,
+            Purpose::Open | Purpose::OpenByDigest => OPEN,
             Purpose::Login => LOGIN,
         };
         let draw = |count: usize| {
@@ -76,7 +84,7 @@ impl Machine {
     /// Draws a challenge and answers it.
     pub(crate) fn presentation(&self, server: &Server, purpose: Purpose) -> Value {
         let (mount, context) = match purpose {
-            Purpose::Open => ("attest-keys", open_context("attest-keys", "db")),
+            Purpose::Open | Purpose::OpenByDigest => ("attest-keys", open_context("attest-keys", "db")),
             Purpose::Login => ("auth/attest", login_context("auth/attest", "node")),
         };
         let path = format!("{mount}/challenge");
@@ -85,7 +93,7 @@ impl Machine {
         let nonce = hex::decode(&challenge.nonce).unwrap().try_into().unwrap();
         let transcript = Transcript { nonce: &nonce, context: &context, key: &self.offered };
         let data = transcript.caller_data(&AwsLcRs, Platform::SevSnp).try_into().unwrap();
-        let presentation = Presentation {
+        let full = Presentation {
             challenge: challenge.challenge,
             platform: Platform::SevSnp,
             evidence: Base64(self.chip.report().report_data(data).sign()),
@@ -98,12 +106,23 @@ impl Machine {
             workload_digest: None,
             workload_token: None,
         };
+        let presentation = match purpose {
+            Purpose::Open => full,
+            Purpose::OpenByDigest | Purpose::Login => by_digest(full),
+        };
         let mut body = serde_json::to_value(presentation).unwrap();
         if matches!(purpose, Purpose::Login) {
             body["role"] = Value::from("node");
         }
         body
     }
+}
+
+/// The same, with names in place of certificates and lists.
+fn by_digest(full: Presentation) -> Presentation {
+    let objects = full.certificates.iter().chain(&full.revocation_lists);
+    let collateral = objects.map(|object| AwsLcRs.sha256(&[&object.0]).to_string()).collect();
+    Presentation { certificates: Vec::new(), revocation_lists: Vec::new(), collateral, ..full }
 }
 
 /// The chip that the server's policies admit.

@@ -1,10 +1,12 @@
 //! What a release through OpenBao costs, beside what it cannot cost less than.
 //!
-//! A real OpenBao, in memory and on disk (raft), and six ways through it, in turns, at 1, 8 and 64 clients
-//! with kept connections and requests of the same size: the whole release, a login, a challenge; the
-//! built-in `transit/decrypt`; a plugin path that does nothing, and one that stores a record's worth of
-//! bytes, because no release leaves before its record is stored. Every release answers a challenge of its
-//! own: challenges and reports are made beforehand, outside of what is measured.
+//! A real OpenBao, in memory and on disk (raft), and nine ways through it, in turns, at 1, 8 and 64 clients
+//! with kept connections: the whole release, with certificates and with their digests; a login, a challenge; the
+//! built-in `transit/decrypt` and a plugin path that does nothing, both with requests as long as either release's;
+//! and one that stores a record's worth of bytes, because no release leaves before its record is stored. Every release
+//! answers a challenge of its own: challenges and reports are made beforehand, outside of what is measured.
+//!
+//! At last ten thousand leases are given, and their machine is revoked.
 //!
 //! Times are noisy on a busy machine; the processor time of server and plugins for each request is less so.
 //! Writes `release-memory.json` and `release-raft.json` into `$CLOUDTASER_BENCH_DIR`, else into `bench` of
@@ -23,6 +25,7 @@ mod client;
 mod lane;
 mod machine;
 mod report;
+mod revocation;
 mod server;
 
 use std::path::PathBuf;
@@ -40,6 +43,8 @@ use server::{Server, Storage};
 struct Length {
     rounds: u32,
     slice: Duration,
+    /// How many leases are given before the revocation.
+    leases: usize,
 }
 
 const LEVELS: [u32; 3] = [1, 8, 64];
@@ -48,9 +53,9 @@ fn main() {
     let smoke = std::env::args().any(|word| word == "--smoke")
         || std::env::var_os("CLOUDTASER_BENCH").is_some_and(|word| word == "smoke");
     let length = if smoke {
-        Length { rounds: 1, slice: Duration::from_millis(100) }
+        Length { rounds: 1, slice: Duration::from_millis(100), leases: 50 }
     } else {
-        Length { rounds: 6, slice: Duration::from_millis(500) }
+        Length { rounds: 6, slice: Duration::from_millis(500), leases: 10_000 }
     };
     let notes = notes();
     for storage in [Storage::Memory, Storage::Raft] {
@@ -66,7 +71,9 @@ fn main() {
             report::print(clients, &lanes, costs);
             levels.push((clients, lanes, costs));
         }
-        report::write(storage.name(), &levels);
+        let revocation = revocation::measure(&server, &machine, length.leases);
+        println!("\n{}", revocation.sentence());
+        report::write(storage.name(), &levels, &revocation);
     }
 }
 
@@ -88,14 +95,20 @@ fn level(server: &Server, machine: &Machine, same: &Same, (count, length): (u32,
     lanes
 }
 
-/// The requests that are the same each time, as large as a release's, and their answers as large.
+/// The requests that are the same each time.
 struct Same {
     challenge: Vec<u8>,
-    transit: Vec<u8>,
-    noop: Vec<u8>,
+    long: Floors,
+    short: Floors,
     store: Vec<Vec<u8>>,
     record: usize,
     answer: usize,
+}
+
+/// Requests as large as a release's, whose answers are as large.
+struct Floors {
+    transit: Vec<u8>,
+    noop: Vec<u8>,
 }
 
 impl Same {
@@ -105,26 +118,13 @@ impl Same {
         let answer = sealed.to_string().len();
         let path = format!("attest-keys/record/{}", sealed["decision"].as_str().unwrap());
         let record = server.call("GET", &path, None, server.token())["data"].to_string().len() / 4 * 3;
-        let padded = |field: &str, value: Value| {
-            let mut body = presentation.clone();
-            body[field] = value;
-            body
-        };
-        // Ciphertext of as many bytes as the answer has.
-        let plain = json!({ "plaintext": "QUFB".repeat(answer / 4) });
-        let encrypted = server.call("POST", "transit/encrypt/bench", Some(&plain), server.token());
-        let ciphertext = encrypted["data"]["ciphertext"].clone();
-        let mut decrypt = padded("ciphertext", ciphertext.clone());
-        let evidence = decrypt["evidence"].as_str().unwrap();
-        let short = evidence.len().saturating_sub(ciphertext.to_string().len());
-        decrypt["evidence"] = Value::from(&evidence[..short]);
-        let noop = padded("size", answer.into());
-        let store = padded("size", record.into());
+        let short = machine.presentation(server, machine::Purpose::OpenByDigest);
+        let store = padded(&presentation, "size", record.into());
         let ask = |path: &str, body: &Value, token| client::request("POST", path, Some(body), token);
         Self {
             challenge: ask(machine::CHALLENGE, &json!({}), ""),
-            transit: ask("transit/decrypt/bench", &decrypt, server.token()),
-            noop: ask("notes/noop/open", &noop, ""),
+            long: Floors::of(server, &presentation, answer),
+            short: Floors::of(server, &short, answer),
             store: (0..200).map(|key| ask(&format!("notes/store/{key}"), &store, server.token())).collect(),
             record,
             answer,
@@ -133,20 +133,53 @@ impl Same {
 
     fn lanes(&self) -> Vec<Lane> {
         let same = |bytes: &Vec<u8>| Supply::Same(vec![bytes.clone()]);
+        let fresh = |purpose| Supply::Fresh(purpose, Vec::new());
         vec![
             Lane::new(lane::CHALLENGE, same(&self.challenge)),
-            Lane::new(lane::TRANSIT, same(&self.transit)),
-            Lane::new(lane::NOOP, same(&self.noop)),
+            Lane::new(lane::TRANSIT, same(&self.long.transit)),
+            Lane::new(lane::NOOP, same(&self.long.noop)),
             Lane::new(lane::STORE, Supply::Same(self.store.clone())),
-            Lane::new(lane::RELEASE, Supply::Fresh(machine::Purpose::Open, Vec::new())),
-            Lane::new(lane::LOGIN, Supply::Fresh(machine::Purpose::Login, Vec::new())),
+            Lane::new(lane::RELEASE, fresh(machine::Purpose::Open)),
+            Lane::new(lane::TRANSIT_SHORT, same(&self.short.transit)),
+            Lane::new(lane::NOOP_SHORT, same(&self.short.noop)),
+            Lane::new(lane::RELEASE_SHORT, fresh(machine::Purpose::OpenByDigest)),
+            Lane::new(lane::LOGIN, fresh(machine::Purpose::Login)),
         ]
     }
 
     fn sizes(&self) -> String {
-        let (request, record, answer) = (self.noop.len(), self.record, self.answer);
-        format!("requests of {request} bytes, answers of {answer}, records of {record}")
+        let (long, short) = (self.long.noop.len(), self.short.noop.len());
+        let (record, answer) = (self.record, self.answer);
+        format!("requests of {long} and {short} bytes, answers of {answer}, records of {record}")
     }
+}
+
+impl Floors {
+    fn of(server: &Server, presentation: &Value, answer: usize) -> Self {
+        // Ciphertext of as many bytes as the answer has.
+        let plain = json!({ "plaintext": "QUFB".repeat(answer / 4) });
+        let encrypted = server.call("POST", "transit/encrypt/bench", Some(&plain), server.token());
+        let ciphertext = encrypted["data"]["ciphertext"].clone();
+        let mut decrypt = padded(presentation, "ciphertext", ciphertext.clone());
+        for field in ["evidence", "public_key"] {
+            let long = presentation.to_string().len();
+            let surplus = decrypt.to_string().len().saturating_sub(long);
+            let text = decrypt[field].as_str().unwrap();
+            decrypt[field] = Value::from(&text[..text.len().saturating_sub(surplus)]);
+        }
+        let ask = |path: &str, body: &Value, token| client::request("POST", path, Some(body), token);
+        Self {
+            transit: ask("transit/decrypt/bench", &decrypt, server.token()),
+            noop: ask("notes/noop/open", &padded(presentation, "size", answer.into()), ""),
+        }
+    }
+}
+
+/// A body with one more field.
+fn padded(presentation: &Value, field: &str, value: Value) -> Value {
+    let mut body = presentation.clone();
+    body[field] = value;
+    body
 }
 
 /// The example plugin of `openbao-plugin`, built as this program was, unless `$CLOUDTASER_NOTES` names one.

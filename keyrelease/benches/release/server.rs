@@ -131,6 +131,18 @@ impl Server {
         }
         let fields = json!({ "username": "app", "password": "correct horse battery staple" });
         self.write("attest-keys/keys/db", &json!({ "policy": "simulated", "data": fields }));
+        let lease = json!({ "seconds": 300, "reattest_interval": 300 });
+        let leased = json!({ "policy": "simulated", "data": fields, "lease": lease });
+        self.write("attest-keys/keys/leased", &leased);
+        let accessor = self.call("GET", "sys/auth", None, &self.token)["data"]["attest/"]["accessor"].clone();
+        self.write("attest-keys/config/auth", &json!({ "accessor": accessor }));
+        let acl = r#"path "attest-keys/release/*" { capabilities = ["update"] }"#;
+        self.write("sys/policies/acl/machine", &json!({ "policy": acl }));
+        // All clients are one source here.
+        let limits = json!({ "requests_per_second": 1_000_000, "requests_burst": 1_000_000 });
+        for mount in ["auth/attest", "attest-keys"] {
+            self.write(&format!("{mount}/config/limits"), &limits);
+        }
         let role = json!({ "policy": "simulated", "token_policies": ["machine"], "token_ttl_seconds": 600 });
         self.write("auth/attest/role/node", &role);
     }
