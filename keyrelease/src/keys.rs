@@ -15,6 +15,7 @@ use protocol::secret::fields_of;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
+use crate::mount::Mount;
 use crate::standing::LeaseTerms;
 use crate::state::random;
 
@@ -145,15 +146,15 @@ pub(crate) async fn is_drawn(host: &Host, name: &str) -> Result<bool, Error> {
 }
 
 /// Gives a key with drawn fields a new version; whether it has any.
-pub(crate) async fn draw_anew(host: &Host, name: &str, now: UnixTime) -> Result<bool, Error> {
+pub(crate) async fn draw_anew(mount: &Mount, host: &Host, name: &str) -> Result<bool, Error> {
     let transaction = host.transaction().await?;
     let Some(key) = StoredKey::load(&transaction, name).await? else { return Ok(false) };
     let Some(drawn) = key.drawn.clone() else { return Ok(false) };
     let secret = with_drawn(key.secret(), &drawn)?;
     let (policy, version) = (key.policy.clone(), key.version.saturating_add(1));
-    let next = StoredKey::new(policy, version, now, &secret).with(key.lease, Some(drawn));
+    let next = StoredKey::new(policy, version, mount.now(), &secret).with(key.lease, Some(drawn));
     next.store(&transaction, name).await?;
-    transaction.commit().await?;
+    mount.commit(transaction).await?;
     Ok(true)
 }
 

@@ -29,6 +29,7 @@ pub mod mount;
 pub mod paths;
 mod policies;
 pub mod record;
+mod remembered;
 mod reply;
 mod role;
 mod rotate;

@@ -25,6 +25,7 @@ use crate::log::{Draft, Facts, Log, subject};
 use crate::memory::{Memory, Reading};
 use crate::metrics::{Metrics, Step};
 use crate::record::{DecisionId, Ledger, LedgerError, Receipt, record};
+use crate::remembered::Remembered;
 use crate::reply::bad_request;
 use crate::standing::{Bars, Change, failure};
 use crate::state::{self, State, random};
@@ -44,6 +45,7 @@ pub struct Mount {
     pub(crate) metrics: Metrics,
     verifier: Arc<Verifier>,
     pub(crate) log: Arc<Log>,
+    pub(crate) keys: Arc<Remembered>,
     pub(crate) collateral: Store,
     state: Arc<Memory<State>>,
     reading: Mutex<()>,
@@ -65,9 +67,22 @@ impl Mount {
         let verifier = Arc::new(Verifier::new(config)?);
         let (state, reading) = (Arc::new(Memory::new()), Mutex::new(()));
         let (uuid, limits, log) = (uuid.into(), Limits::default(), Arc::new(Log::new()));
-        let collateral = Store::new(Arc::clone(&log.collateral));
+        let (collateral, keys) = (Store::new(Arc::clone(&log.collateral)), Arc::new(Remembered::new()));
         let (metrics, face) = (Metrics::new(clock()), config.kind);
-        Ok(Self { clock, uuid, face, turns, limits, metrics, verifier, log, collateral, state, reading })
+        Ok(Self {
+            clock,
+            uuid,
+            face,
+            turns,
+            limits,
+            metrics,
+            verifier,
+            log,
+            keys,
+            collateral,
+            state,
+            reading,
+        })
     }
 
     pub(crate) fn now(&self) -> UnixTime {
@@ -96,13 +111,14 @@ impl Mount {
         self.state.forget();
     }
 
-    /// Commits what changes the mount's state, in a task of its own: a caller that goes away meanwhile must not leave the
+    /// Commits what changes the mount's state or its keys, in a task of its own: a caller that goes away meanwhile must not leave the
     /// mount with what it has read before.
     pub(crate) async fn commit(&self, transaction: Transaction) -> Result<(), Error> {
-        let state = Arc::clone(&self.state);
+        let (state, keys) = (Arc::clone(&self.state), Arc::clone(&self.keys));
         let committing = tokio::spawn(async move {
             let committed = transaction.commit().await;
             state.forget();
+            keys.forget();
             committed
         });
         let committed = committing.await.map_err(|why| Error::Internal(format!("commit: {why}")))?;
@@ -115,6 +131,8 @@ impl Mount {
         let elsewhere = ["record/", "refused/", "log/", "object/", "proposal/", "applied/"];
         if key.starts_with("bars/") {
             self.log.forget_bars();
+        } else if key.starts_with("keys/") {
+            self.keys.forget();
         } else if key.starts_with(collateral::INDEX) {
             self.collateral.forget();
         } else if !elsewhere.iter().any(|records| key.starts_with(records)) {

@@ -42,7 +42,7 @@ pub(crate) async fn rotate(
     let version = existing.as_ref().map_or(1, |key| key.version.saturating_add(1));
     let lease = existing.as_ref().and_then(|key| key.lease);
     StoredKey::new(policy, version, mount.now(), &secret).with(lease, None).store(&transaction, name).await?;
-    transaction.commit().await?;
+    mount.commit(transaction).await?;
     reply::data(&json!({ "version": version, "key": newest }))
 }
 

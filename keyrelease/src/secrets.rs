@@ -122,7 +122,7 @@ impl SecretsEngine {
     async fn open(&self, request: Request, host: &Host, name: &str) -> Result<Response, Error> {
         let name = reply::name(name)?;
         let presentation: Presentation = reply::body(request.data)?;
-        let key = StoredKey::load(host.storage(), name).await?.ok_or_else(no_key)?;
+        let key = self.mount.keys.key(host.storage(), name).await?.ok_or_else(no_key)?;
         let state = self.mount.state(host).await?;
         let mount = request.mount_point.trim_end_matches('/');
         let purpose = Purpose {
@@ -148,7 +148,7 @@ impl SecretsEngine {
     async fn release(&self, request: Request, host: &Host, name: &str) -> Result<Response, Error> {
         let name = reply::name(name)?;
         let body: ReleaseBody = reply::body(request.data)?;
-        let key = StoredKey::load(host.storage(), name).await?.ok_or_else(no_key)?;
+        let key = self.mount.keys.key(host.storage(), name).await?.ok_or_else(no_key)?;
         let state = self.mount.state(host).await?;
         let purpose = open_context(request.mount_point.trim_end_matches('/'), name);
         let policy = &state.policy(&key.policy)?.policy;
@@ -180,7 +180,8 @@ impl SecretsEngine {
         let lease = request.secret.ok_or_else(|| Error::BadRequest("renewal without a lease".to_owned()))?;
         let word = |name| lease.internal_data.get(name).and_then(Value::as_str).unwrap_or_default();
         let name = reply::name(word("key"))?.to_owned();
-        let key = StoredKey::load(host.storage(), &name).await?.ok_or_else(|| denied("the key is gone"))?;
+        let key = self.mount.keys.key(host.storage(), &name).await?;
+        let key = key.ok_or_else(|| denied("the key is gone"))?;
         let terms = key.lease.ok_or_else(|| denied("the key gives no leases any more"))?;
         let entity = host.system().entity(word("entity")).await?;
         let entity = entity.ok_or_else(|| denied("the machine's entity is gone"))?;
@@ -234,7 +235,7 @@ impl SecretsEngine {
         let lease = lease.or_else(|| existing.as_ref().and_then(|key| key.lease));
         let key = StoredKey::new(policy, version, self.mount.now(), &secret).with(lease, body.draw);
         key.store(&transaction, name).await?;
-        transaction.commit().await?;
+        self.mount.commit(transaction).await?;
         reply::data(&json!({ "version": version }))
     }
 }

@@ -270,8 +270,10 @@ struct Step {
     entries: Vec<(UnixTime, DecisionId, Vec<u8>)>,
     puts: Vec<(String, Vec<u8>)>,
     head: Vec<u8>,
-    /// The entries of the bundle that is not full, afterwards.
+    /// The new entries of the bundle that is not full, afterwards.
     open: Vec<Vec<u8>>,
+    /// Whether that bundle is another than the one that was not full before.
+    is_next: bool,
 }
 
 impl Step {
@@ -284,7 +286,8 @@ impl Step {
             entries: Vec::new(),
             puts: Vec::new(),
             head: Vec::new(),
-            open: tip.open.clone(),
+            open: Vec::new(),
+            is_next: false,
         };
         for (place, draft) in drafts.iter().enumerate() {
             let is_overtaken = step.taken(drafts).any(|earlier| earlier.changes_ground_of(draft));
@@ -294,7 +297,7 @@ impl Step {
             let result = ground.and_then(|()| step.admits(tip, draft));
             let result = result.and_then(|()| step.stands(known.bars, draft, drafts));
             if result.is_ok() {
-                step.append(place, draft)?;
+                step.append(tip, place, draft)?;
             }
             step.results.push(result);
         }
@@ -343,17 +346,19 @@ impl Step {
         self.taken(drafts).filter_map(|draft| draft.change.as_ref())
     }
 
-    fn append(&mut self, place: usize, draft: &Draft) -> Result<(), Error> {
+    fn append(&mut self, tip: &Tip, place: usize, draft: &Draft) -> Result<(), Error> {
         let unfit = |why: attest::log::BadEntry| Error::Internal(format!("log entry: {why}"));
         let (entry, bytes) = self.tail.append(&AwsLcRs, draft.event.clone()).map_err(unfit)?;
         let full = self.edge.append(&AwsLcRs, leaf_hash(&AwsLcRs, &bytes));
         self.puts.extend(full.into_iter().map(|(tile, bytes)| (tile_key(tile), bytes)));
         self.open.push(bytes.clone());
-        if u64::try_from(self.open.len()) == Ok(BUNDLE) {
+        let before = if self.is_next { &[] } else { tip.open.as_slice() };
+        if u64::try_from(before.len().saturating_add(self.open.len())) == Ok(BUNDLE) {
             let tile = Tile { level: Level::Entries, index: entry.index / BUNDLE, width: Width::FULL };
-            let entries = bundle(self.open.iter().map(Vec::as_slice));
+            let entries = bundle(before.iter().chain(&self.open).map(Vec::as_slice));
             self.puts.push((tile_key(tile), entries.ok_or_else(|| damaged(&"an entry is too long"))?));
             self.open.clear();
+            self.is_next = true;
         }
         self.taken.push((place, entry.index));
         self.entries.push((draft.event.at, draft.id(), bytes));
@@ -364,10 +369,8 @@ impl Step {
     fn close(&mut self, tip: &Tip, signer: &LogSigner) -> Result<(), Error> {
         let (before, size) = (tip.tail.count(), self.tail.count());
         let first = before.max(size.saturating_sub(size % BUNDLE));
-        let new = usize::try_from(size.saturating_sub(first)).unwrap_or(0);
-        let earlier = self.open.len().saturating_sub(new);
-        if new > 0 {
-            let piece = Piece::encode(first, self.open.iter().skip(earlier).map(Vec::as_slice));
+        if !self.open.is_empty() {
+            let piece = Piece::encode(first, self.open.iter().map(Vec::as_slice));
             self.puts.push((slot(first), piece.ok_or_else(|| damaged(&"an entry is too long"))?));
         }
         let level = |(tile, bytes): (Tile, Vec<u8>)| match tile.level {
@@ -417,7 +420,10 @@ impl Step {
         tip.stored = Some(self.head);
         tip.tail = self.tail;
         tip.edge = self.edge;
-        tip.open = self.open;
+        if self.is_next {
+            tip.open.clear();
+        }
+        tip.open.extend(self.open);
         for (at, id, _) in self.entries {
             tip.recent.insert(at, id);
         }

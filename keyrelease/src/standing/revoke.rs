@@ -69,7 +69,7 @@ pub(crate) async fn revoke(mount: &Mount, host: &Host, data: Map<String, Value>)
         let is_drawn = if dry_run {
             keys::is_drawn(host, name).await?
         } else {
-            keys::draw_anew(host, name, now).await?
+            keys::draw_anew(mount, host, name).await?
         };
         if is_drawn { drawn.push(name) } else { by_hand.push(name) }
     }
