@@ -5,6 +5,7 @@ use serde_json::json;
 use simulator::snp::{Chip, Product, ReportBuilder};
 
 use crate::cluster::{Cluster, NODES, calm};
+use crate::configuration::OLD;
 use crate::evidence::{names_of, record};
 use crate::machine::{Key, Machine, challenge, present, sealed};
 use crate::requests::{log_in, open, reinstate, release, revoke};
@@ -104,21 +105,40 @@ fn a_policy_stored_through_a_standby_is_obeyed_at_once_and_shown_soon_on_every_n
 #[test]
 fn collateral_stored_on_one_node_serves_all_and_deleted_on_another_none() {
     let cluster = calm();
-    cluster.node(0).write("attest-keys/policy/strict", &json!({ "policy": policy(1) })).ok();
-    cluster.node(0).write("attest-keys/keys/listed", &guarded("strict")).ok();
+    // A mount of its own: what the machines of other tests bring is kept in theirs.
+    let _kept = Mounted::new(cluster);
+    cluster.node(0).write("listed-keys/policy/strict", &json!({ "policy": policy(1) })).ok();
+    cluster.node(0).write("listed-keys/keys/listed", &guarded("strict")).ok();
     let bare = Machine { lists: vec![], ..Machine::good() };
     let list = json!({ "value": Base64(bare.chip.crl().der()) });
     for (stored, deleted) in [(0, 1), (1, 2), (2, 0)] {
         for node in cluster.nodes() {
-            let errors = open(&bare, node, "attest-keys", "listed").errors();
+            let errors = open(&bare, node, "listed-keys", "listed").errors();
             assert!(errors.contains("missing endorsement: a revocation list"), "{errors}");
         }
-        cluster.node(stored).write("attest-keys/collateral/crl/genoa", &list).ok();
+        cluster.node(stored).write("listed-keys/collateral/crl/genoa", &list).ok();
         for node in cluster.nodes() {
-            assert_eq!(open(&bare, node, "attest-keys", "listed").status, 200);
+            assert_eq!(open(&bare, node, "listed-keys", "listed").status, 200);
         }
-        shows(cluster, "attest-keys/collateral/crl/genoa", "value", &list["value"]);
-        cluster.node(deleted).delete("attest-keys/collateral/crl/genoa").ok();
+        shows(cluster, "listed-keys/collateral/crl/genoa", "value", &list["value"]);
+        cluster.node(deleted).delete("listed-keys/collateral/crl/genoa").ok();
+    }
+}
+
+/// A mount that goes away with this value.
+struct Mounted<'a>(&'a Cluster);
+
+impl<'a> Mounted<'a> {
+    fn new(cluster: &'a Cluster) -> Self {
+        let mount = json!({ "type": "attest-secrets", "config": { "plugin_version": OLD } });
+        cluster.node(0).write("sys/mounts/listed-keys", &mount).ok();
+        Self(cluster)
+    }
+}
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        self.0.node(0).delete("sys/mounts/listed-keys");
     }
 }
 
