@@ -23,7 +23,7 @@ use crate::server::Server;
 
 pub(crate) const CHALLENGE: &str = "attest-keys/challenge";
 pub(crate) const OPEN: &str = "attest-keys/release/db/open";
-const LOGIN: &str = "auth/attest/login";
+pub(crate) const LOGIN: &str = "auth/attest/login";
 
 /// What a presentation is for.
 #[derive(Clone, Copy)]
@@ -31,8 +31,9 @@ pub(crate) enum Purpose {
     Open,
     /// With the names of certificates and lists that the server has.
     OpenByDigest,
-    /// The same.
     Login,
+    /// The same.
+    LoginByDigest,
 }
 
 /// A machine that the server's policy admits.
@@ -65,7 +66,7 @@ impl Machine {
     pub(crate) fn presentations(&self, server: &Server, purpose: Purpose, count: usize) -> Vec<Vec<u8>> {
         let path = match purpose {
             Purpose::Open | Purpose::OpenByDigest => OPEN,
-            Purpose::Login => LOGIN,
+            Purpose::Login | Purpose::LoginByDigest => LOGIN,
         };
         let draw = |count: usize| {
             let mut requests = Vec::with_capacity(count);
@@ -85,7 +86,7 @@ impl Machine {
     pub(crate) fn presentation(&self, server: &Server, purpose: Purpose) -> Value {
         let (mount, context) = match purpose {
             Purpose::Open | Purpose::OpenByDigest => ("attest-keys", open_context("attest-keys", "db")),
-            Purpose::Login => ("auth/attest", login_context("auth/attest", "node")),
+            Purpose::Login | Purpose::LoginByDigest => ("auth/attest", login_context("auth/attest", "node")),
         };
         let path = format!("{mount}/challenge");
         let drawn = server.call("POST", &path, Some(&Value::Object(serde_json::Map::new())), "");
@@ -107,11 +108,11 @@ impl Machine {
             workload_token: None,
         };
         let presentation = match purpose {
-            Purpose::Open => full,
-            Purpose::OpenByDigest | Purpose::Login => by_digest(full),
+            Purpose::Open | Purpose::Login => full,
+            Purpose::OpenByDigest | Purpose::LoginByDigest => by_digest(full),
         };
         let mut body = serde_json::to_value(presentation).unwrap();
-        if matches!(purpose, Purpose::Login) {
+        if matches!(purpose, Purpose::Login | Purpose::LoginByDigest) {
             body["role"] = Value::from("node");
         }
         body
