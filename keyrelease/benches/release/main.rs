@@ -32,6 +32,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use protocol::release::Base64;
 use serde_json::{Value, json};
 
 use lane::{Lane, Supply};
@@ -67,12 +68,16 @@ fn main() {
         let mut levels = Vec::new();
         for clients in LEVELS {
             let costs = machine::costs(length.rounds * 30);
+            let before = server.batches();
             let lanes = level(&server, &machine, &same, (clients, length));
+            let after = server.batches();
             report::print(clients, &lanes, costs);
+            println!("decisions in one commit: {:.1}", (after.1 - before.1) / (after.0 - before.0));
             levels.push((clients, lanes, costs));
         }
         let revocation = revocation::measure(&server, &machine, length.leases);
         println!("\n{}", revocation.sentence());
+        println!("an entry of the log has {:?} bytes", server.entry_bytes());
         report::write(storage.name(), &levels, &revocation);
     }
 }
@@ -120,7 +125,10 @@ impl Same {
         let sealed = server.call("POST", machine::OPEN, Some(&presentation), "")["data"].clone();
         let answer = sealed.to_string().len();
         let path = format!("attest-keys/record/{}", sealed["decision"].as_str().unwrap());
-        let record = server.call("GET", &path, None, server.token())["data"].to_string().len() / 4 * 3;
+        let file = server.call("GET", &path, None, server.token())["data"]["bundle"].clone();
+        // What it names is stored once for many.
+        let file: Base64 = serde_json::from_value(file).unwrap();
+        let record = attest::File::parse(&file.0).unwrap().record.len();
         let short = machine.presentation(server, machine::Purpose::OpenByDigest);
         let store = padded(&presentation, "size", record.into());
         let ask = |path: &str, body: &Value, token| client::request("POST", path, Some(body), token);

@@ -180,6 +180,24 @@ impl Server {
         }
     }
 
+    /// How many commits the log of secrets had so far, and how many decisions.
+    pub(crate) fn batches(&self) -> (f64, f64) {
+        let ask = request("GET", "attest-keys/metrics", None, &self.token);
+        let text = String::from_utf8(self.connect().send(&ask).unwrap().body).unwrap();
+        let value = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap_or_else(|| panic!("no {name} in {text}")).trim().parse().unwrap()
+        };
+        (value("cloudtaser_log_batch_size_count"), value("cloudtaser_log_batch_size_sum"))
+    }
+
+    /// The bytes of one entry of the log, by its first full bundle.
+    pub(crate) fn entry_bytes(&self) -> Option<usize> {
+        let ask = request("GET", "attest-keys/log/tile/entries/000", None, &self.token);
+        let reply = self.connect().send(&ask).unwrap();
+        (reply.status == 200).then_some(reply.body.len() / 256)
+    }
+
     fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
