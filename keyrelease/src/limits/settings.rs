@@ -2,7 +2,7 @@
 //!
 //! The defaults let 10 000 nodes live behind one address. Re-attesting every 60 s they ask 10 000 × 2 / 60 = 334 times a
 //! second (a challenge and its answer): 400 are allowed. After an outage all come at once, with 20 000 requests: that is
-//! the burst. Refusals that go on record take about 600 bytes of the log for ever: 1200 an hour are at most 17 MB a day,
+//! the burst. Refusals that go on record take about 450 bytes of the log for ever: 1200 an hour are at most 13 MB a day,
 //! and 120 an hour from one address are enough to see what is wrong with a fleet behind it.
 //!
 //! Trusted: the operator. All the same, what would switch a limit off is refused.
