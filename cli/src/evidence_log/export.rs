@@ -40,7 +40,7 @@ pub(crate) struct Args {
     folder: PathBuf,
     #[command(flatten)]
     place: openbao::Server,
-    /// Where the secrets engine is mounted
+    /// The mount of the plugin: of the secrets engine, or like auth/attest
     #[arg(long, value_name = "PATH", default_value = "attest-keys", value_parser = openbao::mount)]
     mount: String,
     #[command(flatten)]
@@ -346,7 +346,7 @@ const MOST_BEHIND: u32 = 20;
 
 const ENVIRONMENT: &str = "\
 Environment: BAO_ADDR, BAO_TOKEN, BAO_CACERT, BAO_NAMESPACE and the others of OpenBao's own client. The token needs
-read on <mount>/log/* and <mount>/record/*.";
+read on <mount>/log/* and <mount>/record/*; for auth/attest on auth/attest/log/* and auth/attest/verdict/*.";
 
 const EXAMPLES: &str = "\
 Examples:

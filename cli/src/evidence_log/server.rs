@@ -1,4 +1,4 @@
-//! A log as OpenBao serves it: `<mount>/log/…` and `<mount>/record/<decision>`.
+//! A log as OpenBao serves it: `<mount>/log/…` and `<mount>/record/<decision>`, below `auth/` `<mount>/verdict/<decision>`.
 //!
 //! Untrusted: every answer.
 
@@ -40,7 +40,8 @@ impl Server {
 
     /// The record of a decision, if it is still kept.
     pub(super) fn record(&self, decision: DecisionId) -> Result<Option<Vec<u8>>, NotJudged> {
-        let path = format!("record/{decision}");
+        let folder = if self.mount.starts_with("auth/") { "verdict" } else { "record" };
+        let path = format!("{folder}/{decision}");
         let Some(body) = self.bytes(&path)? else { return Ok(None) };
         let malformed =
             || NotJudged::new(UNREADABLE, format!("{path}: expected a record, found something else"));
