@@ -43,7 +43,10 @@ pub(crate) struct Args {
 /// Packs and says what is in it.
 pub(crate) fn run(args: &Args, now: UnixTime) -> Answer {
     match (pack(args, now), args.output) {
-        (Ok(report), Format::Text) => Answer::text(report.verdict, report.text()),
+        (Ok(report), Format::Text) => {
+            let mark = trust::mark(&args.insecure_trust_root);
+            Answer::text(report.verdict, layout::marked(mark, &report.text()))
+        }
         (Ok(report), Format::Json) => Answer::json(report.verdict, &report),
         (Err(why), _) => Answer::complaint(&why),
     }

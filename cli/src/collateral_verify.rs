@@ -38,7 +38,10 @@ pub(crate) struct Args {
 /// Checks and prints.
 pub(crate) fn run(args: &Args, now: UnixTime) -> Answer {
     match (look(args, args.at.unwrap_or(now)), args.output) {
-        (Ok(report), Format::Text) => Answer::text(report.verdict, report.text()),
+        (Ok(report), Format::Text) => {
+            let mark = trust::mark(&args.insecure_trust_root);
+            Answer::text(report.verdict, layout::marked(mark, &report.text()))
+        }
         (Ok(report), Format::Json) => Answer::json(report.verdict, &report),
         (Err(why), Format::Text) => Answer::complaint(&why),
         (Err(error), Format::Json) => Answer::json(Verdict::NotJudged, &Report::without(Some(error))),

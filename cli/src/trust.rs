@@ -9,7 +9,7 @@ use attest::{CannotJudge, Digest, Endorsements, Roots, TrustAnchors, VerifierKey
 use x509_parser::pem::Pem;
 
 use crate::answer::NotJudged;
-use crate::{collateral, input};
+use crate::{collateral, input, layout};
 
 /// The vendor's pinned roots, or, if any are named, these instead.
 pub(crate) fn anchors(simulated: &[PathBuf]) -> Result<TrustAnchors, NotJudged> {
@@ -30,6 +30,11 @@ pub(crate) fn anchors(simulated: &[PathBuf]) -> Result<TrustAnchors, NotJudged> 
 /// Whose roots [`anchors`] will be.
 pub(crate) fn roots(simulated: &[PathBuf]) -> Roots {
     if simulated.is_empty() { Roots::Vendor } else { Roots::Simulated }
+}
+
+/// What an answer under these roots begins and ends with.
+pub(crate) fn mark(simulated: &[PathBuf]) -> Option<&'static str> {
+    (roots(simulated) == Roots::Simulated).then_some(layout::SIMULATED)
 }
 
 /// The name of a TPM key, in hex.

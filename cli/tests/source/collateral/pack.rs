@@ -19,7 +19,7 @@ fn collected() -> Bench {
 fn packed() -> Bench {
     let bench = collected();
     let words = ["pack", "fetched", "--key", "packer.pem", "-o", "site.pack", "--note", "for the vault"];
-    says(bench.run(None, &words), 0, &["PACKED: 3 objects, signed by ", "left out the root ARK-Genoa"]);
+    says(bench.run(None, &words), 0, &["SIMULATED ROOTS", "PACKED: 3 objects, signed by ", "left out the root ARK-Genoa"]);
     bench
 }
 
@@ -30,7 +30,7 @@ fn a_pack_says_what_is_in_it_and_verifies_under_the_packers_key_alone() {
     says(
         verify(&["--signer", "packer.pub.pem"]),
         0,
-        &["ACCEPTED: 3 objects", "note       for the vault", "ARK-Genoa", "good until "],
+        &["SIMULATED ROOTS", "ACCEPTED: 3 objects", "note       for the vault", "ARK-Genoa", "good until "],
     );
     says(verify(&["--signer", "stranger.pub.pem"]), 1, &["REFUSED: ", "not among the trusted ones"]);
     says(
