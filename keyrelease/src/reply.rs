@@ -30,8 +30,15 @@ pub(crate) fn refusal(id: DecisionId, refused: &Refused) -> Result<Response, Err
 /// The body of a request as a typed value; unknown fields are refused by the type.
 pub(crate) fn body<T: serde::de::DeserializeOwned>(data: Map<String, Value>) -> Result<T, Error> {
     // serde_json's message names the field and the types, and quotes the value only for wrong enums.
-    serde_json::from_value(Value::Object(data)).map_err(|error| Error::BadRequest(format!("body: {error}")))
+    serde_json::from_value(Value::Object(data)).map_err(|error| {
+        let told = error.to_string();
+        // `bao write PATH number=2` sends a text.
+        let hint = if told.starts_with("invalid type: string") { AS_JSON } else { "" };
+        Error::BadRequest(format!("body: {told}{hint}"))
+    })
 }
+
+const AS_JSON: &str = " (numbers, lists and objects are given as JSON: bao write PATH @FILE)";
 
 /// A name in a path: one spelling, nothing that means something to a path, a file or a template.
 pub(crate) fn name(name: &str) -> Result<&str, Error> {

@@ -77,7 +77,8 @@ impl Import {
                 if body.origin.is_some() {
                     return Err(bad_request("origin: a pack has its own"));
                 }
-                let file = STANDARD.decode(text.trim()).map_err(bad_request)?;
+                let file = STANDARD.decode(text.trim());
+                let file = file.map_err(|error| bad_request(format!("pack: expected base64: {error}")))?;
                 let (pack, signer) = if signers.is_empty() {
                     (Pack::insecure_peek(&file).map_err(bad_request)?, None)
                 } else {

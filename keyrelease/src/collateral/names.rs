@@ -68,7 +68,8 @@ impl Form {
             Self::Document => Ok(value.as_bytes().to_vec()),
             Self::Certificate | Self::List => {
                 let lines = value.lines().filter(|line| !line.starts_with("-----"));
-                STANDARD.decode(lines.map(str::trim).collect::<String>()).map_err(bad_request)
+                let bytes = STANDARD.decode(lines.map(str::trim).collect::<String>());
+                bytes.map_err(|error| bad_request(format!("value: expected PEM or base64 of DER: {error}")))
             }
         }
     }
