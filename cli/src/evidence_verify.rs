@@ -200,4 +200,6 @@ Exit codes:
   0  authentic, and the recorded decision (admitted or refused) is reproduced
   1  the signature is not a pinned verifier's, the log has no such record, or the decision comes out differently
   2  not judged: something is missing, malformed or misspelt
-What is said of today does not change the exit code.";
+What is said of today does not change the exit code.
+A bundle is the record of a login or a release. Records of seals, revocations, reinstatements, imports and of the rule
+by several are none: `evidence log verify` holds them against the log.";

@@ -120,7 +120,9 @@ impl MountDone {
         match (&self.lifted, &self.problem) {
             (Some(Lifted { decision }), _) => section.row("reinstated", format!("decision {decision}")),
             (None, Some(problem)) => section.row("NOT REINSTATED", problem),
-            (None, None) => section.row("no bar", "nothing to take back"),
+            (None, None) => {
+                section.row("no bar", "nothing to take back; a machine may have another bar: --cause")
+            }
         }
         if let Some(found) = &self.entities {
             words::entities(&mut section, found, "enabled");

@@ -153,7 +153,7 @@ impl Client {
     pub(crate) fn tell<T: DeserializeOwned>(&self, path: &str, body: &serde_json::Value) -> Seen<T> {
         match self.answer(path, path, Some(body))? {
             (200, body) => parse::<Envelope<T>>(path, &body).map(|envelope| envelope.data),
-            (status, body) => Err(refused(path, status, &body)),
+            (status, body) => Err(not_done(path, status, &body)),
         }
     }
 
@@ -162,7 +162,7 @@ impl Client {
         match self.answer(path, path, Some(body))? {
             (200, body) => parse::<Envelope<T>>(path, &body).map(|envelope| Some(envelope.data)),
             (204, _) => Ok(None),
-            (status, body) => Err(refused(path, status, &body)),
+            (status, body) => Err(not_done(path, status, &body)),
         }
     }
 
@@ -171,7 +171,7 @@ impl Client {
         let shown = format!("{kind}/{name}");
         match self.answer(&shown, &format!("{kind}/{}", escaped(name)), Some(body))? {
             (200 | 204, _) => Ok(()),
-            (status, body) => Err(refused(&shown, status, &body)),
+            (status, body) => Err(not_done(&shown, status, &body)),
         }
     }
 
@@ -226,10 +226,24 @@ impl Client {
         }
         let body = body.map(ToString::to_string).unwrap_or_default();
         let request = request.body(body).map_err(|error| Unreachable(printable(&error.to_string())))?;
-        let mut answer = self.agent.run(request).map_err(unreachable)?;
+        let mut answer = self.agent.run(request).map_err(|error| self.unreachable(error))?;
         let status = answer.status().as_u16();
-        let body = answer.body_mut().with_config().limit(limit).read_to_vec().map_err(unreachable)?;
+        let body = answer
+            .body_mut()
+            .with_config()
+            .limit(limit)
+            .read_to_vec()
+            .map_err(|error| self.unreachable(error))?;
         Ok((status, body))
+    }
+
+    fn unreachable(&self, error: ureq::Error) -> Unreachable {
+        match error {
+            ureq::Error::BodyExceedsLimit(limit) => {
+                Unreachable(format!("an answer of more than {limit} bytes"))
+            }
+            other => Unreachable(printable(&format!("{}: {other}", self.base.trim_end_matches("/v1")))),
+        }
     }
 }
 
@@ -298,6 +312,14 @@ fn refused(path: &str, status: u16, body: &[u8]) -> Unseen {
     Unseen::Answered { path, status, text: told(body) }
 }
 
+/// The same, of what was to be changed.
+fn not_done(path: &str, status: u16, body: &[u8]) -> Unseen {
+    match refused(path, status, body) {
+        Unseen::Denied { path } => Unseen::Forbidden { path },
+        other => other,
+    }
+}
+
 /// The server's words, printable and short.
 fn told(body: &[u8]) -> String {
     let text = errors(body).join("; ");
@@ -328,14 +350,6 @@ fn escaped(name: &str) -> String {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Unreachable(pub(crate) String);
-
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn unreachable(error: ureq::Error) -> Unreachable {
-    if let ureq::Error::BodyExceedsLimit(limit) = error {
-        return Unreachable(format!("an answer of more than {limit} bytes"));
-    }
-    Unreachable(printable(&error.to_string()))
-}
 
 /// All questions together get so many times the patience of one, and the last one its own.
 const PATIENT: u32 = 12;

@@ -24,11 +24,19 @@ pub(crate) use token::token;
 /// Which server.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Server {
-    /// The server, such as <https://bao.example:8200>; otherwise `BAO_ADDR` names it
-    #[arg(long, value_name = "URL")]
+    /// The server
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "The server, such as https://bao.example:8200; otherwise BAO_ADDR names it"
+    )]
     address: Option<String>,
-    /// The namespace; otherwise `BAO_NAMESPACE` names it, or it is the root namespace
-    #[arg(long, value_name = "NAMESPACE")]
+    /// The namespace
+    #[arg(
+        long,
+        value_name = "NAMESPACE",
+        help = "The namespace; otherwise BAO_NAMESPACE names it, or it is the root namespace"
+    )]
     namespace: Option<String>,
 }
 

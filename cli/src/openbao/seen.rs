@@ -12,6 +12,12 @@ pub(crate) enum Unseen {
         /// What was asked.
         path: String,
     },
+    /// The token may not change it, or have it done.
+    #[error("not done: this token may not update {path}")]
+    Forbidden {
+        /// What was told.
+        path: String,
+    },
     /// The server answered with an error.
     #[error("not seen: {path} answered {status}: {text}")]
     Answered {

@@ -83,7 +83,7 @@ fn a_mount_that_was_not_reached_is_loud_and_the_command_is_repeated_until_it_was
     let words = [
         "REVOKED IN PART: platform=sev-snp is barred in 1 of 2 mounts",
         "this mount goes on admitting them",
-        "this token may not read auth/attest/revoke",
+        "this token may not update auth/attest/revoke",
         "NOT EVERYTHING WAS DONE",
     ];
     says(run(&server, &half, &revoke), 1, &words);
@@ -102,7 +102,7 @@ fn a_mount_that_was_not_reached_is_loud_and_the_command_is_repeated_until_it_was
     says(run(&server, "root", &gone), 2, &["NOT REVOKED", "barred in 0 of 2 mounts"]);
     says(run(&server, "", &revoke), 2, &["NOT REVOKED", "BAO_TOKEN is not set"]);
     let told = run(&server, &half, &["reinstate", "platform=sev-snp", "--reason", "x"]);
-    says(told, 2, &["NOT REINSTATED", "this token may not read attest-keys/reinstate"]);
+    says(told, 2, &["NOT REINSTATED", "this token may not update attest-keys/reinstate"]);
     says(run(&server, &half, &["recall", "platform=sev-snp"]), 2, &["INCOMPLETE", "in 0 of 2 mounts"]);
 }
 

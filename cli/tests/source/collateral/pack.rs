@@ -19,7 +19,11 @@ fn collected() -> Bench {
 fn packed() -> Bench {
     let bench = collected();
     let words = ["pack", "fetched", "--key", "packer.pem", "-o", "site.pack", "--note", "for the vault"];
-    says(bench.run(None, &words), 0, &["SIMULATED ROOTS", "PACKED: 3 objects, signed by ", "left out the root ARK-Genoa"]);
+    says(
+        bench.run(None, &words),
+        0,
+        &["SIMULATED ROOTS", "PACKED: 3 objects, signed by ", "left out the root ARK-Genoa"],
+    );
     bench
 }
 
