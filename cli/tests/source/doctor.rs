@@ -60,7 +60,7 @@ fn a_text_for_people_names_the_remedy_and_keeps_the_properties_apart() {
         "rule over the source",
         "  FAIL     source.audit.enabled         none",
         "           expected  an audit device that keeps what it is given",
-        "           remedy    bao token revoke -accessor ACCESSOR; when one is needed, allow bao operator generate-root for that hour: disable_unauthed_generate_root_endpoints = false",
+        "           remedy    bao token revoke -accessor ACCESSOR, which bao list auth/token/accessors shows whole; when one is needed, allow bao operator generate-root for that hour: disable_unauthed_generate_root_endpoints = false",
         "  not looked at: a server cannot tell who runs the machines and the cluster around it",
     ] {
         assert!(told.out.lines().any(|found| found == line), "{line}\n{}", told.out);

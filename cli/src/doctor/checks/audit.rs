@@ -50,7 +50,7 @@ pub(super) const CHECKS: &[Check] = &[
         id: "source.root.revoked",
         property: Property::Rule,
         expected: "no token with the policy root",
-        remedy: "bao token revoke -accessor ACCESSOR; when one is needed, allow bao operator generate-root for that hour: disable_unauthed_generate_root_endpoints = false",
+        remedy: "bao token revoke -accessor ACCESSOR, which bao list auth/token/accessors shows whole; when one is needed, allow bao operator generate-root for that hour: disable_unauthed_generate_root_endpoints = false",
         judge: root,
     },
 ];
