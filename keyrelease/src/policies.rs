@@ -92,17 +92,25 @@ pub(crate) async fn store(
     // The same edition again changes nothing: those who write down what they want write it again and again.
     let same = transaction.get(&format!("policy/{name}")).await?.as_deref() == Some(text.as_bytes());
     if policy.version() == stored && same {
-        return stored_answer(stored, &policy);
+        return stored_answer(name, &policy);
     }
     let version = items::newer(policy.version(), stored)?;
     transaction.put(&key, version.to_string().into_bytes()).await?;
     transaction.put(&format!("policy/{name}"), text.into_bytes()).await?;
     mount.commit(transaction).await?;
-    stored_answer(version, &policy)
+    stored_answer(name, &policy)
 }
 
-fn stored_answer(version: u64, policy: &Policy) -> Result<Response, Error> {
-    reply::data(&json!({ "version": version, "digest": policy.digest().to_string() }))
+fn stored_answer(name: &str, policy: &Policy) -> Result<Response, Error> {
+    let answer = json!({ "version": policy.version(), "digest": policy.digest().to_string() });
+    let answer = reply::data(&answer)?;
+    if policy.name() == name {
+        return Ok(answer);
+    }
+    let itself = policy.name();
+    Ok(answer.with_warning(format!(
+        "stored as {name:?}, calls itself {itself:?}: records and revocations know it as {itself:?}"
+    )))
 }
 
 /// Whether there is a policy of this name.

@@ -82,6 +82,10 @@ pub(crate) async fn fits(storage: &Storage, content: &str) -> Result<(), Error> 
         let found = role.token_ttl_seconds;
         return Err(bad_request(format!("token_ttl_seconds: expected 1 to {MAX_TTL}, found {found}")));
     }
+    // OpenBao refuses such a token at each login.
+    if role.token_policies.iter().any(|policy| policy == "root") {
+        return Err(bad_request("token_policies: expected policies of machines, found \"root\""));
+    }
     role.terms().checked()?;
     policies::is_stored(storage, &role.policy).await
 }

@@ -116,8 +116,12 @@ impl Login {
 }
 
 fn trusted_alias<'e>(entity: &'e Entity, accessor: &str) -> Result<&'e Alias, NotVouched> {
-    let alias = entity.aliases.iter().find(|alias| alias.mount_accessor == accessor);
-    alias.filter(|_| !entity.disabled && !accessor.is_empty()).ok_or(NotVouched::NoAlias)
+    if entity.disabled {
+        return Err(NotVouched::Disabled);
+    }
+    let alias = entity.aliases.iter().find(|alias| alias.mount_accessor == accessor && !accessor.is_empty());
+    let others = || entity.aliases.iter().map(|alias| alias.mount_accessor.as_str()).collect::<Vec<_>>();
+    alias.ok_or_else(|| NotVouched::Mount { expected: accessor.to_owned(), found: others().join(", ") })
 }
 
 /// The claims about a machine, as an alias carries them: what is not known is empty.
@@ -192,7 +196,20 @@ pub(crate) const DECISION: &str = "decision";
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum NotVouched {
     /// The token did not come from the trusted auth mount.
-    #[error("expected a token of the configured attest auth mount, found one without its claims")]
+    #[error(
+        "expected a token of the auth mount that config/auth names by its accessor, {expected:?}, found logins through {found:?}"
+    )]
+    Mount {
+        /// The trusted mount's accessor; empty where none is trusted.
+        expected: String,
+        /// The accessors of the mounts through which this entity logged in.
+        found: String,
+    },
+    /// An operator disabled the entity.
+    #[error("this token's entity is disabled")]
+    Disabled,
+    /// The alias is not what the auth mount of this plugin writes.
+    #[error("expected a token of an attest auth mount, found one without its claims")]
     NoAlias,
     /// The recipient's key is not the attested one.
     #[error("recipient key: expected thumbprint {expected}, which was attested at login, found {found}")]
@@ -265,7 +282,17 @@ mod tests {
 
     #[test]
     fn the_same_claims_from_another_auth_mount_are_not_believed() {
-        assert_eq!(find("auth_attest_1", 1, 1, 1).unwrap_err(), NotVouched::NoAlias);
+        for (expected, found) in [("auth_attest_1", "a"), ("", "a")] {
+            let refused = NotVouched::Mount { expected: expected.to_owned(), found: found.to_owned() };
+            assert_eq!(find(expected, 1, 1, 1).unwrap_err(), refused);
+        }
+    }
+
+    #[test]
+    fn an_entity_that_an_operator_disabled_gets_nothing() {
+        let disabled = Entity { disabled: true, ..entity("a") };
+        let found = Vouched::find(&disabled, "a", offered(1), &[&policy(1)], UnixTime(1));
+        assert_eq!(found.unwrap_err(), NotVouched::Disabled);
     }
 
     #[test]

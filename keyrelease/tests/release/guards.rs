@@ -75,6 +75,10 @@ fn nobody_alone_changes_what_a_role_gives_and_to_whom() {
     };
     for (content, words) in [
         (role.to_string().replace("600", "901"), "token_ttl_seconds: expected 1 to 900, found 901"),
+        (
+            role.to_string().replace("admin", "root"),
+            "token_policies: expected policies of machines, found \"root\"",
+        ),
         (role.to_string().replace("simulated", "nowhere"), "policy \"nowhere\" is not stored"),
         ("{}".to_owned(), "missing field `policy`"),
         (role.to_string().replace("token_policies", "policies"), "unknown field `policies`"),

@@ -84,7 +84,10 @@ fn a_token_of_another_auth_method_is_refused_whatever_it_says() {
     let token = token(&server.call("POST", "auth/userpass/login/eve", Some(&login), ""));
     let answer = release(&server, &token, &Key::x25519());
     assert_eq!(answer.status, 403);
-    assert!(answer.errors().contains("expected a token of the configured attest auth mount"), "{answer:?}");
+    assert!(
+        answer.errors().contains("expected a token of the auth mount that config/auth names"),
+        "{answer:?}"
+    );
 }
 
 #[test]
