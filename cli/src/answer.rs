@@ -11,6 +11,8 @@ use attest::policy::BadSignedPolicy;
 use attest::{BadBundle, BadPolicy, CannotJudge, Check};
 use serde::Serialize;
 
+use crate::layout;
+
 /// What a person or a program is told.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -68,7 +70,12 @@ impl Answer {
 
     /// A text for standard error: there is no verdict.
     pub(crate) fn complaint(why: &NotJudged) -> Self {
-        let complaint = format!("not judged: {} ({})\n", crate::layout::printable(&why.message), why.code);
+        // The parser of policies shows the place in the text.
+        let message = match why.code {
+            "policy.malformed" => layout::indented(&why.message, 2),
+            _ => layout::printable(&why.message),
+        };
+        let complaint = format!("not judged: {message} ({})\n", why.code);
         Self { verdict: Verdict::NotJudged, output: String::new(), complaint }
     }
 
@@ -146,6 +153,7 @@ impl From<BadBundle> for NotJudged {
             BadBundle::Policy(error) => error.into(),
             BadBundle::CannotJudge(error) => error.into(),
             BadBundle::TooLong { .. } => Self::new("input.too_long", error.to_string()),
+            BadBundle::NoDecision(_) => Self::new("bundle.other", error.to_string()),
             BadBundle::Format(_) => Self::new("bundle.format", error.to_string()),
             BadBundle::UnknownSigner(_) => Self::new("bundle.signer", error.to_string()),
             BadBundle::Signature(_) => Self::new("bundle.signature", error.to_string()),

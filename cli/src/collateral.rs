@@ -58,6 +58,10 @@ pub(crate) fn sort(bytes: &[u8], into: &mut Endorsements) -> Result<(), String> 
     if std::str::from_utf8(bytes).is_ok_and(|text| text.contains("-----BEGIN ")) {
         return pem(bytes, into);
     }
+    // A table has zeros in it, and DER, which is no text.
+    if std::str::from_utf8(bytes).is_ok_and(|text| !text.contains('\0')) {
+        return Err("text that is neither PEM nor DER, nor a JSON document".to_owned());
+    }
     let table =
         snp::certificates(bytes).map_err(|error| format!("neither DER nor PEM, nor a table: {error}"))?;
     if table.certificates.is_empty() {

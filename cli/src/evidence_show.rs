@@ -51,7 +51,7 @@ struct Unreadable {
 
 fn look(args: &Args) -> Result<Seen, NotJudged> {
     let file = input::read(&args.bundle, Bundle::MAX_BYTES)?;
-    let signer = Bundle::signer(&file)?;
+    let signer = input::bundle_signer(&file)?;
     let bundle = Bundle::insecure_peek(&file, &AwsLcRs)?;
     let mut sections = vec![describe::decision(&bundle)];
     let evidence = attest::parse(bundle.platform, &bundle.evidence)?;

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use attest::crypto::AwsLcRs;
 use attest::log::NoteKey;
 use attest::{Answer as Outcome, Appraisal, BadBundle, Bundle, Check, Digest, File, Replay, TrustAnchors};
-use attest::{UnixTime, VerifierKey};
+use attest::{Roots, UnixTime, VerifierKey};
 
 use crate::answer::{Answer, NotJudged};
 use crate::args::{self, Format};
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &Args, now: UnixTime) -> Answer {
 
 fn audit(args: &Args, today: UnixTime) -> Result<Audit, NotJudged> {
     let file = input::read(&args.bundle, Bundle::MAX_BYTES)?;
-    let signer = Bundle::signer(&file)?;
+    let signer = input::bundle_signer(&file)?;
     let anchors = trust::anchors(&args.insecure_trust_root)?;
     let (signature, bundle) = open(args, &file, signer)?;
     let mut audit = Audit {
@@ -79,8 +79,12 @@ fn audit(args: &Args, today: UnixTime) -> Result<Audit, NotJudged> {
         audit.checks.push(logged(&file, &log_key(key)?)?);
     }
     if let Some(mut bundle) = bundle {
-        let replay = bundle.replay(&AwsLcRs, &anchors)?;
-        audit.checks.push(reproduced(&replay, &anchors));
+        let hint = hint(bundle.appraisal.roots, &anchors);
+        let replay = bundle.replay(&AwsLcRs, &anchors).map_err(|error| {
+            let NotJudged { code, message } = error.into();
+            NotJudged::new(code, message + &hint)
+        })?;
+        audit.checks.push(reproduced(&replay, &anchors, &hint));
         audit.differences = differences(&bundle.appraisal, &replay.appraisal);
         audit.today = Some(today::look(&mut bundle, &anchors, &args.endorsements, today)?);
         audit.bundle = Some(bundle);
@@ -146,11 +150,24 @@ fn log_key(text: &str) -> Result<NoteKey, NotJudged> {
 
 const MOST_KEY_BYTES: usize = 4096;
 
-fn reproduced(replay: &Replay, anchors: &TrustAnchors) -> Check {
+fn reproduced(replay: &Replay, anchors: &TrustAnchors, hint: &str) -> Check {
     let verdict = if replay.identical { Outcome::Pass } else { Outcome::Fail };
     let found = if replay.identical { "the same bytes" } else { "another appraisal" };
-    let found = format!("{found} under {} roots", anchors.roots());
+    let found = format!("{found} under {} roots{hint}", anchors.roots());
     check("bundle.replay", verdict, "the recorded appraisal", found)
+}
+
+/// What helps where the record was made under other roots than those that were given.
+fn hint(recorded: Roots, anchors: &TrustAnchors) -> String {
+    match (recorded, anchors.roots()) {
+        (Roots::Simulated, Roots::Vendor) => {
+            "; the record says simulated roots: name the simulator's with --insecure-trust-root".to_owned()
+        }
+        (Roots::Vendor, Roots::Simulated) => {
+            "; the record says vendor roots: leave --insecure-trust-root away".to_owned()
+        }
+        (Roots::Simulated, Roots::Simulated) | (Roots::Vendor, Roots::Vendor) => String::new(),
+    }
 }
 
 /// Where two appraisals differ.

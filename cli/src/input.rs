@@ -7,8 +7,9 @@ use std::io::Read;
 use std::path::Path;
 
 use attest::crypto::AwsLcRs;
+use attest::governance::Deed;
 use attest::policy::SignedPolicy;
-use attest::{Platform, Policy, tdx};
+use attest::{BadBundle, Bundle, Digest, Platform, Policy, tdx};
 
 use crate::answer::NotJudged;
 
@@ -44,6 +45,15 @@ fn capped(source: impl Read, limit: usize, path: &Path) -> Result<Vec<u8>, NotJu
         return Err(NotJudged::new("input.too_long", message));
     }
     Ok(bytes)
+}
+
+/// The key id that a bundle names. A deed is signed like one, and is told from it.
+pub(crate) fn bundle_signer(file: &[u8]) -> Result<Digest<32>, NotJudged> {
+    let is_deed = || attest::File::parse(file).is_ok_and(|file| Deed::signer(&file.record).is_ok());
+    Bundle::signer(file).map_err(|error| {
+        let error = if is_deed() { BadBundle::NoDecision("a step of the rule by several") } else { error };
+        error.into()
+    })
 }
 
 /// Reads and parses a policy.
@@ -91,4 +101,25 @@ pub(crate) fn platform(named: Option<Platform>, bytes: &[u8]) -> Result<Platform
         );
         NotJudged::new("evidence.unrecognised", message)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use attest::governance::Act;
+    use attest::{File, UnixTime, VerifierKey};
+
+    use super::*;
+
+    #[test]
+    fn a_deed_is_told_from_a_bundle_that_is_malformed() {
+        let deed = Deed::of(Act::Founded, UnixTime(0), attest::log::Text::default(), Digest([0; 32]));
+        let signed = Deed::signed(deed.to_cbor().unwrap(), &VerifierKey([7; 32]), &AwsLcRs, vec![0; 64]);
+        let file = |record: Vec<u8>| {
+            File { record: record.into(), objects: Vec::new(), position: None }.to_cbor().unwrap()
+        };
+        let error = bundle_signer(&file(signed.unwrap())).unwrap_err();
+        assert_eq!(error.code, "bundle.other");
+        assert!(error.message.starts_with("a record of a step of the rule by several, not "), "{error}");
+        assert_eq!(bundle_signer(&file(vec![0x80])).unwrap_err().code, "bundle.malformed");
+    }
 }

@@ -106,6 +106,12 @@ pub(crate) fn printable(text: &str) -> String {
     out
 }
 
+/// The same of a message that shows a place in a text: its lines are kept, those after the first this far to the right.
+pub(crate) fn indented(message: &str, width: usize) -> String {
+    let lines: Vec<String> = message.lines().map(printable).collect();
+    lines.join(&format!("\n{:width$}", ""))
+}
+
 /// Characters that change how their neighbours are shown: bidirectional controls and separators.
 fn is_invisible(character: char) -> bool {
     matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -122,6 +128,11 @@ mod tests {
     fn a_terminal_is_not_obeyed() {
         assert_eq!(printable("a\u{1b}[2Jb\n\u{202e}c"), "a\\u{1b}[2Jb\\n\\u{202e}c");
         assert_eq!(printable("Zürich, CN=x"), "Zürich, CN=x");
+    }
+
+    #[test]
+    fn a_message_keeps_its_lines_and_nothing_else_that_a_terminal_obeys() {
+        assert_eq!(indented("at line 3\n  | x\u{1b}[2J\r", 2), "at line 3\n    | x\\u{1b}[2J\\r");
     }
 
     #[test]

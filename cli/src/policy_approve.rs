@@ -8,11 +8,12 @@
 use attest::Digest;
 use serde_json::json;
 
-use crate::answer::{Answer, NotJudged, Verdict};
+use crate::answer::{Answer, NotJudged};
 use crate::layout;
 use crate::ruled::server::{Server, Shown, Where};
 use crate::ruled::signing::Hand;
 use crate::ruled::words;
+use crate::ruled::{Stopped, told};
 
 /// Show what a proposal would change, and approve it by a signature
 #[derive(Debug, clap::Args)]
@@ -29,24 +30,22 @@ pub(crate) struct Args {
 
 /// Shows; with a key or a program to sign with, approves.
 pub(crate) fn run(args: &Args) -> Answer {
-    match approve(args) {
-        Ok(said) => Answer::text(Verdict::Accepted, said),
-        Err(why) => Answer::complaint(&why),
-    }
+    told(approve(args))
 }
 
-fn approve(args: &Args) -> Result<String, NotJudged> {
+fn approve(args: &Args) -> Result<String, Stopped> {
     let server = Server::new(&args.place)?;
     let shown = server.proposal(args.id)?;
     if let Some(at) = shown.applied {
-        return Err(NotJudged::new("proposal.applied", format!("proposal {} was applied at {at}", args.id)));
+        let message = format!("proposal {} was applied at {at}", args.id);
+        return Err(NotJudged::new("proposal.applied", message).into());
     }
     let change = &shown.proposal.change;
     let in_force = server.in_force(&change.item)?;
     if in_force.digest() != change.replaces {
         let message =
             "the proposal replaces another content than the one in force: it has to be proposed anew";
-        return Err(NotJudged::new("proposal.base", message));
+        return Err(NotJudged::new("proposal.base", message).into());
     }
     let mut said = String::new();
     for line in shown.proposal.text().lines() {

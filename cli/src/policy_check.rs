@@ -190,18 +190,13 @@ impl Report {
             _ => layout::line(&mut text, &format!("NOT GOOD: {} problems", self.problems.len())),
         }
         for problem in &self.problems {
-            layout::line(&mut text, &format!("problem {}", indented(problem)));
+            layout::line(&mut text, &format!("problem {}", layout::indented(problem, 8)));
         }
         for note in &self.notes {
             layout::line(&mut text, &format!("note    {}", layout::printable(note)));
         }
         text
     }
-}
-
-/// A message that shows the place in the text has several lines.
-fn indented(message: &str) -> String {
-    message.lines().map(layout::printable).collect::<Vec<_>>().join("\n        ")
 }
 
 const DAY: u64 = 86_400;

@@ -82,7 +82,8 @@ fn compare_files(args: &Args) -> Result<Report, NotJudged> {
 
 /// What differs between two policies' texts, in words; an empty text is a policy that admits nobody.
 pub(crate) fn in_words(old: &str, new: &str) -> Result<String, NotJudged> {
-    Ok(Report::of(&Rules::of(old)?, &Rules::of(new)?, None).text())
+    let report = Report::of(&Rules::of(old)?, &Rules::of(new)?, None);
+    Ok(if old.is_empty() { report.of_a_new_one() } else { report.text() })
 }
 
 impl Report {
@@ -98,6 +99,18 @@ impl Report {
         };
         let verdict = if stopped { Verdict::Refused } else { Verdict::Accepted };
         Self { verdict, loosens, tightens, changes }
+    }
+
+    /// The rules of a policy that takes no other's place.
+    fn of_a_new_one(&self) -> String {
+        let mut text = "a new policy\n".to_owned();
+        for change in &self.changes {
+            let whole = WHOLE.iter().any(|start| change.key.starts_with(start));
+            let mut before = BEFORE.iter().filter(|_| !whole);
+            let says = before.find_map(|was| change.says.strip_suffix(was)).unwrap_or(&change.says);
+            layout::line(&mut text, &format!("  {}", layout::printable(says)));
+        }
+        text
     }
 
     fn text(&self) -> String {
@@ -122,6 +135,12 @@ impl Report {
         text
     }
 }
+
+/// Rules whose sentences end with the author's own words: nothing is taken from them.
+const WHOLE: [&str; 4] = ["name", "grant.", "waive.", "tdx.grace."];
+/// What there was before a policy that is new.
+const BEFORE: [&str; 5] =
+    [" (was not set)", " (was not asked)", " (was none)", " (was any purpose)", ", which had no section"];
 
 const EXAMPLES: &str = "\
 Examples:

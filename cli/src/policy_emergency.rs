@@ -9,13 +9,14 @@ use attest::governance::Emergency;
 use attest::log::Text;
 use serde_json::json;
 
-use crate::answer::{Answer, NotJudged, Verdict};
+use crate::answer::{Answer, NotJudged};
 use crate::layout;
 use crate::policy_approve::base64;
 use crate::policy_propose::new_content;
 use crate::ruled::server::{Server, What, Where};
 use crate::ruled::signing::Hand;
 use crate::ruled::words;
+use crate::ruled::{Stopped, told};
 
 /// Change what a mount believes at once, by one approver, for a day at most; everybody will see it
 #[derive(Debug, clap::Args)]
@@ -43,13 +44,10 @@ pub(crate) struct Args {
 
 /// Says what changes; with a key or a program to sign with, changes it.
 pub(crate) fn run(args: &Args, now: UnixTime) -> Answer {
-    match declare(args, now) {
-        Ok(said) => Answer::text(Verdict::Accepted, said),
-        Err(why) => Answer::complaint(&why),
-    }
+    told(declare(args, now))
 }
 
-fn declare(args: &Args, now: UnixTime) -> Result<String, NotJudged> {
+fn declare(args: &Args, now: UnixTime) -> Result<String, Stopped> {
     let (item, content) = new_content(&args.what, &args.file)?;
     let server = Server::new(&args.place)?;
     let (change, in_force) = server.change(item.clone(), &content)?;

@@ -8,9 +8,10 @@ use attest::UnixTime;
 use attest::governance::{Item, Kind};
 use serde_json::json;
 
-use crate::answer::{Answer, NotJudged, Verdict};
+use crate::answer::{Answer, NotJudged};
 use crate::ruled::server::{Server, What, Where};
 use crate::ruled::words;
+use crate::ruled::{Stopped, told};
 use crate::{input, layout};
 
 /// Propose a change of what a mount believes to those who approve it
@@ -37,13 +38,10 @@ pub(crate) struct Args {
 
 /// Says what would change, and proposes it.
 pub(crate) fn run(args: &Args, now: UnixTime) -> Answer {
-    match propose(args, now) {
-        Ok(said) => Answer::text(Verdict::Accepted, said),
-        Err(why) => Answer::complaint(&why),
-    }
+    told(propose(args, now))
 }
 
-fn propose(args: &Args, now: UnixTime) -> Result<String, NotJudged> {
+fn propose(args: &Args, now: UnixTime) -> Result<String, Stopped> {
     let (item, content) = new_content(&args.what, &args.file)?;
     let server = Server::new(&args.place)?;
     let in_force = server.in_force(&item)?;

@@ -5,10 +5,11 @@
 use attest::Digest;
 use attest::governance::Approvers;
 
-use crate::answer::{Answer, NotJudged, Verdict};
+use crate::answer::Answer;
 use crate::layout;
 use crate::policy_approve::standing;
 use crate::ruled::server::{Exception, Governance, Server, Shown, Where};
+use crate::ruled::{Stopped, told};
 
 /// Show who approves, what is proposed and what is exceptional in a mount
 #[derive(Debug, clap::Args)]
@@ -23,13 +24,10 @@ pub(crate) struct Args {
 
 /// Asks and prints.
 pub(crate) fn run(args: &Args) -> Answer {
-    match look(args) {
-        Ok(said) => Answer::text(Verdict::Accepted, said),
-        Err(why) => Answer::complaint(&why),
-    }
+    told(look(args))
 }
 
-fn look(args: &Args) -> Result<String, NotJudged> {
+fn look(args: &Args) -> Result<String, Stopped> {
     let server = Server::new(&args.place)?;
     let mut text = String::new();
     match args.id {

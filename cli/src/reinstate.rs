@@ -15,7 +15,7 @@ use crate::layout::{self, Section};
 use crate::openbao::Unseen;
 use crate::standing::entities::{self, Become, Entities, Names};
 use crate::standing::mounts::{Lifted, Mounts, Where};
-use crate::standing::{EXIT_CODES, SELECTORS, Tally, told, words};
+use crate::standing::{EXIT_CODES, SELECTORS, Tally, reason, told, words};
 
 /// Take a revocation or a failure back, in every mount that has it
 #[derive(Debug, clap::Args)]
@@ -25,7 +25,7 @@ pub(crate) struct Args {
     #[arg(value_name = "SELECTOR")]
     selector: Selector,
     /// Why; it stands in the log
-    #[arg(long, value_name = "REASON")]
+    #[arg(long, value_name = "REASON", value_parser = reason)]
     reason: String,
     /// What is taken back
     #[arg(long, value_enum, default_value_t)]

@@ -16,7 +16,7 @@ use crate::layout::{self, Section};
 use crate::recall::Told;
 use crate::standing::entities::{self, Become, Entities, Names};
 use crate::standing::mounts::{Mounts, Revoked, Where};
-use crate::standing::{EXIT_CODES, SELECTORS, Tally, told, words};
+use crate::standing::{EXIT_CODES, SELECTORS, Tally, reason, told, words};
 
 /// No longer admit machines, whatever their evidence says: in every mount
 #[derive(Debug, clap::Args)]
@@ -26,7 +26,7 @@ pub(crate) struct Args {
     #[arg(value_name = "SELECTOR")]
     selector: Selector,
     /// Why; it stands in the log. Without it nothing is revoked, and what would be touched is told
-    #[arg(long, value_name = "REASON")]
+    #[arg(long, value_name = "REASON", value_parser = reason)]
     reason: Option<String>,
     /// Disable the identities of machines whose OpenBao tokens may still live; they cannot log in until
     /// `reinstate --enable-entities`, nor can others on the same chip

@@ -16,11 +16,38 @@ const OUR_TROUBLE: u8 = 125;
 /// OpenBao judged the evidence, and said no.
 const REFUSED: u8 = 1;
 
+const HELP: &str = "\
+cloudtaser-wrapper [--] PROGRAM [ARGUMENT ...]
+
+Has secrets released on attestation by an OpenBao, and starts PROGRAM with them in its environment. A container starts it
+as its first process; the node agent on the same machine gets it the evidence.
+
+It is configured by environment variables (BAO_X wins over VAULT_X):
+  VAULT_ADDR                      the OpenBao, such as https://bao.example:8200
+  VAULT_AUTH_METHOD               attest
+  VAULT_NAMESPACE, VAULT_CACERT   as OpenBao's own client reads them
+  CLOUDTASER_SECRET_PATHS         the secrets: db,api
+  CLOUDTASER_ENV_MAP              the variables that they fill: password=PGPASSWORD,user=PGUSER;token=API_TOKEN
+  CLOUDTASER_KEY_MOUNT            the mount that releases (attest-keys)
+  CLOUDTASER_AGENT_SOCKET         the node agent (/run/cloudtaser/agent.sock)
+  CLOUDTASER_RELEASE_TIMEOUT      seconds to go on asking (60)
+  CLOUDTASER_WORKLOAD_TOKEN_FILE  a token of this workload, to go with the evidence (none)
+
+Exit codes: the program's own, 128 + n after signal n, 127 not found, 126 not executable,
+1 refused by OpenBao, 125 not judged, or trouble of the wrapper's own.
+";
+
 /// Runs the wrapper; every outcome is an exit code, and has been told on standard error.
 pub fn run(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if arguments.first().is_some_and(|first| first == "--help" || first == "-h") {
+        // Where standard output is closed there is nobody to tell.
+        io::stdout().write_all(HELP.as_bytes()).unwrap_or_default();
+        return ExitCode::SUCCESS;
+    }
     let outcome = Config::try_from(RawConfig::new(environment, arguments)).map_err(trouble).and_then(start);
     outcome.unwrap_or_else(|code| code).into()
 }

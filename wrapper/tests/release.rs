@@ -38,6 +38,14 @@ fn a_released_secret_reaches_the_program_and_no_log() {
 }
 
 #[test]
+fn who_asks_for_help_gets_it_and_nothing_is_started() {
+    let output = Command::new(env!("CARGO_BIN_EXE_cloudtaser-wrapper")).arg("--help").output().unwrap();
+    assert_eq!((told(&output).as_str(), output.status.code()), ("", Some(0)));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.starts_with("cloudtaser-wrapper [--] PROGRAM") && said.contains("  VAULT_ADDR "), "{said}");
+}
+
+#[test]
 fn several_secrets_are_released_each_for_its_own_purpose() {
     let stage = Stage::new(vec![Answer::Release, Answer::Release]);
     let mut wrapper = stage.wrapper("perl", &["-e", "print \"$ENV{A} $ENV{B}\""]);

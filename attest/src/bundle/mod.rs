@@ -11,6 +11,7 @@
 //! which attestation keys were enrolled, but not about the evidence.
 
 mod file;
+mod other;
 mod record;
 
 use crate::decide::{Context, Question, decide, parse, prepare};
@@ -185,6 +186,9 @@ pub enum BadBundle {
     /// The payload is not a bundle.
     #[error("malformed bundle: {0}")]
     Content(String),
+    /// The record of something else: nothing in it can be judged again.
+    #[error("a record of {0}, not of a decision to replay: `evidence log verify` holds it against the log")]
+    NoDecision(&'static str),
     /// A format that this version does not know.
     #[error("bundle format: expected cloudtaser/bundle/v2, found {0:?}")]
     Format(String),

@@ -8,7 +8,7 @@
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
-use super::{BadBundle, Bundle};
+use super::{BadBundle, Bundle, other};
 use crate::{Appraisal, Challenge, Crypto, Digest, Endorsements, OfferedKey, Platform, Standing, tpm};
 
 #[derive(Debug, Encode, Decode)]
@@ -73,6 +73,9 @@ impl Record {
     }
 
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, BadBundle> {
+        if let Some(what) = other::what(bytes) {
+            return Err(BadBundle::NoDecision(what));
+        }
         let mut decoder = minicbor::Decoder::new(bytes);
         let record: Self = decoder.decode().map_err(|error| BadBundle::Content(error.to_string()))?;
         if record.format != Bundle::FORMAT {

@@ -58,7 +58,10 @@ impl FromStr for Selector {
     /// `hardware=HEX`, `instance=HEX`, `measurement=HEX`, `policy=NAME@VERSION`, `product-line=NAME` or
     /// `platform=NAME`.
     fn from_str(text: &str) -> Result<Self, BadSelector> {
-        let bad = |expected: &'static str| BadSelector { expected, found: text.chars().take(120).collect() };
+        let bad = |expected: &str| BadSelector {
+            expected: expected.to_owned(),
+            found: text.chars().take(120).collect(),
+        };
         let (what, value) = text.split_once('=').ok_or_else(|| bad(FORMS))?;
         let digest = || value.parse().map_err(|_why| bad("64 hex digits"));
         match what {
@@ -77,7 +80,10 @@ impl FromStr for Selector {
             "product-line" => {
                 Text::new(value).map(Self::ProductLine).map_err(|_why| bad("a name of at most 64 bytes"))
             }
-            "platform" => Platform::named(value).map(Self::Platform).ok_or_else(|| bad("a platform's name")),
+            "platform" => Platform::named(value).map(Self::Platform).ok_or_else(|| {
+                let names: Vec<&str> = Platform::ALL.iter().map(|platform| platform.name()).collect();
+                bad(&format!("a platform's name ({})", names.join(", ")))
+            }),
             _ => Err(bad(FORMS)),
         }
     }
@@ -134,6 +140,6 @@ impl<'de> serde::Deserialize<'de> for Selector {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("expected {expected}, found {found:?}")]
 pub struct BadSelector {
-    expected: &'static str,
+    expected: String,
     found: String,
 }

@@ -48,6 +48,10 @@ pub(crate) fn look(settings: &Settings, reach: Reach<'_>, now: UnixTime) -> Resu
     let health = health.map_err(|error| NotJudged::new("source.not_openbao", error.to_string()))?;
     let skew = skew(health.server_time_utc, now.plus(began.elapsed().as_secs()));
     let seal = client.open::<Seal>("sys/seal-status").map_err(unreachable)?;
+    if !client.is_known() {
+        let message = format!("{}: this token is not valid", settings.address);
+        return Err(NotJudged::new("source.token", message));
+    }
     let asker = Asker { client: &client, reach };
     Ok(Facts {
         namespace: settings.namespace.clone(),

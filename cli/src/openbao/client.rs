@@ -115,6 +115,13 @@ impl Client {
         self.data(&format!("{kind}/{name}"), &format!("{kind}/{}{version}", escaped(name)))
     }
 
+    /// Whether the server knows the token, if there is one. The list of mounts is open to every token, and shows each what
+    /// it may see; a token of no policy may not even look itself up.
+    pub(crate) fn is_known(&self) -> bool {
+        let asked = self.token.as_ref().map(|_| self.answer(MOUNTS, MOUNTS, None));
+        !matches!(asked, Some(Ok((403, _))))
+    }
+
     /// The names in a folder; a folder that is not there is empty.
     pub(crate) fn list(&self, path: &str) -> Seen<Vec<String>> {
         match self.answer(path, &format!("{path}?list=true"), None)? {
@@ -353,6 +360,7 @@ pub(crate) struct Unreachable(pub(crate) String);
 
 /// All questions together get so many times the patience of one, and the last one its own.
 const PATIENT: u32 = 12;
+const MOUNTS: &str = "sys/internal/ui/mounts";
 /// The longest answer that is read: thousands of accessors.
 const MAX_ANSWER: u64 = 4 * 1024 * 1024;
 /// A record with its objects, in base64.

@@ -81,8 +81,13 @@ impl TryFrom<RawSettings> for Settings {
 
     fn try_from(raw: RawSettings) -> Result<Self, Problems> {
         let mut reader = Reader { environment: &raw.environment, problems: Vec::new() };
-        let address = raw.address.or_else(|| reader.text("ADDR"));
-        let address = reader.address(address.as_deref().unwrap_or(ADDRESS));
+        let address = match &raw.address {
+            Some(text) => reader.address("--address", text),
+            None => match reader.named("ADDR") {
+                Some((name, text)) => reader.address(&name, &text),
+                None => reader.address("address", ADDRESS),
+            },
+        };
         let namespace = raw.namespace.or_else(|| reader.text("NAMESPACE"));
         let namespace = namespace.map(|name| name.trim_matches('/').to_owned());
         let authority = reader.authority();
@@ -117,9 +122,14 @@ impl Reader<'_> {
 
     /// `BAO_<name>`, else `VAULT_<name>`, if it is set and not empty.
     fn text(&mut self, name: &str) -> Option<String> {
+        self.named(name).map(|(_, text)| text)
+    }
+
+    /// The same, with the name that it has.
+    fn named(&mut self, name: &str) -> Option<(String, String)> {
         for name in [format!("BAO_{name}"), format!("VAULT_{name}")] {
-            match self.lookup(&name).map(OsStr::to_str) {
-                Some(Some(text)) => return Some(text.to_owned()),
+            match self.lookup(&name).map(|text| text.to_str().map(str::to_owned)) {
+                Some(Some(text)) => return Some((name, text)),
                 Some(None) => self.problem(&name, "expected UTF-8"),
                 None => {}
             }
@@ -132,10 +142,15 @@ impl Reader<'_> {
         set.map(|(_, value)| value.as_os_str()).filter(|value| !value.is_empty())
     }
 
-    fn address(&mut self, text: &str) -> Option<Address> {
+    fn address(&mut self, name: &str, text: &str) -> Option<Address> {
         let address = Address::parse(text);
         if address.is_none() {
-            self.problem("address", "expected https://HOST[:PORT] or http://HOST[:PORT]");
+            let found = if ["https://", "http://"].iter().any(|scheme| text.starts_with(scheme)) {
+                "something else behind http(s)://"
+            } else {
+                "neither at its beginning"
+            };
+            self.problem(name, &format!("expected https://HOST[:PORT] or http://HOST[:PORT], found {found}"));
         }
         address
     }
@@ -302,7 +317,7 @@ mod tests {
         assert_eq!(
             found,
             [
-                "address: expected https://HOST[:PORT] or http://HOST[:PORT]",
+                "BAO_ADDR: expected https://HOST[:PORT] or http://HOST[:PORT], found neither at its beginning",
                 "BAO_SKIP_VERIFY: expected true or false",
                 "BAO_CLIENT_CERT: expected BAO_CLIENT_KEY with it, or neither",
                 "BAO_TOKEN: expected a token without blanks",

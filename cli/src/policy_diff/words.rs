@@ -98,6 +98,7 @@ fn of_the_document(key: &str, old: Option<&Rule>, new: Option<&Rule>) -> Option<
         });
     }
     match key {
+        "name" if old.is_none() => Some(format!("is named {is}")),
         "name" => Some(format!("is another policy: {is} (was {was})")),
         "version" => Some(format!("is version {is} (was {was})")),
         "expires" => Some(format!("admits until {is} (was {was})")),

@@ -9,3 +9,33 @@ mod issuer;
 pub(crate) mod server;
 pub(crate) mod signing;
 pub(crate) mod words;
+
+use crate::answer::{Answer, NotJudged, Verdict};
+use crate::layout;
+
+/// Why a verb came to no end.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    /// Something is missing, malformed or not seen.
+    NotJudged(NotJudged),
+    /// The mount said no, in these words.
+    Refused(String),
+}
+
+impl From<NotJudged> for Stopped {
+    fn from(why: NotJudged) -> Self {
+        Self::NotJudged(why)
+    }
+}
+
+/// What a person is told.
+pub(crate) fn told(outcome: Result<String, Stopped>) -> Answer {
+    match outcome {
+        Ok(said) => Answer::text(Verdict::Accepted, said),
+        Err(Stopped::NotJudged(why)) => Answer::complaint(&why),
+        Err(Stopped::Refused(why)) => {
+            let complaint = format!("refused by the mount: {}\n", layout::printable(&why));
+            Answer::aside(Verdict::Refused, complaint)
+        }
+    }
+}

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::Stopped;
 use crate::answer::NotJudged;
 use crate::openbao::{self, Client, Unseen};
 
@@ -107,34 +108,39 @@ impl Server {
         Ok(Self { client, mount: place.mount.trim_matches('/').to_owned() })
     }
 
-    pub(crate) fn governance(&self) -> Result<Governance, NotJudged> {
+    pub(crate) fn governance(&self) -> Result<Governance, Stopped> {
         self.read("governance")
     }
 
-    pub(crate) fn in_force(&self, item: &Item) -> Result<InForce, NotJudged> {
+    pub(crate) fn in_force(&self, item: &Item) -> Result<InForce, Stopped> {
         self.read(&path("in-force", item))
     }
 
     /// The proposal of this id, if it is what the id says.
-    pub(crate) fn proposal(&self, id: Digest<32>) -> Result<Shown, NotJudged> {
-        let shown: Shown = self.read(&format!("proposal/{id}"))?;
+    pub(crate) fn proposal(&self, id: Digest<32>) -> Result<Shown, Stopped> {
+        let shown: Option<Shown> =
+            self.client.find(&format!("{}/proposal", self.mount), &id.to_string()).map_err(unseen)?;
+        let unknown = || NotJudged::new("proposal.unknown", format!("no such proposal in this mount: {id}"));
+        let shown = shown.ok_or_else(unknown)?;
         let found = shown.proposal.id(&AwsLcRs);
         if found != id || shown.id != id {
-            return Err(forged(format!("expected a proposal whose text has digest {id}, found {found}")));
+            return Err(
+                forged(format!("expected a proposal whose text has digest {id}, found {found}")).into()
+            );
         }
         let (expected, found) = (shown.proposal.change.content, AwsLcRs.sha256(&[shown.content.as_bytes()]));
         // What was applied is in force, and is not shown twice.
         if shown.applied.is_none() && expected != found {
-            return Err(forged(format!("expected content with digest {expected}, found {found}")));
+            return Err(forged(format!("expected content with digest {expected}, found {found}")).into());
         }
         Ok(shown)
     }
 
     /// The change of `item` from what is in force to `content`.
-    pub(crate) fn change(&self, item: Item, content: &str) -> Result<(Change, InForce), NotJudged> {
+    pub(crate) fn change(&self, item: Item, content: &str) -> Result<(Change, InForce), Stopped> {
         let in_force = self.in_force(&item)?;
         let version = match item.kind {
-            Kind::Policy => attest::Policy::parse(&AwsLcRs, content)?.version(),
+            Kind::Policy => attest::Policy::parse(&AwsLcRs, content).map_err(NotJudged::from)?.version(),
             Kind::Approvers
             | Kind::Roots
             | Kind::Auth
@@ -151,24 +157,24 @@ impl Server {
         Ok((Change { mount, item, content, version, replaces }, in_force))
     }
 
-    pub(crate) fn propose(&self, body: &Value) -> Result<Shown, NotJudged> {
+    pub(crate) fn propose(&self, body: &Value) -> Result<Shown, Stopped> {
         self.tell("proposal", body)
     }
 
-    pub(crate) fn approve(&self, id: Digest<32>, body: &Value) -> Result<Shown, NotJudged> {
+    pub(crate) fn approve(&self, id: Digest<32>, body: &Value) -> Result<Shown, Stopped> {
         self.tell(&format!("proposal/{id}/approve"), body)
     }
 
-    pub(crate) fn declare(&self, item: &Item, body: &Value) -> Result<Value, NotJudged> {
+    pub(crate) fn declare(&self, item: &Item, body: &Value) -> Result<Value, Stopped> {
         self.tell(&path("emergency", item), body)
     }
 
-    fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, NotJudged> {
-        self.client.read(&format!("{}/{path}", self.mount)).map_err(unseen)
+    fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, Stopped> {
+        Ok(self.client.read(&format!("{}/{path}", self.mount)).map_err(unseen)?)
     }
 
-    fn tell<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, NotJudged> {
-        self.client.tell(&format!("{}/{path}", self.mount), body).map_err(unseen)
+    fn tell<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Stopped> {
+        self.client.tell(&format!("{}/{path}", self.mount), body).map_err(not_done)
     }
 }
 
@@ -180,6 +186,14 @@ fn path(folder: &str, item: &Item) -> String {
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn unseen(why: Unseen) -> NotJudged {
     NotJudged::new("source.unseen", why.to_string())
+}
+
+/// What a server says to somebody who may ask is its answer; what it says of itself is none.
+fn not_done(why: Unseen) -> Stopped {
+    match why {
+        Unseen::Answered { status: 400 | 404 | 409, text, .. } => Stopped::Refused(text),
+        other => unseen(other).into(),
+    }
 }
 
 fn forged(message: String) -> NotJudged {

@@ -55,6 +55,18 @@ pub(crate) fn told<T: Serialize>(
     }
 }
 
+/// Words that a mount takes for a reason.
+pub(crate) fn reason(text: &str) -> Result<String, String> {
+    let words = text.trim();
+    if words.is_empty() || words.len() > MOST_WORDS || words.contains(char::is_control) {
+        return Err(format!("expected 1 to {MOST_WORDS} printable bytes, found {}", words.len()));
+    }
+    Ok(words.to_owned())
+}
+
+/// The longest reason that a mount takes, in bytes.
+const MOST_WORDS: usize = 200;
+
 #[derive(Serialize)]
 struct Unjudged {
     error: NotJudged,

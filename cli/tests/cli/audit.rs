@@ -212,6 +212,9 @@ fn a_decision_under_roots_that_the_auditor_does_not_trust_is_not_reproduced() {
         "{}",
         ran.out
     );
+    let found = "found     another appraisal under vendor roots; the record says simulated roots: name the \
+                 simulator's with --insecure-trust-root\n";
+    assert!(ran.out.contains(found), "{}", ran.out);
 }
 
 /// The bundle carries its lists: the same decision no longer comes out once they have run out.

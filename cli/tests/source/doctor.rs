@@ -85,6 +85,19 @@ fn a_token_without_rights_leaves_checks_unknown_and_none_passed_by_it() {
 }
 
 #[test]
+fn a_token_that_the_server_does_not_know_is_said_once() {
+    let server = Server::dev();
+    let told = doctor(&[("BAO_ADDR", &server.address), ("BAO_TOKEN", "bad")], &[]).ends(2);
+    let expected = format!("not judged: {}: this token is not valid (source.token)\n", server.address);
+    assert_eq!((told.out.as_str(), told.err), ("", expected));
+    // One that may nothing, not even look itself up, is a token.
+    let body = json!({ "policies": ["nothing"], "no_default_policy": true });
+    let made = server.write("auth/token/create", &body).ok();
+    let token = made.json["auth"]["client_token"].as_str().unwrap().to_owned();
+    doctor(&[("BAO_ADDR", &server.address), ("BAO_TOKEN", &token)], &[]).ends(1);
+}
+
+#[test]
 fn without_a_token_the_rest_is_unknown() {
     let server = Server::dev();
     let told = doctor(&[("BAO_ADDR", &server.address)], &["-o", "json"]).ends(1);

@@ -29,7 +29,8 @@ fn the_log_of_a_real_server_is_followed_verified_and_recalled_and_an_edit_is_fou
         &["ACCEPTED: 2 entries of openbao/", "2 of them new, 0 of these without"],
     );
     Guest::on(2).open(&server).ok();
-    server.write("attest-keys/revoke", &json!({ "selector": "platform=tdx", "reason": "x" })).ok();
+    let revocation =
+        server.write("attest-keys/revoke", &json!({ "selector": "platform=tdx", "reason": "x" })).ok();
     says(
         run(&server, "root", &export),
         0,
@@ -49,6 +50,16 @@ fn the_log_of_a_real_server_is_followed_verified_and_recalled_and_an_edit_is_fou
         run(&server, "", &[&audit[..], &["--insecure-trust-root", &root]].concat()),
         0,
         &["SIMULATED ROOTS"],
+    );
+    let revocation = revocation.json["data"]["decision"].as_str().unwrap();
+    let revocation = format!("{folder}/records/{revocation}.cbor");
+    let other = ["evidence", "verify", &revocation, "--verifier-key", &signer];
+    says(
+        run(&server, "", &other),
+        2,
+        &[
+            "not judged: a record of a revocation, not of a decision to replay: `evidence log verify` holds it",
+        ],
     );
     // Another mount's key does not speak for this log.
     let other = self::key(&server, "auth/attest");

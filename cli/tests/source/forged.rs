@@ -188,6 +188,7 @@ fn settings_that_cannot_be_meant_are_told_and_never_repeated() {
     let told = doctor(&[("BAO_ADDR", "s.canary-token")], &[]).ends(2);
     assert_eq!(
         told.err,
-        "not judged: address: expected https://HOST[:PORT] or http://HOST[:PORT] (source.settings)\n"
+        "not judged: BAO_ADDR: expected https://HOST[:PORT] or http://HOST[:PORT], found neither at its beginning \
+         (source.settings)\n"
     );
 }

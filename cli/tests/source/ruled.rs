@@ -100,14 +100,59 @@ fn a_change_is_told_in_words_proposed_approved_by_two_and_in_force() {
     let said = run(&server, &["status"]).ends(0);
     assert!(said.contains("2 of alice, bob, carol approve") && said.contains("longer lists"), "{said}");
     let bob = format!("openssl dgst -sha256 -sign {}/bob.pem", dir.path().display());
-    let said = run(&server, &["approve", &id, "--as", "alice", "--signer", &bob]).ends(2);
-    assert!(said.contains("expected one by alice over this very text"), "{said}");
+    let said = run(&server, &["approve", &id, "--as", "alice", "--signer", &bob]).ends(1);
+    let refused = said.lines().any(|line| line.starts_with("refused by the mount: "));
+    assert!(refused && said.contains("expected one by alice over this very text"), "{said}");
     let said = run(&server, &["approve", &id, "--as", "bob", "--signer", &bob]).ends(0);
     assert!(said.contains("applied at") && said.contains("approved by alice, bob"), "{said}");
     assert_eq!(server.read("attest-keys/policy/prod").json["data"]["version"], 2);
     let said = run(&server, &["approve", &id, "--as", "bob", "--signer", &bob]).ends(2);
     assert!(said.contains("was applied at"), "{said}");
     assert!(run(&server, &["status", &id]).ends(0).contains("applied at"));
+}
+
+#[test]
+fn what_the_mount_refuses_it_refuses_in_its_own_words() {
+    let dir = TempDir::new().unwrap();
+    let server = ruled(dir.path(), 2, &keys(dir.path()));
+    let file = written(dir.path(), "same.toml", &policy(1, 30));
+    let said = run(&server, &["propose", &file, "--reason", "forgot the version"]).ends(1);
+    assert_eq!(said, "refused by the mount: policy version: expected above 1, found 1\n");
+    let nobody = "11".repeat(32);
+    let unknown = format!("not judged: no such proposal in this mount: {nobody} (proposal.unknown)\n");
+    for verb in ["status", "approve"] {
+        assert_eq!(run(&server, &[verb, &nobody]).ends(2), unknown);
+    }
+}
+
+#[test]
+fn a_new_policy_is_told_by_its_rules() {
+    let dir = TempDir::new().unwrap();
+    let server = ruled(dir.path(), 2, &keys(dir.path()));
+    let file = written(dir.path(), "new.toml", &policy(1, 7).replace("prod", "test"));
+    let said = run(&server, &["propose", &file, "--reason", "x", "--dry-run"]).ends(0);
+    let expected = "policy test, now version 0:\n\
+                    a new policy\n  \
+                    admits machines of the platform tpm\n  \
+                    admits until 2048-01-01T00:00:00Z\n  \
+                    accepts lists and collateral up to 7 days old\n  \
+                    lets a verdict hold for 600 seconds\n  \
+                    is named test\n  \
+                    admits machines with any attestation key\n  \
+                    is version 1\n";
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn what_is_no_policy_is_shown_where_it_is_none() {
+    let dir = TempDir::new().unwrap();
+    let file = written(dir.path(), "README.md", "# A title\n\nwords\n");
+    let output = Command::new(env!("CARGO_BIN_EXE_cloudtaser"))
+        .args(["policy", "propose", &file, "--reason", "x"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("\n  3 | words\n"), "{said}");
 }
 
 #[test]

@@ -114,7 +114,7 @@ fn a_selector_that_names_nobody_is_not_taken_and_one_that_names_others_touches_n
     for (selector, words) in [
         ("everything", "expected hardware=HEX"),
         ("hardware=5a", "expected 64 hex digits"),
-        ("platform=abacus", "expected a platform's name"),
+        ("platform=abacus", "expected a platform's name (sev-snp, tpm2, "),
         ("policy=simulated", "expected policy=NAME@VERSION"),
     ] {
         for verb in ["recall", "revoke", "reinstate"] {
@@ -133,7 +133,9 @@ fn a_selector_that_names_nobody_is_not_taken_and_one_that_names_others_touches_n
     let told = run(&server, "root", &["revoke", "platform=tdx", "--disable-entities"]);
     says(told, 2, &["--reason"]);
     let told = run(&server, "root", &["revoke", "platform=tdx", "--reason", " "]);
-    says(told, 2, &["NOT REVOKED", "reason: expected 1 to 200 printable bytes"]);
+    says(told, 2, &["'--reason <REASON>': expected 1 to 200 printable bytes, found 0"]);
+    let told = run(&server, "root", &["reinstate", "platform=tdx", "--reason", ""]);
+    says(told, 2, &["'--reason <REASON>': expected 1 to 200 printable bytes, found 0"]);
 }
 
 #[test]

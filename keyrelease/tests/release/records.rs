@@ -61,7 +61,7 @@ fn the_record_of_a_release_by_token_is_signed_names_login_and_key_and_has_its_pl
     assert_eq!((entry.event.kind, entry.event.decision.0.to_string()), (Kind::TokenRelease, decision));
     // It holds no verdict, and nobody takes it for one.
     let opened = Bundle::open(&bytes, &[key], &AwsLcRs);
-    assert!(matches!(opened, Err(BadBundle::Content(_))), "{opened:?}");
+    assert!(matches!(opened, Err(BadBundle::NoDecision("a release by token"))), "{opened:?}");
 }
 
 #[test]

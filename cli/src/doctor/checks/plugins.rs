@@ -1,5 +1,7 @@
 //! Whether the attest plugin is the one that was audited: digests, versions, roots.
 
+use std::collections::BTreeSet;
+
 use super::{AUTH, Check, Judged, Property, Verdict, attest_mounts, is_attest, named, seen, unclear};
 use crate::doctor::facts::{Facts, Mount, Plugin};
 use crate::openbao::Unseen;
@@ -71,8 +73,9 @@ fn digest(facts: &Facts) -> Judged {
     let files = match &facts.files {
         Ok(files) => files,
         Err(why) if problems.is_empty() => {
-            let running: Vec<String> = mounts.iter().map(|(_, mount)| short(&mount.running_sha256)).collect();
-            return unclear(format!("catalogue and running agree on {}; files {why}", running.join(", ")));
+            let running = mounts.iter().map(|(_, mount)| short(&mount.running_sha256));
+            let running = running.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ");
+            return unclear(format!("catalogue and running agree on {running}; files {why}"));
         }
         Err(_not_compared) => return Ok((Verdict::Fail, problems.join("; "))),
     };

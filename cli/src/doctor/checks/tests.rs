@@ -414,7 +414,7 @@ const CASES: &[Case] = &[
         "source.plugins.digest",
         |facts| facts.files = Err(Unseen::NotAsked("no --plugin-directory was named".to_owned())),
         Unknown,
-        "catalogue and running agree on 0123456789ab, 0123456789ab; files not seen: no --plugin-directory was named",
+        "catalogue and running agree on 0123456789ab; files not seen: no --plugin-directory was named",
     ),
     ("source.plugins.version", |facts| engine(facts).plugin_version.clear(), Warn, "attest-keys"),
     (

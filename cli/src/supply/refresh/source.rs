@@ -3,7 +3,7 @@
 //!
 //! Pure. Untrusted: every answer. What comes out of one is bytes with a shape, not yet what they say they are.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use attest::collateral::{Kind, Want};
 use attest::snp::{Product, TcbVersion};
@@ -77,6 +77,14 @@ impl Source {
             Self::Pcs(_) => "pcs",
             Self::Pccs(_) => "pccs",
             Self::Folder(_) | Self::Mirror(_) => "mirror",
+        }
+    }
+
+    /// The directory that it is, if it is one.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(folder) => Some(folder),
+            Self::Kds(_) | Self::Pcs(_) | Self::Pccs(_) | Self::Mirror(_) => None,
         }
     }
 

@@ -61,7 +61,11 @@ fn what_no_vendor_signed_is_not_packed_and_no_file_is_overwritten() {
     says(bench.run(None, &[&pack[..], &["b.pack"]].concat()), 1, &["NOT PACKED", "snp.crl.signature"]);
     assert!(!bench.path("b.pack").exists());
     bench.put("fetched/crl/other.der", b"garbage");
-    says(bench.run(None, &[&pack[..], &["b.pack"]].concat()), 2, &["other.der: expected collateral"]);
+    says(
+        bench.run(None, &[&pack[..], &["b.pack"]].concat()),
+        2,
+        &["other.der: expected collateral, found text that is neither PEM nor DER, nor a JSON document"],
+    );
 }
 
 #[test]

@@ -141,6 +141,7 @@ fn a_source_that_cannot_be_trusted_is_not_asked() {
     let refused =
         |source: &str| bench.run(Some(&server), &["refresh", "--source", source, "--source-ca", "ca.pem"]);
     says(refused("kds=http://kds.example"), 2, &["expected https", "--insecure-http allows it"]);
+    says(refused("mirror=/nowhere"), 2, &["--source mirror=/nowhere: expected a directory, found none"]);
     says(refused("ftp=x"), 2, &["expected kds=URL, pcs=URL, pccs=URL or mirror=DIR|URL"]);
     let status = ["refresh", "--status", "none.json"];
     says(bench.run(None, &status), 2, &["--save"]);
