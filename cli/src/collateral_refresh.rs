@@ -102,7 +102,7 @@ impl Setting {
         let sources = sources.collect::<Result<Vec<_>, _>>();
         let sources = sources.map_err(|why| NotJudged::new("refresh.source", format!("--source: {why}")))?;
         let sources = if sources.is_empty() { Source::vendors() } else { sources };
-        for folder in sources.iter().filter_map(Source::folder).filter(|folder| !folder.is_dir()) {
+        if let Some(folder) = sources.iter().filter_map(Source::folder).find(|folder| !folder.is_dir()) {
             let message = format!("--source mirror={}: expected a directory, found none", folder.display());
             return Err(NotJudged::new("refresh.source", message));
         }

@@ -13,11 +13,11 @@ use crate::layout;
 use crate::ruled::server::{Server, Shown, Where};
 use crate::ruled::signing::Hand;
 use crate::ruled::words;
-use crate::ruled::{Stopped, told};
+use crate::ruled::{EXIT_CODES, Stopped, told};
 
 /// Show what a proposal would change, and approve it by a signature
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(crate) struct Args {
     /// The proposal's id
     #[arg(value_name = "ID")]

@@ -16,11 +16,11 @@ use crate::policy_propose::new_content;
 use crate::ruled::server::{Server, What, Where};
 use crate::ruled::signing::Hand;
 use crate::ruled::words;
-use crate::ruled::{Stopped, told};
+use crate::ruled::{EXIT_CODES, Stopped, told};
 
 /// Change what a mount believes at once, by one approver, for a day at most; everybody will see it
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(crate) struct Args {
     /// The content that holds meanwhile
     #[arg(value_name = "FILE")]

@@ -11,12 +11,12 @@ use serde_json::json;
 use crate::answer::{Answer, NotJudged};
 use crate::ruled::server::{Server, What, Where};
 use crate::ruled::words;
-use crate::ruled::{Stopped, told};
+use crate::ruled::{EXIT_CODES, Stopped, told};
 use crate::{input, layout};
 
 /// Propose a change of what a mount believes to those who approve it
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(crate) struct Args {
     /// The new content: a policy (TOML or signed), approvers (JSON), roots (PEM), an accessor, keys of packers (hex); - reads standard input
     #[arg(value_name = "FILE")]

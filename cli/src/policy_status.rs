@@ -9,11 +9,11 @@ use crate::answer::Answer;
 use crate::layout;
 use crate::policy_approve::standing;
 use crate::ruled::server::{Exception, Governance, Server, Shown, Where};
-use crate::ruled::{Stopped, told};
+use crate::ruled::{EXIT_CODES, Stopped, told};
 
 /// Show who approves, what is proposed and what is exceptional in a mount
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(crate) struct Args {
     /// One proposal, by its id
     #[arg(value_name = "ID")]

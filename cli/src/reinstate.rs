@@ -121,7 +121,7 @@ impl MountDone {
             (Some(Lifted { decision }), _) => section.row("reinstated", format!("decision {decision}")),
             (None, Some(problem)) => section.row("NOT REINSTATED", problem),
             (None, None) => {
-                section.row("no bar", "nothing to take back; a machine may have another bar: --cause")
+                section.row("no bar", "nothing to take back; a machine may have another bar: --cause");
             }
         }
         if let Some(found) = &self.entities {

@@ -159,4 +159,4 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  no check failed; what is unknown is said
   1  a check failed
-  2  could not look: no such server, not OpenBao, or settings that cannot be meant";
+  2  could not look: no such server, not OpenBao, a token that it does not know, or settings that cannot be meant";

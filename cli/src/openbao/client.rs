@@ -245,12 +245,10 @@ impl Client {
     }
 
     fn unreachable(&self, error: ureq::Error) -> Unreachable {
-        match error {
-            ureq::Error::BodyExceedsLimit(limit) => {
-                Unreachable(format!("an answer of more than {limit} bytes"))
-            }
-            other => Unreachable(printable(&format!("{}: {other}", self.base.trim_end_matches("/v1")))),
+        if let ureq::Error::BodyExceedsLimit(limit) = error {
+            return Unreachable(format!("an answer of more than {limit} bytes"));
         }
+        Unreachable(printable(&format!("{}: {error}", self.base.trim_end_matches("/v1"))))
     }
 }
 
@@ -321,10 +319,10 @@ fn refused(path: &str, status: u16, body: &[u8]) -> Unseen {
 
 /// The same, of what was to be changed.
 fn not_done(path: &str, status: u16, body: &[u8]) -> Unseen {
-    match refused(path, status, body) {
-        Unseen::Denied { path } => Unseen::Forbidden { path },
-        other => other,
+    if status == 403 {
+        return Unseen::Forbidden { path: path.to_owned() };
     }
+    refused(path, status, body)
 }
 
 /// The server's words, printable and short.

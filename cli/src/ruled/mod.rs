@@ -28,6 +28,12 @@ impl From<NotJudged> for Stopped {
     }
 }
 
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+  0  done, or shown
+  1  refused by the mount, in its words
+  2  not judged: something is missing, malformed or not seen";
+
 /// What a person is told.
 pub(crate) fn told(outcome: Result<String, Stopped>) -> Answer {
     match outcome {

@@ -190,10 +190,10 @@ fn unseen(why: Unseen) -> NotJudged {
 
 /// What a server says to somebody who may ask is its answer; what it says of itself is none.
 fn not_done(why: Unseen) -> Stopped {
-    match why {
-        Unseen::Answered { status: 400 | 404 | 409, text, .. } => Stopped::Refused(text),
-        other => unseen(other).into(),
+    if let Unseen::Answered { status: 400 | 404 | 409, text, .. } = why {
+        return Stopped::Refused(text);
     }
+    unseen(why).into()
 }
 
 fn forged(message: String) -> NotJudged {
