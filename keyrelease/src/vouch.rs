@@ -291,7 +291,8 @@ mod tests {
     #[test]
     fn an_entity_that_an_operator_disabled_gets_nothing() {
         let disabled = Entity { disabled: true, ..entity("a") };
-        let found = Vouched::find(&disabled, "a", offered(1), &[&policy(1)], UnixTime(1));
+        let policy = policy(1);
+        let found = Vouched::find(&disabled, "a", offered(1), &[&policy], UnixTime(1));
         assert_eq!(found.unwrap_err(), NotVouched::Disabled);
     }
 

@@ -3,6 +3,9 @@
 //! Each is packed, unpacked and built from nothing but the package and its published dependencies; and
 //! `attest` builds with every choice of its features, the empty one included.
 
+use std::path::PathBuf;
+use std::{env, fs};
+
 use anyhow::Result;
 
 use crate::child;
@@ -30,8 +33,27 @@ pub(crate) fn run(house: &House) -> Result<()> {
         cargo.args(["--config", r#"profile.dev.debug="line-tables-only""#]);
         cargo
     };
+    forget_unpacked()?;
     child::run(pack().args(LIBRARIES.iter().flat_map(|library| ["--package", library])))?;
     child::run(pack().args(["--no-verify", "--package", PLUGIN]))?;
     println!("{} and {PLUGIN} pack; the first two build from their packages", LIBRARIES.join(", "));
+    Ok(())
+}
+
+/// Removes what cargo unpacked of our libraries at an earlier run: it looks at name and version alone, and would build the
+/// second library on what the first one was then.
+fn forget_unpacked() -> Result<()> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let Some(home) = home.or_else(|| env::home_dir().map(|home| home.join(".cargo"))) else { return Ok(()) };
+    let Ok(registries) = fs::read_dir(home.join("registry/src")) else { return Ok(()) };
+    for registry in registries {
+        let registry = registry?.path();
+        for library in LIBRARIES {
+            let unpacked = registry.join(format!("{library}-{}", env!("CARGO_PKG_VERSION")));
+            if unpacked.is_dir() {
+                fs::remove_dir_all(&unpacked)?;
+            }
+        }
+    }
     Ok(())
 }
