@@ -115,7 +115,7 @@ fn what_selects_nothing_is_refused() {
     assert_eq!(bad("hardware=00"), "expected 64 hex digits, found \"hardware=00\"");
     assert_eq!(bad("policy=payments"), "expected policy=NAME@VERSION, found \"policy=payments\"");
     assert_eq!(bad("policy=payments@x"), "expected a version in decimal, found \"policy=payments@x\"");
-    let names = attest::Platform::ALL.map(attest::Platform::name).join(", ");
+    let names = Platform::ALL.map(Platform::name).join(", ");
     let expected = format!("expected a platform's name ({names}), found \"platform=z80\"");
     assert_eq!(bad("platform=z80"), expected);
     assert!(bad("chip=00").starts_with("expected hardware=HEX, instance=HEX"));
