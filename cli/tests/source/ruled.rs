@@ -138,7 +138,7 @@ fn a_new_policy_is_told_by_its_rules() {
                     accepts lists and collateral up to 7 days old\n  \
                     lets a verdict hold for 600 seconds\n  \
                     is named test\n  \
-                    admits machines with any attestation key\n  \
+                    admits machines with attestation key any\n  \
                     is version 1\n";
     assert_eq!(said, expected);
 }
