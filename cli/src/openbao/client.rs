@@ -233,18 +233,18 @@ impl Client {
         }
         let body = body.map(ToString::to_string).unwrap_or_default();
         let request = request.body(body).map_err(|error| Unreachable(printable(&error.to_string())))?;
-        let mut answer = self.agent.run(request).map_err(|error| self.unreachable(error))?;
+        let mut answer = self.agent.run(request).map_err(|error| self.unreachable(&error))?;
         let status = answer.status().as_u16();
         let body = answer
             .body_mut()
             .with_config()
             .limit(limit)
             .read_to_vec()
-            .map_err(|error| self.unreachable(error))?;
+            .map_err(|error| self.unreachable(&error))?;
         Ok((status, body))
     }
 
-    fn unreachable(&self, error: ureq::Error) -> Unreachable {
+    fn unreachable(&self, error: &ureq::Error) -> Unreachable {
         if let ureq::Error::BodyExceedsLimit(limit) = error {
             return Unreachable(format!("an answer of more than {limit} bytes"));
         }
