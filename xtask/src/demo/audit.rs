@@ -56,8 +56,9 @@ pub(crate) fn show(stage: &Stage, file: &Path, key: &str, root: &Path) -> Result
 /// One flipped bit in a record must be noticed.
 pub(crate) fn tamper(stage: &Stage, file: &Path, key: &str, root: &Path) -> Result<()> {
     let mut bytes = fs::read(file)?;
-    let middle = bytes.len() / 2;
-    if let Some(byte) = bytes.get_mut(middle) {
+    // The signed record is the first half or more of the file; the objects that it names come behind.
+    let inside = bytes.len() / 4;
+    if let Some(byte) = bytes.get_mut(inside) {
         *byte ^= 1;
     }
     let forged = stage.dir.path().join("forged.bundle");
