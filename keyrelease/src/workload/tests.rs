@@ -121,12 +121,8 @@ fn a_header_cannot_choose_what_it_is_verified_by() {
     let [rsa, p256, ..] = Signer::all();
     let keys = [rsa.jwk("k1"), p256.jwk("k2")];
     let issuers = issuers([entry("kubernetes", CLUSTER, &keys)]);
-    let der = match &rsa {
-        Signer::Rsa(pair) => {
-            AsDer::<aws_lc_rs::encoding::PublicKeyX509Der<'_>>::as_der(pair.public_key()).unwrap()
-        }
-        Signer::P256(_) | Signer::P384(_) | Signer::Ed25519(_) => unreachable!(),
-    };
+    let Signer::Rsa(pair) = &rsa else { panic!("expected the first signer to be RSA, found another") };
+    let der = AsDer::<aws_lc_rs::encoding::PublicKeyX509Der<'_>>::as_der(pair.public_key()).unwrap();
     // The public key as the secret of an HMAC.
     let signed = |header: Value| {
         let text = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
