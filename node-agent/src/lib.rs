@@ -15,6 +15,7 @@ pub mod config;
 pub mod device;
 pub mod endorsements;
 mod journal;
+pub mod registers;
 pub mod serve;
 mod slots;
 mod socket;
