@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use attest::crypto::AwsLcRs;
 use attest::{Platform, Transcript};
 use minicbor::bytes::ByteVec;
 use protocol::agent::{BadFrame, EvidenceReply, EvidenceRequest, Failure, Reply, parse_request};
@@ -93,10 +92,9 @@ impl Answerer {
             || Failed { code: PLATFORM, message: format!("{platform} is not enabled on this machine") };
         let desk = self.desks.get(&platform).ok_or_else(absent)?;
         let transcript = Transcript { nonce: &request.nonce, context: &request.context, key: &request.key };
-        let caller_data = transcript.caller_data(&AwsLcRs, platform);
         let queue = || Failed { code: BUSY, message: format!("others wait for {platform}") };
         let place = desk.place.take(PATIENCE).ok_or_else(queue)?;
-        let collected = desk.device.sign(&caller_data).map_err(|fault| Failed {
+        let collected = desk.device.sign(&transcript).map_err(|fault| Failed {
             code: if fault.is_busy() { BUSY } else { HARDWARE },
             message: fault.to_string(),
         })?;
@@ -151,6 +149,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 mod tests {
     use std::sync::Mutex;
 
+    use attest::crypto::AwsLcRs;
     use attest::{Kem, OfferedKey};
     use protocol::agent::{VERSION as PROTOCOL, to_frame};
 
@@ -166,8 +165,8 @@ mod tests {
             Platform::SevSnp
         }
 
-        fn sign(&self, caller_data: &[u8]) -> Result<Collected, Fault> {
-            self.0.lock().unwrap().push(caller_data.to_vec());
+        fn sign(&self, transcript: &Transcript<'_>) -> Result<Collected, Fault> {
+            self.0.lock().unwrap().push(transcript.caller_data(&AwsLcRs, Platform::SevSnp));
             Ok(Collected { evidence: vec![1], certificates: Vec::new(), remark: None })
         }
     }

@@ -1,11 +1,11 @@
 //! The edge of the machine: hardware that signs.
 //!
-//! Each device signs a hash that this crate made ([`attest::Transcript::caller_data`]); there is no way in
-//! for bytes of a caller's choice.
+//! Each device signs a hash that this crate makes ([`Transcript::caller_data`]); there is no way in for bytes of
+//! a caller's choice. It is given the whole transcript, because a Nitro document names nonce and key beside the hash.
 //!
 //! Untrusted: what a device answers. It is handed on, not judged.
 
-use attest::Platform;
+use attest::{Platform, Transcript};
 
 use crate::{tsm, vtpm};
 
@@ -14,8 +14,8 @@ pub trait Device: std::fmt::Debug + Send + Sync {
     /// Which hardware it is.
     fn platform(&self) -> Platform;
 
-    /// Has the hardware sign these bytes: 64 for SEV-SNP, 32 for a TPM.
-    fn sign(&self, caller_data: &[u8]) -> Result<Collected, Fault>;
+    /// Has the hardware sign the hash of nonce, purpose and key.
+    fn sign(&self, transcript: &Transcript<'_>) -> Result<Collected, Fault>;
 }
 
 /// What a device gave.

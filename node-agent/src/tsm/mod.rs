@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use attest::Platform;
+use attest::crypto::AwsLcRs;
+use attest::{Platform, Transcript};
 
 use crate::device::{Collected, Device, Fault};
 use instance::Instance;
@@ -74,9 +75,10 @@ impl Device for Snp {
         Platform::SevSnp
     }
 
-    fn sign(&self, caller_data: &[u8]) -> Result<Collected, Fault> {
+    fn sign(&self, transcript: &Transcript<'_>) -> Result<Collected, Fault> {
+        let caller_data = transcript.caller_data(&AwsLcRs, self.platform());
         let wrong = |_| Error::CallerData { expected: 64, found: caller_data.len() };
-        let blobs = self.ask(caller_data.try_into().map_err(wrong)?)?;
+        let blobs = self.ask(caller_data.as_slice().try_into().map_err(wrong)?)?;
         // A host that hands out a broken table takes away its certificates, not the evidence.
         let (certificates, remark) = match attest::snp::certificates(&blobs.auxblob) {
             Ok(table) => (table.certificates, None),

@@ -13,8 +13,8 @@ mod tpm;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use attest::Platform;
-use attest::crypto::Hash;
+use attest::crypto::{AwsLcRs, Hash};
+use attest::{Platform, Transcript};
 use tss_esapi::handles::PersistentTpmHandle;
 use tss_esapi::structures::{Attest, AttestInfo};
 use tss_esapi::tcti_ldr::TctiNameConf;
@@ -78,8 +78,8 @@ impl Device for Vtpm {
         Platform::Tpm2
     }
 
-    fn sign(&self, caller_data: &[u8]) -> Result<Collected, Fault> {
-        let evidence = self.quote(caller_data)?;
+    fn sign(&self, transcript: &Transcript<'_>) -> Result<Collected, Fault> {
+        let evidence = self.quote(&transcript.caller_data(&AwsLcRs, self.platform()))?;
         Ok(Collected { evidence, certificates: Vec::new(), remark: None })
     }
 }
@@ -189,7 +189,7 @@ const ATTEMPTS: u32 = 5;
 
 #[cfg(test)]
 mod tests {
-    use attest::crypto::{AwsLcRs, Crypto as _};
+    use attest::crypto::Crypto as _;
     use tss_esapi::traits::UnMarshall as _;
 
     use super::*;
