@@ -19,8 +19,6 @@ use crate::device::Device;
 use crate::endorsements::{self, Shelf, Unreadable};
 use crate::journal::Outcome;
 use crate::slots::Slots;
-use crate::tsm::Snp;
-use crate::vtpm::Vtpm;
 
 /// All that it takes to answer.
 #[derive(Debug)]
@@ -45,11 +43,8 @@ impl Answerer {
             prefer: config.prefer,
             shelf: Shelf::open(config.endorsements.clone())?,
         };
-        if let Some(settings) = &config.snp {
-            answerer.seat(Box::new(Snp::new(settings.clone())));
-        }
-        if let Some(settings) = &config.tpm {
-            answerer.seat(Box::new(Vtpm::new(settings.clone())));
+        for hardware in config.hardware.values() {
+            answerer.seat(hardware.open());
         }
         Ok(answerer)
     }

@@ -1,0 +1,68 @@
+//! What a section about hardware becomes, and which hardware speaks when nobody says.
+//!
+//! Trusted: whoever may write the file.
+
+use std::collections::BTreeMap;
+
+use attest::Platform;
+
+use crate::device::Device;
+use crate::{tsm, vtpm};
+
+/// One kind of hardware and its settings.
+#[derive(Clone, Debug)]
+pub enum Hardware {
+    /// `[snp]`.
+    Snp(tsm::Settings),
+    /// `[tpm]`.
+    Tpm(vtpm::Settings),
+}
+
+impl Hardware {
+    /// The device. Touches nothing yet.
+    #[must_use]
+    pub fn open(&self) -> Box<dyn Device> {
+        match self {
+            Self::Snp(settings) => Box::new(tsm::Snp::new(settings.clone())),
+            Self::Tpm(settings) => Box::new(vtpm::Vtpm::new(settings.clone())),
+        }
+    }
+}
+
+/// The platform named in the file, or the first in [`ORDER`] that is enabled.
+pub(super) fn prefer(
+    written: Option<&str>,
+    enabled: &BTreeMap<Platform, Hardware>,
+    problems: &mut Vec<String>,
+) -> Platform {
+    let Some(first) = ORDER.into_iter().find(|platform| enabled.contains_key(platform)) else {
+        problems.push(format!("no platform is enabled: expected a section {SECTIONS}"));
+        return Platform::SevSnp;
+    };
+    let Some(name) = written else { return first };
+    match Platform::named(name) {
+        Some(platform) if enabled.contains_key(&platform) => platform,
+        Some(platform) => {
+            problems.push(format!("prefer: {platform} is not enabled"));
+            first
+        }
+        None => {
+            let names: Vec<&str> = ORDER.iter().map(|platform| platform.name()).collect();
+            problems.push(format!("prefer: expected one of {}, found {name:?}", names.join(", ")));
+            first
+        }
+    }
+}
+
+/// Memory that the host cannot read comes before memory that it can.
+const ORDER: [Platform; 7] = [
+    Platform::SevSnp,
+    Platform::Tdx,
+    Platform::AzureSnp,
+    Platform::AzureTdx,
+    Platform::Nitro,
+    Platform::NitroTpm,
+    Platform::Tpm2,
+];
+/// The sections about hardware, for people.
+const SECTIONS: &str = "[snp] or [tpm]";

@@ -1,0 +1,180 @@
+//! What the configuration file says.
+//!
+//! [`RawConfig`] is the TOML as it was written; [`Config`] is its meaning, made by one conversion that
+//! collects every problem before it gives up. An unknown field is a problem: it may have been meant to
+//! restrict something.
+//!
+//! Trusted: whoever may write the file.
+
+mod general;
+mod hardware;
+mod tpm;
+mod tsm;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use attest::Platform;
+use serde::Deserialize;
+
+pub use hardware::Hardware;
+pub use tpm::{parse_handle, parse_tcti};
+
+/// The file as it was written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawConfig {
+    socket: Option<PathBuf>,
+    socket_mode: Option<u32>,
+    max_connections: Option<usize>,
+    allowed_uids: Option<Vec<u32>>,
+    #[serde(default)]
+    endorsements: Vec<PathBuf>,
+    prefer: Option<String>,
+    snp: Option<tsm::RawSnp>,
+    tpm: Option<tpm::RawTpm>,
+}
+
+/// What it means.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the agent listens.
+    pub socket: PathBuf,
+    /// The permission bits of the socket.
+    pub socket_mode: u32,
+    /// How many callers are served at a time.
+    pub max_connections: usize,
+    /// Who may call.
+    pub allowed_uids: BTreeSet<u32>,
+    /// Files, and directories of files, with certificates and revocation lists.
+    pub endorsements: Vec<PathBuf>,
+    /// Which hardware speaks when the caller does not say.
+    pub prefer: Platform,
+    /// The hardware that is enabled.
+    pub hardware: BTreeMap<Platform, Hardware>,
+}
+
+/// Everything that is wrong with the configuration, together.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub struct Problems(pub Vec<String>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} problem(s) in the configuration", self.0.len())?;
+        self.0.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+    }
+}
+
+impl Config {
+    /// Where the file is unless the command line says otherwise.
+    pub const DEFAULT_PATH: &'static str = "/etc/cloudtaser/agent.toml";
+
+    /// Reads and understands a file.
+    pub fn read(path: &Path) -> Result<Self, Problems> {
+        let unreadable = |error| Problems(vec![format!("{}: {error}", path.display())]);
+        Self::parse(&std::fs::read_to_string(path).map_err(unreadable)?)
+    }
+
+    /// Understands the text of a file.
+    pub fn parse(text: &str) -> Result<Self, Problems> {
+        let raw: RawConfig = toml::from_str(text).map_err(|error| Problems(vec![error.to_string()]))?;
+        raw.try_into()
+    }
+}
+
+impl TryFrom<RawConfig> for Config {
+    type Error = Problems;
+
+    fn try_from(raw: RawConfig) -> Result<Self, Problems> {
+        let mut problems = Vec::new();
+        // A new platform is a line here.
+        let hardware: BTreeMap<Platform, Hardware> = [
+            raw.snp.and_then(|section| tsm::snp(section, &mut problems)),
+            raw.tpm.and_then(|section| tpm::tpm(section, &mut problems)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let config = Self {
+            socket: general::socket(raw.socket, &mut problems),
+            socket_mode: general::socket_mode(raw.socket_mode, &mut problems),
+            max_connections: general::max_connections(raw.max_connections, &mut problems),
+            allowed_uids: general::allowed_uids(raw.allowed_uids, &mut problems),
+            prefer: hardware::prefer(raw.prefer.as_deref(), &hardware, &mut problems),
+            endorsements: raw.endorsements,
+            hardware,
+        };
+        if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use attest::crypto::Hash;
+
+    use super::*;
+
+    #[test]
+    fn the_example_in_this_folder_is_understood() {
+        let config = Config::parse(include_str!("../../agent.example.toml")).unwrap();
+        assert_eq!(config.socket, Path::new("/run/cloudtaser/agent.sock"));
+        assert_eq!(config.prefer, Platform::SevSnp);
+        let Hardware::Snp(snp) = &config.hardware[&Platform::SevSnp] else { panic!("{config:?}") };
+        assert_eq!(snp.path, Path::new("/sys/kernel/config/tsm/report"));
+        let Hardware::Tpm(tpm) = &config.hardware[&Platform::Tpm2] else { panic!("{config:?}") };
+        assert_eq!(u32::from(tpm.ak), 0x8101_0002);
+        assert!(tpm.pcrs[&Hash::Sha256].contains(&7));
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once() {
+        let text = r#"
+            socket = "agent.sock"
+            socket_mode = 660
+            max_connections = 0
+            allowed_uids = [65534]
+            prefer = "tpm2"
+            [snp]
+            privlevel = 4
+            [tpm]
+            tcti = "swtpm:path=/run/tpm"
+            ak_handle = 0x80000000
+            pcrs = { sha256 = [24], md5 = [1] }
+        "#;
+        let Problems(problems) = Config::parse(text).unwrap_err();
+        let expected = [
+            "snp.privlevel: expected 0 to 3, found 4",
+            "tpm.pcrs: expected sha1, sha256, sha384 or sha512, found \"md5\"",
+            "tpm.pcrs.sha256: expected 0 to 23, found 24",
+            "tpm.tcti: expected host=ADDRESS,port=NUMBER, found \"swtpm:path=/run/tpm\"; path= is not supported",
+            "tpm.ak_handle: expected 0x81000000 to 0x81ffffff, found 0x80000000",
+            "socket: expected an absolute path, found agent.sock",
+            "socket_mode: expected an octal number such as 0o660, found 660",
+            "max_connections: expected 1 to 1024, found 0",
+            "allowed_uids: 65534 stands for nobody in particular: the kernel gives it to every user of an \
+             unknown user namespace",
+            "prefer: tpm2 is not enabled",
+        ];
+        assert_eq!(problems, expected);
+    }
+
+    #[test]
+    fn a_configuration_that_lets_nobody_in_or_asks_no_hardware_is_refused() {
+        let Problems(problems) = Config::parse("[snp]\nenabled = false\n").unwrap_err();
+        let expected = [
+            "allowed_uids: missing; list the user ids that may ask for evidence",
+            "no platform is enabled: expected a section [snp] or [tpm]",
+        ];
+        assert_eq!(problems, expected);
+    }
+
+    /// Lesson L5: a field that this version does not know may have been a restriction.
+    #[test]
+    fn l05_an_unknown_field_is_refused() {
+        let Problems(problems) = Config::parse("allowed_uids = [0]\ndenied_uids = [1]\n[snp]\n").unwrap_err();
+        assert!(problems[0].contains("unknown field `denied_uids`"), "{problems:?}");
+        let Problems(problems) = Config::parse("allowed_uids = [0]\n[snp]\nvmpl = 1\n").unwrap_err();
+        assert!(problems[0].contains("unknown field `vmpl`"), "{problems:?}");
+    }
+}
