@@ -1,6 +1,7 @@
 //! The words that CloudTaser's rooms share.
 //!
 //! [`agent`]: what a local process and the node agent say to each other over a Unix socket.
+//! [`enrol`]: what a TPM and OpenBao say to each other before a node's first login.
 //! [`release`]: what a client and OpenBao say to each other to have a secret released.
 //! [`released`]: what the answer is, for a key of either kind.
 //! [`secret`]: the plaintext inside a sealed secret.
@@ -9,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod enrol;
 mod naming;
 pub mod release;
 pub mod released;

@@ -113,6 +113,13 @@ pub fn login_context(mount: &str, role: &str) -> String {
     format!("{mount}/login/{role}")
 }
 
+/// What the hardware signs for `POST <mount>/login` with this role in the name of this node: so nobody between them puts in
+/// another name.
+#[must_use]
+pub fn node_login_context(mount: &str, role: &str, node: &str) -> String {
+    format!("{}/node/{node}", login_context(mount, role))
+}
+
 /// What the hardware signs as its purpose on one of these paths, with the SHA-256 of the workload's token if one goes along.
 #[must_use]
 pub fn purpose(path: &str, token: Option<Digest<32>>) -> String {
