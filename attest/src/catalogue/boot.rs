@@ -40,6 +40,11 @@ pub(super) const TABLE: Table = Table {
         ("tpm.boot.phases", Policy, "the machine is in a phase that the policy allows"),
         ("tpm.boot.ima", Policy, "every file that was run or read is known"),
         ("tpm.boot.cluster", Policy, "the machine joined a cluster that the policy names, and no other"),
+        (
+            "tpm.boot.facts",
+            Policy,
+            "the system said of itself what the policy asks, each time that it was measured",
+        ),
         ("tdx.boot.log", Policy, "an event log came with the quote"),
         (
             "tdx.boot.secure_boot",
@@ -70,6 +75,11 @@ pub(super) const TABLE: Table = Table {
         ("tdx.boot.phases", Policy, "the machine is in a phase that the policy allows"),
         ("tdx.boot.ima", Policy, "every file that was run or read is known"),
         ("tdx.boot.cluster", Policy, "the machine joined a cluster that the policy names, and no other"),
+        (
+            "tdx.boot.facts",
+            Policy,
+            "the system said of itself what the policy asks, each time that it was measured",
+        ),
     ],
     remedies: &[
         ("tpm.log", REPLAY),
@@ -83,6 +93,7 @@ pub(super) const TABLE: Table = Table {
         ("tpm.boot.kernel_cmdline", KERNEL_CMDLINE),
         ("tpm.boot.phases", PHASES),
         ("tpm.boot.cluster", CLUSTER),
+        ("tpm.boot.facts", FACTS),
         ("tpm.boot.bank", BANK),
         ("tdx.boot", BOOT),
         ("tdx.boot.log", LOG),
@@ -92,6 +103,7 @@ pub(super) const TABLE: Table = Table {
         ("tdx.boot.kernel_cmdline", KERNEL_CMDLINE),
         ("tdx.boot.phases", PHASES),
         ("tdx.boot.cluster", CLUSTER),
+        ("tdx.boot.facts", FACTS),
     ],
 };
 
@@ -107,4 +119,5 @@ const KERNEL_CMDLINE: &str = "Boot with a command line that the policy allows, o
 const PHASES: &str = "Quote in another phase of the boot, or add the phase to the policy.";
 const CLUSTER: &str =
     "Join the machine to the cluster after a reboot: the register takes the name of one cluster, once.";
+const FACTS: &str = "Have the node agent measure its facts when it starts (`[facts]` in its configuration), and look at them with `cloudtaser attest inspect`. What the policy does not allow is changed by booting the machine otherwise.";
 const BANK: &str = "Quote the SHA-256 bank, and send logs that have its digests.";

@@ -1,7 +1,7 @@
 //! What a boot is proved to have been.
 
 use super::reading::Reading;
-use super::{EventLog, Layout, Measurement, Register, State, Unreplayable};
+use super::{EventLog, Facts, Layout, Measurement, Register, State, Unreplayable};
 use crate::crypto::{Crypto, Hash};
 
 /// What the events of a replayed log prove. Every digest stands in the quoted registers; every text was hashed
@@ -35,6 +35,8 @@ pub struct Boot {
     pub drivers: Vec<Measurement>,
     /// Machine owner's keys, digests of their lists (PCR 14).
     pub owner_keys: Vec<Measurement>,
+    /// What the system said of itself, each time that it was measured (PCR 14; RTMR 2).
+    pub facts: Vec<Facts>,
     /// Kernel command lines (PCR 8, 9, 12; RTMR 2).
     pub command_lines: Vec<CommandLine>,
     /// Sections of a unified kernel image (PCR 11; RTMR 2).

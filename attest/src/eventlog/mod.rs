@@ -12,6 +12,7 @@
 
 mod boot;
 mod content;
+mod facts;
 mod kind;
 mod known;
 mod log;
@@ -20,6 +21,7 @@ mod reading;
 mod replay;
 
 pub use boot::{Boot, CommandLine, Loader, Opaque, Section, SecureBoot, Unproved, Variable};
+pub use facts::Facts;
 pub use kind::kind_name;
 pub use log::{Event, EventLog};
 pub use measurement::Measurement;

@@ -7,7 +7,7 @@ use super::boot::{Boot, CommandLine, Loader, Opaque, Section, SecureBoot, Variab
 use super::content::{self, UefiVariable};
 use super::kind::S_CRTM_VERSION;
 use super::known::{Known, Word};
-use super::{Event, Layout, Measurement, Register};
+use super::{Event, Facts, Layout, Measurement, Register};
 use crate::crypto::{Crypto, Hash};
 
 /// A boot that is being read.
@@ -56,6 +56,7 @@ impl<'c> Reading<'c> {
             images: Vec::new(),
             drivers: Vec::new(),
             owner_keys: Vec::new(),
+            facts: Vec::new(),
             command_lines: Vec::new(),
             sections: Vec::new(),
             commands: 0,
@@ -76,7 +77,7 @@ impl<'c> Reading<'c> {
             }
             Role::Images => self.image(event, digest, word),
             Role::Handover => self.handover(word),
-            Role::OwnerKeys => self.boot.owner_keys.push(Measurement::from(digest)),
+            Role::OwnerKeys => self.owner_keys(event, digest),
             Role::Loader => self.loader(event, digest, word),
             Role::Drivers | Role::Other => {}
         }
@@ -153,12 +154,25 @@ impl<'c> Reading<'c> {
         }
     }
 
+    fn owner_keys(&mut self, event: &Event<'_>, digest: &[u8]) {
+        match self.facts(event.data, digest) {
+            Some(facts) => self.boot.facts.push(facts),
+            None => self.boot.owner_keys.push(Measurement::from(digest)),
+        }
+    }
+
+    fn facts(&self, data: &[u8], digest: &[u8]) -> Option<Facts> {
+        Facts::parse(data).filter(|_| self.hashes_to(&[data], digest))
+    }
+
     fn loader(&mut self, event: &Event<'_>, digest: &[u8], word: Option<Word>) {
         let measured = Measurement::from(digest);
         if let Some(at) = self.named.iter().position(|(register, _)| *register == event.register) {
             let (_, name) = self.named.swap_remove(at);
             self.boot.sections.push(Section { name, digest: measured });
         } else if word.is_some() {
+        } else if let Some(facts) = self.facts(event.data, digest) {
+            self.boot.facts.push(facts);
         } else if let Some((by, text)) = self.text(event.data, digest) {
             if by == Loader::Systemd || content::begins_with_file(&text) {
                 self.boot.command_lines.push(CommandLine { by, digest: measured, text: Some(text) });

@@ -28,7 +28,7 @@ fn telling(measured: &EventLog, sent: &EventLog) -> Case {
     })
 }
 
-const RULES: [(&str, &str); 17] = [
+const RULES: [(&str, &str); 18] = [
     ("secure_boot", r#""any""#),
     ("exit_boot_services", r#""set""#),
     ("firmware_version", r#""any""#),
@@ -46,6 +46,7 @@ const RULES: [(&str, &str); 17] = [
     ("phases", r#""any""#),
     ("ima", r#""any""#),
     ("cluster", r#""any""#),
+    ("facts", r#""any""#),
 ];
 
 /// The section with one rule changed, or left out.
@@ -113,4 +114,17 @@ fn a_td_joins_one_cluster() {
     asking(telling(&joined("prod-1"), &log()), "cluster", rule).admitted();
     asking(telling(&joined("prod-2"), &log()), "cluster", rule).refused_by(&["tdx.boot.cluster"]);
     asking(telling(&log(), &log()), "cluster", rule).refused_by(&["tdx.boot.cluster"]);
+}
+
+#[test]
+fn a_td_says_of_itself_what_its_policy_asks() {
+    let says = |text: &str| log().event(3, 6, text.as_bytes());
+    let rule = Some(r#"{ lockdown = { any_of = ["integrity"] } }"#);
+    let good = says("cloudtaser/facts/v1\nlockdown=integrity\n");
+    asking(telling(&good, &good), "facts", rule).admitted();
+    let none = says("cloudtaser/facts/v1\nlockdown=none\n");
+    asking(telling(&none, &none), "facts", rule).refused_by(&["tdx.boot.facts"]);
+    asking(telling(&log(), &log()), "facts", rule).refused_by(&["tdx.boot.facts"]);
+    // What was measured and is not in the log that was sent.
+    telling(&good, &log()).refused_by(&["tdx.log.replay"]);
 }

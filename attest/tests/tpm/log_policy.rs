@@ -5,7 +5,7 @@ use attest::{BadPolicy, Part, Policy, parcel};
 
 use super::forge::{Key, Statement, Value};
 use super::judge::{NOW, genuine, ids};
-use super::log::{APPLICATION, AUTHORITY, IPL, Log, SECURITY, VARIABLE, sha256, variable};
+use super::log::{APPLICATION, AUTHORITY, IPL, Log, SECURITY, TAG, VARIABLE, sha256, variable};
 
 const HEAD: &str = r#"
 name = "boot"
@@ -26,7 +26,7 @@ clock_safe = "set"
 firmware_version = "any"
 "#;
 
-const RULES: [(&str, &str); 17] = [
+const RULES: [(&str, &str); 18] = [
     ("secure_boot", r#""set""#),
     ("exit_boot_services", r#""set""#),
     ("firmware_version", r#"{ any_of = ["Firmware 1.0"] }"#),
@@ -44,6 +44,7 @@ const RULES: [(&str, &str); 17] = [
     ("phases", r#"{ any_of = [""] }"#),
     ("ima", r#""any""#),
     ("cluster", r#""any""#),
+    ("facts", r#""any""#),
 ];
 
 /// The section with one rule changed, or left out.
@@ -276,6 +277,40 @@ fn a_node_joins_one_cluster() {
     assert_eq!(failing(&section, &without, Some(&log)), ["tpm.boot.cluster"]);
 }
 
+/// What the agent measured when it started; whoever comes later can only add.
+#[test]
+fn facts_are_asked_of_every_text_that_was_measured() {
+    let rule =
+        r#"{ lockdown = { any_of = ["integrity", "confidentiality"] }, "lsm.bpf" = { any_of = ["on"] } }"#;
+    let section = rules("facts", Some(rule));
+    let told = |texts: &[&str]| {
+        let log = texts.iter().fold(Log::linux(), |log, text| log.plain(14, TAG, text.as_bytes()));
+        failing(&section, &log.pcrs(), Some(&log))
+    };
+    let good = "cloudtaser/facts/v1\nlockdown=integrity\nlsm.bpf=on\nother=1\n";
+    assert_eq!(told(&[good]), Vec::<String>::new());
+    assert_eq!(told(&[good, good]), Vec::<String>::new());
+    for bad in [
+        "cloudtaser/facts/v1\nlockdown=none\nlsm.bpf=on\n",
+        "cloudtaser/facts/v1\nlockdown=integrity\n",
+        "cloudtaser/facts/v1\n",
+    ] {
+        for texts in [&[bad][..], &[bad, good], &[good, bad]] {
+            assert_eq!(told(texts), ["tpm.boot.facts"], "{texts:?}");
+        }
+    }
+    assert_eq!(told(&[]), ["tpm.boot.facts"]);
+}
+
+/// Lesson L13: the text decides nothing where its digest is that of something else.
+#[test]
+fn l13_facts_that_were_not_measured_are_a_strangers_key() {
+    let section = rules("facts", Some(r#"{ lockdown = { any_of = ["integrity"] } }"#));
+    let claimed = b"cloudtaser/facts/v1\nlockdown=integrity\n";
+    let log = Log::linux().add(14, TAG, b"cloudtaser/facts/v1\nlockdown=none\n", claimed);
+    assert_eq!(failing(&section, &log.pcrs(), Some(&log)), ["tpm.boot.owner_keys", "tpm.boot.facts"]);
+}
+
 #[test]
 fn a_register_that_was_not_quoted_is_not_told() {
     let log = Log::linux();
@@ -325,6 +360,9 @@ fn sections_that_say_nothing_do_not_parse() {
         ("kernel_cmdline", r#"{ by = "grub", any_of = [] }"#),
         ("kernel_cmdline", r#"{ any_of = ["x"] }"#),
         ("kernel_cmdline", r#"{ by = "grub", any_of = ["x"], except = ["y"] }"#),
+        ("facts", "{}"),
+        ("facts", "{ lockdown = { any_of = [] } }"),
+        ("facts", r#"{ lockdown = ["integrity"] }"#),
         ("uki", "[]"),
         ("uki", r#"[{ section = ".linux" }]"#),
         ("secure_boot", r#""on""#),

@@ -247,7 +247,7 @@ pub(super) fn dotted(parts: &[i64]) -> String {
 }
 
 /// Lists and tables that can also be the word `any`.
-const LISTS: [&str; 8] = [
+const LISTS: [&str; 10] = [
     "tpm.pcrs",
     "nitro.pcrs",
     "nitro-tpm.pcrs",
@@ -256,6 +256,8 @@ const LISTS: [&str; 8] = [
     "tdx.boot.uki",
     "tpm.boot.kernel_cmdline",
     "tdx.boot.kernel_cmdline",
+    "tpm.boot.facts",
+    "tdx.boot.facts",
 ];
 /// Lists of names of reference values.
 const REFERENCES: [&str; 6] =

@@ -6,6 +6,7 @@
 //! that was measured into the registers that the list comes from.
 
 mod command_line;
+mod facts;
 mod section;
 
 use std::collections::BTreeSet;
@@ -13,6 +14,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use self::command_line::CommandLineRule;
+use self::facts::FactRules;
 use self::section::SectionRules;
 use super::operators::{Among, AnyWord, Bit, list};
 use super::snp::{UNSET, ask, show};
@@ -44,6 +46,7 @@ pub struct BootPolicy {
     phases: Option<Among<String>>,
     ima: Option<Among<String>>,
     cluster: Option<Among<String>>,
+    facts: Option<FactRules>,
     #[serde(skip)]
     cluster_values: Vec<Measurement>,
 }
@@ -182,6 +185,7 @@ impl BootPolicy {
         });
         asking.checks.ask(&id, right, expected, found);
         self.cluster(asking);
+        facts::appraise(self.facts.as_ref(), asking);
     }
 
     fn cluster(&self, asking: &mut Asking<'_>) {
