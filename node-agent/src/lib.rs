@@ -14,6 +14,7 @@ pub mod answer;
 pub mod config;
 pub mod device;
 pub mod endorsements;
+pub mod join;
 mod journal;
 pub mod registers;
 pub mod serve;
