@@ -95,7 +95,7 @@ impl Answerer {
         })?;
         drop(place);
         let (kept, problem) = self.shelf.current();
-        let joined = endorsements::join(kept, collected.certificates);
+        let joined = endorsements::join(kept, collected.certificates, collected.evidence.len());
         let reply = EvidenceReply {
             platform,
             evidence: collected.evidence,

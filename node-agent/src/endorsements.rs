@@ -13,6 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use attest::Endorsements;
+use protocol::agent::MAX_REPLY;
 use x509_parser::pem::Pem;
 
 /// The files, and what was last read from them.
@@ -68,13 +69,15 @@ impl Content {
 }
 
 /// Adds what came with the evidence to what the operator keeps, without doubles, as far as a verifier
-/// looks: the host, which makes the rest, cannot crowd out the operator's.
-pub(crate) fn join(kept: Endorsements, certificates: Vec<Vec<u8>>) -> Endorsements {
+/// looks and a reply has room beside `evidence` bytes: the host, which makes the rest, cannot crowd out the
+/// operator's.
+pub(crate) fn join(kept: Endorsements, certificates: Vec<Vec<u8>>, evidence: usize) -> Endorsements {
     let mut joined = kept;
+    let room = MAX_JOINED.saturating_sub(evidence);
     for certificate in certificates {
         let fits = items(&joined) < Endorsements::MAX_ITEMS
             && certificate.len() <= Endorsements::MAX_ITEM_BYTES
-            && bytes(&joined).saturating_add(certificate.len()) <= MAX_JOINED;
+            && bytes(&joined).saturating_add(certificate.len()) <= room;
         if fits && !joined.certificates.contains(&certificate) {
             joined.certificates.push(certificate);
         }
@@ -200,8 +203,8 @@ const SEQUENCE: u8 = 0x30;
 /// Leaves a verifier's limit room for the host's table.
 const MAX_KEPT_ITEMS: usize = 24;
 const MAX_KEPT: usize = 256 * 1024;
-/// Leaves [`protocol::agent::MAX_REPLY`] room for the evidence.
-const MAX_JOINED: usize = 448 * 1024;
+/// Of [`protocol::agent::MAX_REPLY`], what evidence and endorsements share; the rest is for what encloses them.
+const MAX_JOINED: usize = MAX_REPLY - 16 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -262,11 +265,11 @@ mod tests {
             revocation_lists: vec![vec![2]],
             ..Endorsements::default()
         };
-        let joined = join(kept, (0..200).map(|byte| vec![0x30, byte]).chain([vec![1]]).collect());
+        let joined = join(kept, (0..200).map(|byte| vec![0x30, byte]).chain([vec![1]]).collect(), 0);
         assert_eq!(items(&joined), Endorsements::MAX_ITEMS);
         assert_eq!((&joined.certificates[0], &joined.revocation_lists[0]), (&vec![1], &vec![2]));
-        let joined = join(Endorsements::default(), (0..20).map(|byte| vec![byte; 60_000]).collect());
-        assert_eq!(joined.certificates.len(), MAX_JOINED / 60_000);
+        let joined = join(Endorsements::default(), (0..20).map(|byte| vec![byte; 60_000]).collect(), 100_000);
+        assert_eq!(joined.certificates.len(), (MAX_JOINED - 100_000) / 60_000);
     }
 
     fn armour(blocks: &[&[u8]]) -> String {

@@ -8,7 +8,7 @@
 //! Trusted: the kernel's word on who is calling, and the configuration. Untrusted: callers, and all that
 //! host and hardware say; a verifier judges that elsewhere.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod answer;
 pub mod config;
@@ -16,6 +16,7 @@ pub mod device;
 pub mod endorsements;
 pub mod join;
 mod journal;
+mod logs;
 pub mod registers;
 pub mod serve;
 mod slots;

@@ -13,7 +13,9 @@ use crate::{tsm, vtpm};
 #[derive(Clone, Debug)]
 pub enum Hardware {
     /// `[snp]`.
-    Snp(tsm::Settings),
+    Snp(tsm::SnpSettings),
+    /// `[tdx]`.
+    Tdx(tsm::TdxSettings),
     /// `[tpm]`.
     Tpm(vtpm::Settings),
 }
@@ -24,6 +26,7 @@ impl Hardware {
     pub fn open(&self) -> Box<dyn Device> {
         match self {
             Self::Snp(settings) => Box::new(tsm::Snp::new(settings.clone())),
+            Self::Tdx(settings) => Box::new(tsm::Tdx::new(settings.clone())),
             Self::Tpm(settings) => Box::new(vtpm::Vtpm::new(settings.clone())),
         }
     }
@@ -65,4 +68,4 @@ const ORDER: [Platform; 7] = [
     Platform::Tpm2,
 ];
 /// The sections about hardware, for people.
-const SECTIONS: &str = "[snp] or [tpm]";
+const SECTIONS: &str = "[snp], [tdx] or [tpm]";

@@ -33,6 +33,7 @@ pub struct RawConfig {
     endorsements: Vec<PathBuf>,
     prefer: Option<String>,
     snp: Option<tsm::RawSnp>,
+    tdx: Option<tsm::RawTdx>,
     tpm: Option<tpm::RawTpm>,
 }
 
@@ -91,6 +92,7 @@ impl TryFrom<RawConfig> for Config {
         // A new platform is a line here.
         let hardware: BTreeMap<Platform, Hardware> = [
             raw.snp.and_then(|section| tsm::snp(section, &mut problems)),
+            raw.tdx.and_then(|section| tsm::tdx(section, &mut problems)),
             raw.tpm.and_then(|section| tpm::tpm(section, &mut problems)),
         ]
         .into_iter()
@@ -164,7 +166,7 @@ mod tests {
         let Problems(problems) = Config::parse("[snp]\nenabled = false\n").unwrap_err();
         let expected = [
             "allowed_uids: missing; list the user ids that may ask for evidence",
-            "no platform is enabled: expected a section [snp] or [tpm]",
+            "no platform is enabled: expected a section [snp], [tdx] or [tpm]",
         ];
         assert_eq!(problems, expected);
     }

@@ -1,34 +1,78 @@
-//! `[snp]`: the kernel's report interface.
+//! `[snp]` and `[tdx]`: the kernel's report interface, and what goes with it.
 //!
 //! Trusted: whoever may write the file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use attest::Platform;
 use serde::Deserialize;
 
 use super::Hardware;
-use crate::tsm;
+use crate::tsm::{self, Address, Rtmr3, SnpSettings, Tdx, TdxSettings};
 
-/// The section as it was written.
+/// `[snp]` as it was written.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawSnp {
     enabled: Option<bool>,
     path: Option<PathBuf>,
+    device: Option<PathBuf>,
     privlevel: Option<u8>,
+}
+
+/// `[tdx]` as it was written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTdx {
+    enabled: Option<bool>,
+    path: Option<PathBuf>,
+    device: Option<PathBuf>,
+    quoting: Option<String>,
+    event_log: Option<PathBuf>,
+    register: Option<PathBuf>,
 }
 
 pub(super) fn snp(raw: RawSnp, problems: &mut Vec<String>) -> Option<(Platform, Hardware)> {
     if raw.enabled == Some(false) {
         return None;
     }
-    let path = raw.path.unwrap_or_else(|| tsm::REPORTS.into());
-    if !path.is_absolute() {
-        problems.push(format!("snp.path: expected an absolute path, found {}", path.display()));
-    }
+    let mut path = |name, written, default| absolute(("snp", name), written, default, problems);
+    let reports = path("path", raw.path, tsm::REPORTS);
+    let device = path("device", raw.device, "/dev/sev-guest");
     if let Some(level) = raw.privlevel.filter(|level| *level > 3) {
         problems.push(format!("snp.privlevel: expected 0 to 3, found {level}"));
     }
-    Some((Platform::SevSnp, Hardware::Snp(tsm::Settings { path, privlevel: raw.privlevel })))
+    let settings = SnpSettings { path: reports, device, privlevel: raw.privlevel };
+    Some((Platform::SevSnp, Hardware::Snp(settings)))
+}
+
+pub(super) fn tdx(raw: RawTdx, problems: &mut Vec<String>) -> Option<(Platform, Hardware)> {
+    if raw.enabled == Some(false) {
+        return None;
+    }
+    let mut path = |name, written, default| absolute(("tdx", name), written, default, problems);
+    let reports = path("path", raw.path, tsm::REPORTS);
+    let device = path("device", raw.device, "/dev/tdx_guest");
+    let event_log = path("event_log", raw.event_log, Tdx::EVENT_LOG);
+    let register = path("register", raw.register, Rtmr3::PATH);
+    let quoting = raw.quoting.as_deref().map_or(Ok(Address::HOST), str::parse);
+    if let Err(problem) = &quoting {
+        problems.push(format!("tdx.quoting: {problem}"));
+    }
+    let settings = TdxSettings { path: reports, device, quoting: quoting.ok()?, event_log, register };
+    Some((Platform::Tdx, Hardware::Tdx(settings)))
+}
+
+/// A path of a section; only an absolute one means the same wherever the agent is started.
+fn absolute(
+    (section, name): (&str, &str),
+    written: Option<PathBuf>,
+    default: &str,
+    problems: &mut Vec<String>,
+) -> PathBuf {
+    let path = written.unwrap_or_else(|| Path::new(default).to_owned());
+    if !path.is_absolute() {
+        problems.push(format!("{section}.{name}: expected an absolute path, found {}", path.display()));
+    }
+    path
 }

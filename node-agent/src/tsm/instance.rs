@@ -8,26 +8,27 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Blobs, Error};
+use super::{Blobs, Error, Provider};
 
 /// A directory that goes away with this value.
 #[derive(Debug)]
 pub(super) struct Instance {
     path: PathBuf,
+    provider: Provider,
     writes: u64,
 }
 
 impl Instance {
     /// Makes a directory of a name that nobody else has.
-    pub(super) fn make(reports: &Path) -> Result<Self, Error> {
+    pub(super) fn make(reports: &Path, provider: Provider) -> Result<Self, Error> {
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let path = reports.join(format!("cloudtaser-{}-{number}", std::process::id()));
             match fs::create_dir(&path) {
-                Ok(()) => return Ok(Self { path, writes: 0 }),
+                Ok(()) => return Ok(Self { path, provider, writes: 0 }),
                 // Left over from an earlier process of this number.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(Error::from_call("mkdir", reports, error)),
+                Err(error) => return Err(Error::from_call(provider, "mkdir", reports, error)),
             }
         }
     }
@@ -42,7 +43,11 @@ impl Instance {
         self.write("inblob", inblob)?;
         let outblob = self.read("outblob", MAX_OUTBLOB)?;
         self.expect_generation()?;
+        if outblob.is_empty() {
+            return Err(Error::Empty { path: self.path.join("outblob") });
+        }
         let auxblob = match self.read("auxblob", MAX_AUXBLOB) {
+            // A TD has none.
             Err(Error::Call { source, .. }) if source.kind() == io::ErrorKind::NotFound => Vec::new(),
             other => other?,
         };
@@ -51,8 +56,8 @@ impl Instance {
     }
 
     fn expect_provider(&self) -> Result<(), Error> {
-        let found = self.read_text("provider")?;
-        if found == PROVIDER { Ok(()) } else { Err(Error::Provider { expected: PROVIDER, found }) }
+        let (expected, found) = (self.provider, self.read_text("provider")?);
+        if found == expected.name() { Ok(()) } else { Err(Error::Provider { expected, found }) }
     }
 
     fn expect_generation(&self) -> Result<(), Error> {
@@ -65,7 +70,7 @@ impl Instance {
     fn write(&mut self, name: &str, content: &[u8]) -> Result<(), Error> {
         let path = self.path.join(name);
         let result = File::options().write(true).open(&path).and_then(|mut file| file.write(content));
-        let written = result.map_err(|error| Error::from_call("write", &path, error))?;
+        let written = result.map_err(|error| Error::from_call(self.provider, "write", &path, error))?;
         if written != content.len() {
             return Err(Error::Short { path, expected: content.len(), found: written });
         }
@@ -76,7 +81,7 @@ impl Instance {
     /// One open file for the whole blob: its content is made at the first read.
     fn read(&self, name: &str, limit: usize) -> Result<Vec<u8>, Error> {
         let path = self.path.join(name);
-        let called = |error| Error::from_call("read", &path, error);
+        let called = |error| Error::from_call(self.provider, "read", &path, error);
         let mut file = File::open(&path).map_err(called)?;
         let (mut content, mut chunk) = (Vec::new(), [0; 4096]);
         // Not read_to_end(), which never returns where EINTR does not pass.
@@ -106,9 +111,7 @@ impl Drop for Instance {
 }
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
-/// The driver whose `outblob` is an SNP report.
-const PROVIDER: &str = "sev_guest";
-/// The kernel's own limit in its first version; an SNP report has 1184 bytes.
+/// The kernel's own limit in its first version; an SNP report has 1184 bytes, a TD quote about 5000.
 const MAX_OUTBLOB: usize = 32 * 1024;
 /// The host's table of certificates: some kilobytes in practice.
 const MAX_AUXBLOB: usize = 1024 * 1024;

@@ -1,206 +1,153 @@
-//! SEV-SNP reports from the kernel's report interface, configfs-tsm (Linux 6.7).
+//! The guest's own word: SEV-SNP reports and TD quotes.
 //!
-//! One directory per request. What passes by itself is tried again, for a few seconds: the
-//! host still owns the buffer (`EBUSY`), a signal (`EINTR`), somebody else's write (the generation).
+//! [`Snp`] and [`Tdx`] ask the kernel's report interface, configfs-tsm (Linux 6.7). Where no driver serves it
+//! they ask the driver's own device, as kernels before had it. What passes by itself is tried again, for a few
+//! seconds: the host still owns the buffer (`EBUSY`), a signal (`EINTR`), somebody else's write (the generation).
 //! Nothing else is: after a garbled exchange the driver gives up its channel to the firmware for good, and
 //! more requests would not help.
 //!
 //! Source: Linux `Documentation/ABI/testing/configfs-tsm-report`. Untrusted: the host, which makes the
-//! certificate table and decides when a request is answered.
+//! certificate table and the quotes, and decides when a request is answered.
 
+mod error;
 mod instance;
+mod qgs;
+mod rtmr;
+mod sev_guest;
+mod snp;
+mod tdx;
+mod tdx_guest;
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use attest::crypto::AwsLcRs;
 use attest::{Platform, Transcript};
 
-use crate::device::{Collected, Device, Fault};
+pub use error::Error;
+pub use qgs::{Address, Error as QuotingError};
+pub use rtmr::Rtmr3;
+pub use snp::{Settings as SnpSettings, Snp};
+pub use tdx::{Settings as TdxSettings, Tdx};
+
 use instance::Instance;
 
-/// Where Linux has it.
+/// Where Linux has the report interface.
 pub const REPORTS: &str = "/sys/kernel/config/tsm/report";
 
-/// What the configuration says about SEV-SNP.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Settings {
-    /// The directory in which report directories are made.
-    pub path: PathBuf,
-    /// The VMPL to report; absent: the kernel's own.
-    pub privlevel: Option<u8>,
+/// A driver that serves reports.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Provider {
+    /// SEV-SNP.
+    SevGuest,
+    /// TDX.
+    TdxGuest,
 }
 
-/// The guest's firmware, behind the kernel's report interface.
-#[derive(Clone, Debug)]
-pub struct Snp {
-    settings: Settings,
+impl Provider {
+    /// Its name in the report interface.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::SevGuest => "sev_guest",
+            Self::TdxGuest => "tdx_guest",
+        }
+    }
+
+    const fn module(self) -> &'static str {
+        match self {
+            Self::SevGuest => "sev-guest",
+            Self::TdxGuest => "tdx-guest",
+        }
+    }
+
+    const fn late(self) -> &'static str {
+        match self {
+            Self::SevGuest => "the host did not let the firmware answer in time",
+            Self::TdxGuest => "the host's quoting service did not answer in time",
+        }
+    }
+
+    const fn lost(self) -> &'static str {
+        match self {
+            Self::SevGuest => "the channel to the firmware is gone until the next boot",
+            Self::TdxGuest => "the report provider is gone: is tdx-guest still loaded?",
+        }
+    }
+
+    /// What the kernel may have meant by refusing a value.
+    const fn doubt(self) -> &'static str {
+        match self {
+            Self::SevGuest => "; is privlevel at or above privlevel_floor?",
+            Self::TdxGuest => "",
+        }
+    }
+
+    /// What to do where another provider was found.
+    fn advice(found: &str) -> &'static str {
+        match found {
+            "sev_guest" => ": this is a SEV-SNP guest, use [snp]",
+            "tdx_guest" => ": this is a TDX guest, use [tdx]",
+            _ => "",
+        }
+    }
 }
 
-/// The two blobs of an answer.
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The two blobs of an answer; a TD has no second.
 #[derive(Debug)]
 struct Blobs {
     outblob: Vec<u8>,
     auxblob: Vec<u8>,
 }
 
-impl Snp {
-    /// Touches nothing yet.
-    #[must_use]
-    pub fn new(settings: Settings) -> Self {
-        Self { settings }
+/// The report interface once, and the device where no driver serves the interface.
+fn either(
+    reports: impl FnOnce() -> Result<Blobs, Error>,
+    device: impl FnOnce() -> Result<Blobs, Error>,
+) -> Result<Blobs, Error> {
+    match reports() {
+        Err(missing @ Error::NoProvider { .. }) => device().map_err(|error| error.after(missing)),
+        other => other,
     }
+}
 
-    fn ask(&self, inblob: &[u8; 64]) -> Result<Blobs, Error> {
-        let start = Instant::now();
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let answer = Instance::make(&self.settings.path)
-                .and_then(|mut instance| instance.ask(inblob, self.settings.privlevel));
-            match answer {
-                Err(error) if error.passes() && start.elapsed().saturating_add(pause) < PATIENCE => {
-                    thread::sleep(pause);
-                    pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
-                }
-                other => return other,
+/// One question to the report interface, in a directory of its own.
+fn report(
+    reports: &Path,
+    provider: Provider,
+    inblob: &[u8; 64],
+    privlevel: Option<u8>,
+) -> Result<Blobs, Error> {
+    Instance::make(reports, provider)?.ask(inblob, privlevel)
+}
+
+/// Asks until there is an answer, or an error that does not pass.
+fn patiently(mut ask: impl FnMut() -> Result<Blobs, Error>) -> Result<Blobs, Error> {
+    let start = Instant::now();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match ask() {
+            Err(error) if error.passes() && start.elapsed().saturating_add(pause) < PATIENCE => {
+                thread::sleep(pause);
+                pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
             }
+            other => return other,
         }
     }
 }
 
-impl Device for Snp {
-    fn platform(&self) -> Platform {
-        Platform::SevSnp
-    }
-
-    fn sign(&self, transcript: &Transcript<'_>) -> Result<Collected, Fault> {
-        let caller_data = transcript.caller_data(&AwsLcRs, self.platform());
-        let wrong = |_| Error::CallerData { expected: 64, found: caller_data.len() };
-        let blobs = self.ask(caller_data.as_slice().try_into().map_err(wrong)?)?;
-        // A host that hands out a broken table takes away its certificates, not the evidence.
-        let (certificates, remark) = match attest::snp::certificates(&blobs.auxblob) {
-            Ok(table) => (table.certificates, None),
-            Err(error) => (Vec::new(), Some(format!("the host's certificate table: {error}"))),
-        };
-        Ok(Collected { evidence: blobs.outblob, certificates, remark })
-    }
-}
-
-/// Why there is no report.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// No driver serves reports, or the interface is not there.
-    #[error("no report provider at {path}: load sev-guest and mount configfs ({source})")]
-    NoProvider {
-        /// Where it was looked for.
-        path: PathBuf,
-        /// What the kernel said.
-        source: io::Error,
-    },
-    /// Another kind of machine.
-    #[error("report provider: expected {expected}, found {found:?}")]
-    Provider {
-        /// The one for SEV-SNP.
-        expected: &'static str,
-        /// The one that is there.
-        found: String,
-    },
-    /// Still busy after all attempts.
-    #[error("the host's report buffer is busy ({source})")]
-    Busy {
-        /// What the kernel said.
-        source: io::Error,
-    },
-    /// The host throttled the guest for too long.
-    #[error("the host did not let the firmware answer in time ({source})")]
-    TimedOut {
-        /// What the kernel said.
-        source: io::Error,
-    },
-    /// The driver gave up its key to the firmware.
-    #[error("the channel to the firmware is gone until the next boot ({source})")]
-    Gone {
-        /// What the kernel said.
-        source: io::Error,
-    },
-    /// The kernel refused a value.
-    #[error("{path}: refused by the kernel; is privlevel at or above privlevel_floor? ({source})")]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// What the kernel said.
-        source: io::Error,
-    },
-    /// Somebody else wrote into our directory.
-    #[error("report generation: expected {expected}, found {found:?}")]
-    Raced {
-        /// The number of our own writes.
-        expected: u64,
-        /// What the kernel counted.
-        found: String,
-    },
-    /// A file longer than any that the interface defines.
-    #[error("{path}: expected at most {limit} bytes, found more")]
-    TooLong {
-        /// The file.
-        path: PathBuf,
-        /// The limit.
-        limit: usize,
-    },
-    /// The kernel took a part only.
-    #[error("{path}: expected {expected} bytes to be taken, found {found}")]
-    Short {
-        /// The file.
-        path: PathBuf,
-        /// All of them.
-        expected: usize,
-        /// As many as were taken.
-        found: usize,
-    },
-    /// Report data of another length.
-    #[error("report data: expected {expected} bytes, found {found}")]
-    CallerData {
-        /// The length of `REPORT_DATA`.
-        expected: usize,
-        /// The length that was asked for.
-        found: usize,
-    },
-    /// Any other failed call.
-    #[error("{call} {path}: {source}")]
-    Call {
-        /// The call.
-        call: &'static str,
-        /// The file or directory.
-        path: PathBuf,
-        /// What the kernel said.
-        source: io::Error,
-    },
-}
-
-impl Error {
-    fn from_call(call: &'static str, path: &Path, source: io::Error) -> Self {
-        use nix::errno::Errno;
-        let path = path.to_owned();
-        match source.raw_os_error().map(Errno::from_raw) {
-            Some(Errno::ENXIO) => Self::NoProvider { path, source },
-            Some(Errno::ENOENT) if call == "mkdir" => Self::NoProvider { path, source },
-            Some(Errno::EBUSY | Errno::EAGAIN) => Self::Busy { source },
-            Some(Errno::ETIMEDOUT) => Self::TimedOut { source },
-            Some(Errno::ENOTTY) => Self::Gone { source },
-            Some(Errno::EINVAL) => Self::Invalid { path, source },
-            _ => Self::Call { call, path, source },
-        }
-    }
-
-    /// Whether the same question may be answered a moment later.
-    fn passes(&self) -> bool {
-        let interrupted = |source: &io::Error| source.kind() == io::ErrorKind::Interrupted;
-        matches!(self, Self::Busy { .. } | Self::Raced { .. })
-            || matches!(self, Self::Call { source, .. } if interrupted(source))
-    }
+/// The 64 bytes that the hardware signs.
+fn inblob(transcript: &Transcript<'_>, platform: Platform) -> Result<[u8; 64], Error> {
+    let caller_data = transcript.caller_data(&AwsLcRs, platform);
+    let found = caller_data.len();
+    caller_data.try_into().map_err(|_data| Error::CallerData { expected: 64, found })
 }
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);

@@ -58,7 +58,7 @@ fn a_configuration_with_problems_is_told_whole_with_code_2() {
     assert_eq!(code, Some(2));
     let expected = "3 problem(s) in the configuration\n  snp.privlevel: expected 0 to 3, found 9\n  \
                     allowed_uids: empty, so nobody could ask for evidence\n  \
-                    prefer: expected sev-snp or tpm2, found \"tdx\"\n";
+                    prefer: tdx is not enabled\n";
     assert_eq!(said, expected);
     assert!(!directory.path().join("agent.sock").exists());
 }

@@ -1,0 +1,92 @@
+//! TDX: a quote of the TD, and the event log that its run-time measurements replay.
+//!
+//! A log that is missing, too long or not to be parsed is remarked on, and the quote goes out alone: a policy that
+//! wants the log then refuses, and says so.
+//!
+//! Untrusted: the host, whose quoting service makes the quote, and the log.
+
+use std::path::PathBuf;
+
+use attest::eventlog::EventLog;
+use attest::{Part, Platform, Transcript, parcel};
+
+use super::{Address, Blobs, Error, Provider, Rtmr3, either, inblob, patiently, report, tdx_guest};
+use crate::device::{Collected, Device, Fault};
+use crate::logs::file;
+
+/// What the configuration says about TDX.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Settings {
+    /// The directory in which report directories are made.
+    pub path: PathBuf,
+    /// The driver's own device, for kernels without that directory.
+    pub device: PathBuf,
+    /// The host's quoting service, which is asked for a quote with such kernels.
+    pub quoting: Address,
+    /// The event log that the firmware left (ACPI table CCEL).
+    pub event_log: PathBuf,
+    /// The run-time register that takes in what is learnt after boot.
+    pub register: PathBuf,
+}
+
+impl Settings {
+    /// RTMR 3, which firmware and kernel leave alone.
+    #[must_use]
+    pub fn register(&self) -> Rtmr3 {
+        Rtmr3::new(self.register.clone())
+    }
+}
+
+/// The TD.
+#[derive(Clone, Debug)]
+pub struct Tdx {
+    settings: Settings,
+}
+
+impl Tdx {
+    /// Where Linux has the event log.
+    pub const EVENT_LOG: &'static str = "/sys/firmware/acpi/tables/data/CCEL";
+
+    /// Touches nothing yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self { settings }
+    }
+
+    fn ask(&self, inblob: &[u8; 64]) -> Result<Blobs, Error> {
+        let Settings { path, device, quoting, .. } = &self.settings;
+        patiently(|| {
+            either(
+                || report(path, Provider::TdxGuest, inblob, None),
+                || tdx_guest::ask(device, quoting, inblob),
+            )
+        })
+    }
+
+    fn event_log(&self) -> Result<Vec<u8>, String> {
+        let path = &self.settings.event_log;
+        let log = file::read(path, MAX_LOG).map_err(|unread| unread.to_string())?;
+        match EventLog::parse(&log) {
+            Ok(_) => Ok(log),
+            Err(error) => Err(format!("{}: {error}", path.display())),
+        }
+    }
+}
+
+impl Device for Tdx {
+    fn platform(&self) -> Platform {
+        Platform::Tdx
+    }
+
+    fn sign(&self, transcript: &Transcript<'_>) -> Result<Collected, Fault> {
+        let quote = self.ask(&inblob(transcript, self.platform())?)?.outblob;
+        let (evidence, remark) = match self.event_log() {
+            Ok(log) => (parcel::assemble(&[(Part::TdQuote, &quote), (Part::Ccel, &log)]), None),
+            Err(problem) => (quote, Some(format!("without an event log: {problem}"))),
+        };
+        Ok(Collected { evidence, certificates: Vec::new(), remark })
+    }
+}
+
+/// Firmware sets aside 64 KiB; a reply has room for some more.
+const MAX_LOG: usize = 192 * 1024;
