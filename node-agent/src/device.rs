@@ -47,7 +47,7 @@ impl Fault {
     pub fn is_busy(&self) -> bool {
         match self {
             Self::Tsm(error) => matches!(error, tsm::Error::Busy { .. }),
-            Self::Vtpm(_) => false,
+            Self::Vtpm(error) => error.is_busy(),
         }
     }
 }

@@ -3,17 +3,17 @@
 //! A verifier believes a quote because an operator enrolled the name of the key. The name covers the key's
 //! attributes, so a key that is enrolled is a restricted one that cannot leave its TPM.
 
-use tss_esapi::abstraction::{AsymmetricAlgorithmSelection, ak, ek};
+use tss_esapi::abstraction::{AsymmetricAlgorithmSelection, ak};
 use tss_esapi::handles::{ObjectHandle, PersistentTpmHandle};
 use tss_esapi::interface_types::algorithm::{HashingAlgorithm, SignatureSchemeAlgorithm};
 use tss_esapi::interface_types::dynamic_handles::Persistent;
 use tss_esapi::interface_types::ecc::EccCurve;
-use tss_esapi::interface_types::key_bits::RsaKeyBits;
 use tss_esapi::interface_types::resource_handles::Provision;
 use tss_esapi::tcti_ldr::TctiNameConf;
+use tss_esapi::traits::Marshall as _;
 
-use super::Error;
 use super::tpm::{Tpm, during};
+use super::{EkKind, Error};
 
 /// Makes a restricted ECDSA P-256 key under the endorsement key (RSA 2048, TCG's template L-1), keeps it at
 /// `handle`, and gives its name. Never replaces a key. Needs an owner hierarchy without a password.
@@ -27,15 +27,29 @@ pub fn create(tcti: &TctiNameConf, handle: PersistentTpmHandle) -> Result<Vec<u8
     Ok(tpm.key(handle)?.name.value().to_vec())
 }
 
+/// Makes the key as [`create`] does, unless there is one at `handle`; gives its name.
+pub fn ensure(tcti: &TctiNameConf, handle: PersistentTpmHandle) -> Result<Vec<u8>, Error> {
+    let mut tpm = Tpm::connect(tcti)?;
+    if tpm.next_handle(handle.into())? != Some(handle.into()) {
+        make(&mut tpm, handle)?;
+    }
+    Ok(tpm.key(handle)?.name.value().to_vec())
+}
+
+/// The public area (`TPMT_PUBLIC`) of the key at `handle`.
+pub fn ak_public(tcti: &TctiNameConf, handle: PersistentTpmHandle) -> Result<Vec<u8>, Error> {
+    let public = Tpm::connect(tcti)?.key(handle)?.public;
+    public.marshall().map_err(during("marshalling the key"))
+}
+
 /// The name of the key at `handle`.
 pub fn name(tcti: &TctiNameConf, handle: PersistentTpmHandle) -> Result<Vec<u8>, Error> {
     Ok(Tpm::connect(tcti)?.key(handle)?.name.value().to_vec())
 }
 
 fn make(tpm: &mut Tpm, handle: PersistentTpmHandle) -> Result<(), Error> {
+    let ek = tpm.endorsement_key(EkKind::Rsa2048)?;
     let context = &mut tpm.context;
-    let parent = AsymmetricAlgorithmSelection::Rsa(RsaKeyBits::Rsa2048);
-    let ek = ek::create_ek_object_2(context, parent, None).map_err(during("making the endorsement key"))?;
     let made = ak::create_ak_2(
         context,
         ek,

@@ -8,7 +8,12 @@
 //!
 //! Untrusted: the TPM's answers, for the verifier; the agent only puts them together.
 
+mod clock;
+mod endorsement;
 mod enrol;
+mod error;
+mod nv;
+mod register;
 mod tpm;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +26,11 @@ use tss_esapi::tcti_ldr::TctiNameConf;
 use tss_esapi::traits::Marshall as _;
 
 use crate::device::{Collected, Device, Fault};
-pub use enrol::{create, name};
+pub use clock::{Clock, clock};
+pub use endorsement::{EkKind, Endorsement, activate, endorsement};
+pub use enrol::{ak_public, create, ensure, name};
+pub use error::Error;
+pub use register::{Pcr, pcr};
 use tpm::{Quoted, Tpm, bank, digest, index};
 
 /// The kernel's resource manager: other programs may use the TPM at the same time.
@@ -116,72 +125,6 @@ fn assemble(
     let signature = quoted.signature.marshall().map_err(marshalled)?;
     let public = public.marshall().map_err(marshalled)?;
     Ok(attest::tpm::assemble(&attest, &signature, &public, values))
-}
-
-/// Why there is no quote.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// A command that the TPM or its library refused.
-    #[error("TPM: {call}: {source}")]
-    Call {
-        /// What was tried.
-        call: &'static str,
-        /// The library's word.
-        source: tss_esapi::Error,
-    },
-    /// Nothing at the handle.
-    #[error("TPM: no key at handle {handle:#010x}; `ak create` makes one ({source})")]
-    NoKey {
-        /// The handle.
-        handle: u32,
-        /// The library's word.
-        source: tss_esapi::Error,
-    },
-    /// A new key would replace another.
-    #[error("TPM: handle {handle:#010x} is taken, by an object named {name}")]
-    Taken {
-        /// The handle.
-        handle: u32,
-        /// The name of what is there, hex.
-        name: String,
-    },
-    /// The bank is not allocated in this TPM.
-    #[error("TPM: PCR {index} of bank {bank} cannot be read; is the bank active?")]
-    Inactive {
-        /// The bank.
-        bank: Hash,
-        /// The first PCR that is missing.
-        index: u32,
-    },
-    /// The TPM quoted less than it was asked for.
-    #[error("TPM: PCR {index} of bank {bank} is not in the quote")]
-    Unquoted {
-        /// The bank.
-        bank: Hash,
-        /// The first PCR that is missing.
-        index: u32,
-    },
-    /// The TPM quoted more than it was asked for.
-    #[error("TPM: PCR {index} of bank {bank} is in the quote unasked")]
-    Unasked {
-        /// The bank.
-        bank: Hash,
-        /// The PCR.
-        index: u32,
-    },
-    /// A bank of an algorithm that evidence has no word for.
-    #[error("TPM: unknown PCR bank {0}")]
-    UnknownBank(String),
-    /// The TPM signed something else.
-    #[error("TPM: expected a quote, found another kind of attestation")]
-    NotAQuote,
-    /// PCRs changed between reading and quoting, each time.
-    #[error("TPM: the PCRs changed during each of {attempts} quotes")]
-    Moving {
-        /// How often it was tried.
-        attempts: u32,
-    },
 }
 
 /// PCRs change at boot and, where IMA measures, when programs start: twice in a row is rare already.

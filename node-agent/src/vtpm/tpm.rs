@@ -1,5 +1,9 @@
 //! The TPM's commands that a quote needs, in this crate's words.
 
+use std::ffi::CString;
+use std::fs::OpenOptions;
+use std::path::PathBuf;
+
 use attest::crypto::{AwsLcRs, Crypto as _, Hash};
 use tss_esapi::Context;
 use tss_esapi::handles::{KeyHandle, PersistentTpmHandle, TpmHandle};
@@ -15,14 +19,14 @@ use super::{Error, Selection, Values};
 
 /// An open TPM.
 #[derive(Debug)]
-pub(super) struct Tpm {
+pub(crate) struct Tpm {
     pub(super) context: Context,
 }
 
 /// A loaded key.
 #[derive(Debug)]
 pub(super) struct Key {
-    handle: KeyHandle,
+    pub(super) handle: KeyHandle,
     pub(super) public: Public,
     pub(super) name: Name,
 }
@@ -35,9 +39,11 @@ pub(super) struct Quoted {
 }
 
 impl Tpm {
-    pub(super) fn connect(tcti: &TctiNameConf) -> Result<Self, Error> {
-        let context = Context::new(tcti.clone()).map_err(during("opening the device"))?;
-        Ok(Self { context })
+    pub(crate) fn connect(tcti: &TctiNameConf) -> Result<Self, Error> {
+        match Context::new(tcti.clone()) {
+            Ok(context) => Ok(Self { context }),
+            Err(source) => Err(unopened(tcti, source)),
+        }
     }
 
     /// The key at a persistent handle.
@@ -86,6 +92,23 @@ impl Tpm {
     }
 }
 
+/// Why a device was not opened: the library has one code for all reasons, the kernel has not.
+fn unopened(tcti: &TctiNameConf, source: tss_esapi::Error) -> Error {
+    if let Some(path) = device(tcti)
+        && let Err(source) = OpenOptions::new().read(true).write(true).open(&path)
+    {
+        return Error::Device { path, source };
+    }
+    Error::Call { call: "opening the device", source }
+}
+
+/// The device node behind a name, if it is one.
+pub(crate) fn device(tcti: &TctiNameConf) -> Option<PathBuf> {
+    // tss-esapi gives the path away only in the words that it makes for libtss2.
+    let name = CString::try_from(tcti.clone()).ok()?.into_string().ok()?;
+    name.strip_prefix("device:").map(PathBuf::from)
+}
+
 /// Says what was tried when it failed.
 pub(super) fn during(call: &'static str) -> impl Fn(tss_esapi::Error) -> Error {
     move |source| Error::Call { call, source }
@@ -125,13 +148,24 @@ pub(super) fn index(slot: PcrSlot) -> u32 {
 }
 
 pub(super) fn bank(algorithm: HashingAlgorithm) -> Result<Hash, Error> {
-    let known = BANKS.into_iter().find(|(_, known)| *known == algorithm);
-    known.map(|(bank, _)| bank).ok_or_else(|| Error::UnknownBank(format!("{algorithm:?}")))
+    known_bank(algorithm).ok_or_else(|| Error::UnknownBank(format!("{algorithm:?}")))
 }
 
-fn algorithm(bank: Hash) -> Result<HashingAlgorithm, Error> {
+/// The bank, if evidence has a word for it.
+pub(super) fn known_bank(algorithm: HashingAlgorithm) -> Option<Hash> {
+    BANKS.into_iter().find(|(_, known)| *known == algorithm).map(|(bank, _)| bank)
+}
+
+pub(super) fn algorithm(bank: Hash) -> Result<HashingAlgorithm, Error> {
     let known = BANKS.into_iter().find(|(known, _)| *known == bank);
     known.map(|(_, algorithm)| algorithm).ok_or_else(|| Error::UnknownBank(bank.to_string()))
+}
+
+/// What a bank takes in of `content`.
+pub(super) fn measured(bank: Hash, content: &[u8]) -> Result<Vec<u8>, Error> {
+    let length = LENGTHS.into_iter().find(|(known, _)| *known == bank).map(|(_, length)| length);
+    let digest = length.and_then(|length| digest(length, &[content]));
+    digest.ok_or_else(|| Error::UnknownBank(bank.to_string()))
 }
 
 /// The digest of the parts by the hash function of this output length. The quote's own is that of its
@@ -152,3 +186,6 @@ const BANKS: [(Hash, HashingAlgorithm); 4] = [
     (Hash::Sha384, HashingAlgorithm::Sha384),
     (Hash::Sha512, HashingAlgorithm::Sha512),
 ];
+
+const LENGTHS: [(Hash, usize); 4] =
+    [(Hash::Sha1, 20), (Hash::Sha256, 32), (Hash::Sha384, 48), (Hash::Sha512, 64)];

@@ -10,7 +10,9 @@
 )]
 
 mod callers;
+mod endorsement;
 mod harness;
+mod registers;
 mod snp;
 mod socket;
 mod tpm;
