@@ -70,4 +70,4 @@ pub use policy::{BadPolicy, Policy};
 pub use standing::{Bar, Cause, Known, Standing};
 pub use time::{NotATime, UnixTime, Window};
 pub use verified::{Claims, Rejected, Unverified, Verified};
-pub use workload::Workload;
+pub use workload::{PodUid, Workload};

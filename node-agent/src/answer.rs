@@ -102,6 +102,7 @@ impl Answerer {
             certificates: joined.certificates.into_iter().map(ByteVec::from).collect(),
             revocation_lists: joined.revocation_lists.into_iter().map(ByteVec::from).collect(),
             documents: joined.documents.into_iter().map(ByteVec::from).collect(),
+            pod: None,
         };
         let remarks: Vec<String> =
             collected.remark.into_iter().chain(problem.map(|problem| problem.to_string())).collect();
@@ -118,7 +119,11 @@ struct Failed {
 
 /// What a frame that is not a request is answered.
 pub(crate) fn malformed(bad: &BadFrame) -> (Reply, Outcome) {
-    let code = if matches!(bad, BadFrame::Version(_)) { VERSION } else { MALFORMED };
+    let code = match bad {
+        BadFrame::Version { .. } => VERSION,
+        BadFrame::Stamped => STAMPED,
+        _ => MALFORMED,
+    };
     fail(None, code, bad.to_string())
 }
 
@@ -135,6 +140,7 @@ pub(crate) const DENIED: &str = "agent.denied";
 pub(crate) const BUSY: &str = "agent.busy";
 pub(crate) const MALFORMED: &str = "agent.malformed";
 const VERSION: &str = "agent.version";
+const STAMPED: &str = "agent.stamped";
 const PLATFORM: &str = "agent.platform";
 const HARDWARE: &str = "agent.hardware";
 /// How long a request waits for those before it.

@@ -2,24 +2,26 @@
 //!
 //! A frame is a big-endian u32 length and that many bytes of CBOR. The caller says which nonce, purpose
 //! and key the hardware shall sign; the agent answers with evidence and the endorsements that the machine
-//! has. The agent never judges and never sees a secret.
+//! has. The agent never judges and never sees a secret. Where the agent knows that the caller is in a pod, it writes
+//! the pod into the purpose ([`Purpose::pod`]) before the hardware signs, and says so in its reply.
 //!
 //! Untrusted: both sides of the socket, for each other. The verifier decides later.
 
-use attest::{OfferedKey, Platform};
+use attest::workload::{Purpose, is_stamped};
+use attest::{OfferedKey, Platform, PodUid};
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
 /// What a local process asks.
 #[derive(Clone, Debug, Eq, PartialEq, Encode, Decode)]
 pub struct EvidenceRequest {
-    /// The version of this protocol: [`VERSION`].
+    /// The version of this protocol: [`VERSION`], or [`UNSTAMPED`] of a caller who knows no stamps.
     #[n(0)]
     pub version: u32,
     /// The verifier's nonce.
     #[cbor(n(1), with = "minicbor::bytes")]
     pub nonce: [u8; 32],
-    /// The purpose of the answer, for example `attest-keys/release/db`.
+    /// The purpose of the answer, for example `attest-keys/release/db`; without a stamp.
     #[n(2)]
     pub context: String,
     /// The key that the evidence shall vouch for.
@@ -59,13 +61,41 @@ pub struct EvidenceReply {
     /// Signed documents that the agent keeps: Intel's TCB info and QE identity.
     #[n(4)]
     pub documents: Vec<ByteVec>,
+    /// The pod that asked, which the hardware signed with the purpose; absent: the agent knows of none.
+    #[n(5)]
+    pub pod: Option<Stamp>,
+}
+
+/// Who asked, as the kernel told the agent.
+#[derive(Clone, Debug, Eq, PartialEq, Encode, Decode)]
+pub struct Stamp {
+    /// The pod's unique id, as it stands in the signed purpose.
+    #[n(0)]
+    pub uid: PodUid,
+    /// The container's id, 64 hex digits; not signed.
+    #[n(1)]
+    pub container: Option<String>,
+}
+
+impl EvidenceReply {
+    /// What the hardware signed as the purpose, where this was asked for.
+    #[must_use]
+    pub fn purpose(&self, context: &str) -> String {
+        stamped(context, self.pod.as_ref().map(|stamp| &stamp.uid))
+    }
+}
+
+/// A purpose that was asked for, with the stamp of the pod that asked.
+#[must_use]
+pub fn stamped(context: &str, pod: Option<&PodUid>) -> String {
+    Purpose { path: context, token: None, pod: pod.map(PodUid::as_str) }.to_string()
 }
 
 /// Why the agent has no evidence.
 #[derive(Clone, Debug, Eq, PartialEq, Encode, Decode)]
 pub struct Failure {
-    /// A stable name: `agent.denied`, `agent.version`, `agent.malformed`, `agent.busy`, `agent.platform`,
-    /// `agent.hardware`.
+    /// A stable name: `agent.denied`, `agent.caller`, `agent.version`, `agent.malformed`, `agent.stamped`,
+    /// `agent.rate`, `agent.busy`, `agent.platform`, `agent.hardware`.
     #[n(0)]
     pub code: String,
     /// The same for people.
@@ -73,8 +103,10 @@ pub struct Failure {
     pub message: String,
 }
 
-/// The version of this protocol.
-pub const VERSION: u32 = 1;
+/// The version of this protocol. Whoever sends it reads [`EvidenceReply::pod`].
+pub const VERSION: u32 = 2;
+/// The version before there were stamps: good for callers who are in no pod.
+pub const UNSTAMPED: u32 = 1;
 /// The longest request frame, in bytes.
 pub const MAX_REQUEST: usize = 16 * 1024;
 /// The longest reply frame, in bytes.
@@ -99,8 +131,11 @@ pub fn body_length(header: [u8; 4], limit: usize) -> Result<usize, BadFrame> {
 /// Decodes the body of a request.
 pub fn parse_request(body: &[u8]) -> Result<EvidenceRequest, BadFrame> {
     let request: EvidenceRequest = parse(body)?;
-    if request.version != VERSION {
-        return Err(BadFrame::Version(request.version));
+    if ![UNSTAMPED, VERSION].contains(&request.version) {
+        return Err(BadFrame::Version { expected: VERSION, found: request.version });
+    }
+    if is_stamped(&request.context) {
+        return Err(BadFrame::Stamped);
     }
     if request.context.len() > MAX_CONTEXT {
         return Err(BadFrame::TooLong { limit: MAX_CONTEXT, found: request.context.len() });
@@ -147,8 +182,16 @@ pub enum BadFrame {
     #[error("malformed message: {0}")]
     Content(String),
     /// Another version of the protocol.
-    #[error("protocol version: expected 1, found {0}")]
-    Version(u32),
+    #[error("protocol version: expected {expected}, found {found}")]
+    Version {
+        /// The version here.
+        expected: u32,
+        /// The version there.
+        found: u32,
+    },
+    /// A caller who stamps: only the agent says which pod asks.
+    #[error("purpose: expected one without #pod=, which the agent alone writes")]
+    Stamped,
     /// A key of the wrong length for its kind.
     #[error("offered key: expected {expected} bytes, found {found}")]
     Key {
@@ -188,12 +231,45 @@ mod tests {
 
     #[test]
     fn another_version_and_a_key_of_the_wrong_length_are_named() {
-        let newer = EvidenceRequest { version: 2, ..request() };
-        assert_eq!(parse_request(body(&to_frame(&newer).unwrap())), Err(BadFrame::Version(2)));
+        for found in [0, 3] {
+            let other = EvidenceRequest { version: found, ..request() };
+            let refused = Err(BadFrame::Version { expected: 2, found });
+            assert_eq!(parse_request(body(&to_frame(&other).unwrap())), refused);
+        }
+        let older = EvidenceRequest { version: UNSTAMPED, ..request() };
+        assert_eq!(parse_request(body(&to_frame(&older).unwrap())), Ok(older));
         let mut short = request();
         short.key.public.pop();
         let expected = Err(BadFrame::Key { expected: Kem::X25519.public_len(), found: 31 });
         assert_eq!(parse_request(body(&to_frame(&short).unwrap())), expected);
+    }
+
+    #[test]
+    fn a_purpose_that_carries_a_stamp_already_is_refused_wherever_it_stands() {
+        for context in ["attest-keys/release/db#pod=7f1c", "#pod=", "a#pod=x/b"] {
+            let forged = EvidenceRequest { context: context.to_owned(), ..request() };
+            assert_eq!(parse_request(body(&to_frame(&forged).unwrap())), Err(BadFrame::Stamped), "{context}");
+        }
+    }
+
+    #[test]
+    fn a_reply_without_a_pod_is_what_it_was_before_there_were_stamps() {
+        let reply = EvidenceReply {
+            platform: Platform::SevSnp,
+            evidence: vec![1],
+            certificates: vec![],
+            revocation_lists: vec![],
+            documents: vec![],
+            pod: None,
+        };
+        let bytes = minicbor::to_vec(&reply).unwrap();
+        assert_eq!(minicbor::Decoder::new(&bytes).array().unwrap(), Some(5));
+        assert_eq!(reply.purpose("release/db"), "release/db");
+        let stamp = Stamp { uid: "7f1c".parse().unwrap(), container: None };
+        let stamped = EvidenceReply { pod: Some(stamp), ..reply };
+        assert_eq!(stamped.purpose("release/db"), "release/db#pod=7f1c");
+        let frame = to_frame(&Reply::Evidence(stamped.clone())).unwrap();
+        assert_eq!(parse_reply(body(&frame)), Ok(Reply::Evidence(stamped)));
     }
 
     /// Lesson L5: a field that this version does not know may have carried a check.

@@ -62,6 +62,7 @@ mod tests {
             documents: objects(100),
             collateral: Vec::new(),
             workload_digest: None,
+            pod: None,
             workload_token: None,
             kem: "x-wing".to_owned(),
             public_key: Base64(vec![3]),

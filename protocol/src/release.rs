@@ -9,7 +9,7 @@
 //! Untrusted: all of it, for both sides, until the verifier or the HPKE open says otherwise.
 
 use attest::workload::Purpose;
-use attest::{Check, Digest, Kem, KeyLength, Platform};
+use attest::{Check, Digest, Kem, KeyLength, Platform, PodUid};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -55,6 +55,9 @@ pub struct Presentation {
     /// SHA-256 of the workload's token, if the hardware signed it with the purpose: 64 hex digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload_digest: Option<Digest<32>>,
+    /// The pod that asks, if the node's agent stamped the purpose with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<PodUid>,
     /// The workload's token: a projected service-account token, a JWT-SVID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload_token: Option<Bearer>,
@@ -120,10 +123,11 @@ pub fn node_login_context(mount: &str, role: &str, node: &str) -> String {
     format!("{}/node/{node}", login_context(mount, role))
 }
 
-/// What the hardware signs as its purpose on one of these paths, with the SHA-256 of the workload's token if one goes along.
+/// What a client asks the agent for on one of these paths, with the SHA-256 of the workload's token if one goes along. An
+/// agent that knows the pod of its caller adds it: [`crate::agent::stamped`].
 #[must_use]
 pub fn purpose(path: &str, token: Option<Digest<32>>) -> String {
-    Purpose { path, token }.to_string()
+    Purpose { path, token, pod: None }.to_string()
 }
 
 /// HPKE's `info` for every sealed secret.
@@ -145,7 +149,8 @@ impl Presentation {
     /// What the hardware signed as its purpose, on this path: [`open_context`] or [`login_context`].
     #[must_use]
     pub fn purpose(&self, path: &str) -> String {
-        purpose(path, self.workload_digest)
+        let pod = self.pod.as_ref().map(PodUid::as_str);
+        Purpose { path, token: self.workload_digest, pod }.to_string()
     }
 
     /// The key to seal to, if its kind is known and its length right.
@@ -233,6 +238,23 @@ mod tests {
         let json = r#"{"challenge":"","platform":"sev-snp","evidence":"","kem":"x25519","public_key":"","debug":true}"#;
         let error = serde_json::from_str::<Presentation>(json).unwrap_err().to_string();
         assert!(error.contains("unknown field `debug`"), "{error}");
+    }
+
+    #[test]
+    fn a_pod_that_is_none_is_refused_before_anything_is_signed_or_judged_with_it() {
+        let json = |pod: &str| {
+            let fields = r#""challenge":"","platform":"sev-snp","evidence":"","kem":"x25519","public_key":"""#;
+            serde_json::from_str::<Presentation>(&format!(r#"{{{fields},"pod":"{pod}"}}"#))
+        };
+        let presentation = json("7f1c").unwrap();
+        assert_eq!(presentation.purpose("release/db"), "release/db#pod=7f1c");
+        let token = Presentation { workload_digest: Some(Digest([0xab; 32])), ..presentation };
+        let asked = purpose("release/db", token.workload_digest);
+        assert_eq!(token.purpose("release/db"), crate::agent::stamped(&asked, token.pod.as_ref()));
+        for odd in ["", "a#workload=b", "7F1C"] {
+            let error = json(odd).unwrap_err().to_string();
+            assert!(error.starts_with("pod: expected 1 to 64 lower-case letters, digits and hyphens"), "{error}");
+        }
     }
 
     #[test]

@@ -73,7 +73,7 @@ pub struct Offer {
     /// The key to seal a share to.
     #[n(1)]
     pub key: OfferedKey,
-    /// Evidence for it.
+    /// Evidence for it; what the hardware signed is [`EvidenceReply::purpose`] of [`context`].
     #[n(2)]
     pub evidence: EvidenceReply,
 }
@@ -122,7 +122,11 @@ pub fn parse_request(body: &[u8]) -> Result<Request, BadFrame> {
         Request::Evidence(demand) => demand.version,
         Request::Share(share) => share.version,
     };
-    if version == VERSION { Ok(request) } else { Err(BadFrame::Version(version)) }
+    if version == VERSION {
+        Ok(request)
+    } else {
+        Err(BadFrame::Version { expected: VERSION, found: version })
+    }
 }
 
 /// Decodes the body of a reply.
@@ -163,7 +167,8 @@ mod tests {
     #[test]
     fn another_version_is_named() {
         let newer = Request::Evidence(Demand { version: 2, nonce: [1; 32] });
-        assert_eq!(parse_request(&to_frame(&newer).unwrap()[4..]), Err(BadFrame::Version(2)));
+        let expected = Err(BadFrame::Version { expected: 1, found: 2 });
+        assert_eq!(parse_request(&to_frame(&newer).unwrap()[4..]), expected);
     }
 
     #[test]

@@ -113,6 +113,7 @@ fn presentation(challenge: Base64, reply: EvidenceReply, offered: OfferedKey) ->
         kem: offered.kem.name().to_owned(),
         public_key: Base64(offered.public),
         workload_digest: None,
+        pod: reply.pod.map(|stamp| stamp.uid),
         workload_token: None,
     }
 }

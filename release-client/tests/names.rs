@@ -63,6 +63,7 @@ fn agent(socket: &Path) {
             certificates: vec![b"vcek".to_vec().into(), b"ask".to_vec().into()],
             revocation_lists: vec![b"crl".to_vec().into()],
             documents: vec![],
+            pod: None,
         });
         line.write_all(&to_frame(&reply).unwrap()).unwrap();
     });

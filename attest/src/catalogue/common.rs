@@ -25,6 +25,7 @@ pub(super) const TABLE: Table = Table {
             Freshness,
             "the workload's token is genuine, of a known issuer, and for this verifier",
         ),
+        ("workload.pod", Freshness, "the pod that the agent stamped is the one that the workload's token names"),
         ("workload.current", Freshness, "the workload's token holds"),
         ("policy.grant", Freshness, "a grant of the policy covers the purpose and the workload"),
         (
@@ -96,6 +97,12 @@ pub(super) const TABLE: Table = Table {
             "workload.token",
             "Ask for a token with the audience that the verifier expects, of an issuer that it knows. If the issuer has \
              new keys, store its key set anew under `config/workload-issuers/<name>`.",
+        ),
+        (
+            "workload.pod",
+            "A token was brought from another pod than its own, or from a machine whose agent does not stamp. Enable `[pods]` \
+             in the agent's configuration; where no agent can know the pod (enclaves), name the issuer with `pod = \"claimed\"`. \
+             If neither is so, the token is stolen.",
         ),
         (
             "workload.current",

@@ -1,7 +1,7 @@
 //! Workloads: whose token came with the evidence, and what it is granted.
 
 use attest::crypto::AwsLcRs;
-use attest::workload::{Found, Presented, Purpose};
+use attest::workload::{Found, Pods, Presented, Purpose};
 use attest::{
     Admitted, Context, Digest, Endorsements, Policy, Question, Refused, Standing, UnixTime, Workload,
 };
@@ -13,11 +13,17 @@ use crate::silicon::vcek_case;
 
 const TOKEN: Digest<32> = Digest([3; 32]);
 
-/// A machine that answers for `release/db` and the token of this digest, under a policy with these grants.
+const POD: &str = "7f1c";
+
+/// A machine that answers for `release/db` and the token of this digest from its pod, under a policy with these grants.
 fn case(signed: Option<Digest<32>>, grants: &str) -> Case {
+    case_in(signed.is_some().then_some(POD), signed, grants)
+}
+
+fn case_in(pod: Option<&str>, signed: Option<Digest<32>>, grants: &str) -> Case {
     let chip = Chip::new(1, Product::Genoa);
     let mut asked = Asked::usual(vcek_case(&chip, |report| report).now);
-    asked.context = Purpose { path: "release/db", token: signed }.to_string();
+    asked.context = Purpose { path: "release/db", token: signed, pod }.to_string();
     let data = asked.caller_data(attest::Platform::SevSnp).try_into().unwrap();
     let case = vcek_case(&chip, |report| report.report_data(data));
     let case = if grants.is_empty() { case } else { case.policy(|policy| policy.with("grant", grants)) };
@@ -30,7 +36,7 @@ fn app(case: &Case) -> Workload {
         subject: "system:serviceaccount:prod:app".to_owned(),
         namespace: Some("prod".to_owned()),
         service_account: Some("app".to_owned()),
-        pod: Some("7f1c".to_owned()),
+        pod: Some(POD.to_owned()),
         node: None,
         image_digest: Some(format!("sha256:{}", "0a".repeat(32))),
         spiffe_id: None,
@@ -39,8 +45,12 @@ fn app(case: &Case) -> Workload {
     }
 }
 
+fn presented(found: Found) -> Presented {
+    Presented { token: TOKEN, found, pods: Some(Pods::Attested) }
+}
+
 fn genuine(case: &Case) -> Presented {
-    Presented { token: TOKEN, found: Found::Genuine(Box::new(app(case))) }
+    presented(Found::Genuine(Box::new(app(case))))
 }
 
 fn judge(case: &Case, workload: Option<Presented>) -> Result<Admitted, Refused> {
@@ -101,8 +111,9 @@ fn a_workload_that_no_grant_names_is_refused_by_name() {
 fn a_token_that_the_hardware_did_not_sign_is_refused() {
     let grant = r#"[{ paths = { any_of = ["release/*"] }, namespace = { any_of = ["prod"] } }]"#;
     let unsigned = case(None, grant);
-    let found = refused(&unsigned, Some(genuine(&unsigned)), &["workload.bound", "policy.grant"]);
-    assert_eq!(found, [format!("{TOKEN}, unsigned"), "release/db, and no verified workload".to_owned()]);
+    let found = refused(&unsigned, Some(genuine(&unsigned)), &["workload.bound", "workload.pod", "policy.grant"]);
+    let nowhere = "no pod that an agent stamped".to_owned();
+    assert_eq!(found, [format!("{TOKEN}, unsigned"), nowhere, "release/db, and no verified workload".to_owned()]);
     let another = case(Some(Digest([4; 32])), "");
     let found = refused(&another, Some(genuine(&another)), &["workload.bound"]);
     assert_eq!(found, [format!("token {TOKEN}")]);
@@ -119,8 +130,8 @@ fn a_token_that_the_hardware_signed_and_nobody_brought_is_refused() {
 fn a_token_that_is_not_genuine_is_refused_and_names_nobody() {
     let case =
         case(Some(TOKEN), r#"[{ paths = { any_of = ["release/*"] }, namespace = { any_of = ["prod"] } }]"#);
-    let presented = Presented { token: TOKEN, found: Found::Refused("aud: expected bao".to_owned()) };
-    let found = refused(&case, Some(presented), &["workload.token", "policy.grant"]);
+    let token = presented(Found::Refused("aud: expected bao".to_owned()));
+    let found = refused(&case, Some(token), &["workload.token", "policy.grant"]);
     assert_eq!(found, ["aud: expected bao", "release/db, and no verified workload"]);
 }
 
@@ -129,7 +140,7 @@ fn a_token_holds_from_its_beginning_to_its_end_and_not_a_second_longer() {
     let case = case(Some(TOKEN), "");
     for (from, until, good) in [(60, 61, true), (0, 1, true), (61, 90, false), (0, 0, false)] {
         let workload = Workload { from: case.now.plus(from), until: case.now.plus(until), ..app(&case) };
-        let presented = Some(Presented { token: TOKEN, found: Found::Genuine(Box::new(workload)) });
+        let presented = Some(presented(Found::Genuine(Box::new(workload))));
         if good {
             assert_eq!(judge(&case, presented).unwrap().valid_until(), case.now.plus(until));
         } else {
@@ -138,8 +149,37 @@ fn a_token_holds_from_its_beginning_to_its_end_and_not_a_second_longer() {
     }
     let ever = Workload { from: UnixTime(0), until: UnixTime::MAX, ..app(&case) };
     let admitted =
-        judge(&case, Some(Presented { token: TOKEN, found: Found::Genuine(Box::new(ever)) })).unwrap();
+        judge(&case, Some(presented(Found::Genuine(Box::new(ever))))).unwrap();
     assert_eq!(admitted.valid_until(), case.admitted_until());
+}
+
+/// What a stolen token is worth in the pod of the thief: nothing, though the machine is good and signed it.
+#[test]
+fn a_token_in_another_pod_than_its_own_is_refused_by_name() {
+    let grant = r#"[{ paths = { any_of = ["release/*"] }, namespace = { any_of = ["prod"] } }]"#;
+    for (stamp, why) in [(Some("8a2d"), "pod 8a2d"), (None, "no pod that an agent stamped")] {
+        let case = case_in(stamp, Some(TOKEN), grant);
+        let found = refused(&case, Some(genuine(&case)), &["workload.pod", "policy.grant"]);
+        assert_eq!(found, [why, "release/db, and no verified workload"]);
+    }
+}
+
+#[test]
+fn an_issuer_whose_tokens_may_claim_their_pod_is_asked_for_no_stamp_and_believed_no_contradiction() {
+    let claimed = |case: &Case| Some(Presented { pods: Some(Pods::Claimed), ..genuine(case) });
+    let unstamped = case_in(None, Some(TOKEN), "");
+    assert_eq!(judge(&unstamped, claimed(&unstamped)).unwrap().workload(), Some(&app(&unstamped)));
+    let elsewhere = case_in(Some("8a2d"), Some(TOKEN), "");
+    assert_eq!(refused(&elsewhere, claimed(&elsewhere), &["workload.pod"]), ["pod 8a2d"]);
+    // A record of before anybody asked stays what it was.
+    judge(&elsewhere, Some(Presented { pods: None, ..genuine(&elsewhere) })).unwrap();
+}
+
+#[test]
+fn a_token_that_names_no_pod_is_good_in_any() {
+    let case = case_in(Some("8a2d"), Some(TOKEN), "");
+    let workload = Workload { pod: None, ..app(&case) };
+    judge(&case, Some(presented(Found::Genuine(Box::new(workload))))).unwrap();
 }
 
 /// Two faults are two reasons, and the purpose of an answer that is not bound was never proved.

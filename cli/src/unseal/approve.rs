@@ -112,7 +112,7 @@ fn judge(args: &Args, offer: &Offer, nonce: [u8; 32], now: UnixTime) -> Result<D
     add(&mut endorsements, offer);
     collateral::complete(&mut endorsements, anchors.roots());
     let prepared = attest::prepare(&evidence, &endorsements, &AwsLcRs, &anchors, now);
-    let context = context(&offer.set);
+    let context = offer.evidence.purpose(&context(&offer.set));
     let challenge = Challenge { nonce, context, expires: now.plus(PATIENCE), answered: false };
     let question = Question { evidence: &evidence, challenge, offered: offer.key.clone() };
     let believed = Context { crypto: &AwsLcRs, policy: &policy, standing: None };

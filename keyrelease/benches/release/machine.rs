@@ -105,6 +105,7 @@ impl Machine {
             kem: self.offered.kem.name().to_owned(),
             public_key: Base64(self.offered.public.clone()),
             workload_digest: None,
+            pod: None,
             workload_token: None,
         };
         let presentation = match purpose {

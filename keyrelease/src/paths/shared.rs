@@ -170,6 +170,7 @@ pub(super) const ROWS: &[Path] = &[
                     required("jwks", Object, "its key set (RFC 7517), as JSON or as a text"),
                     required("kind", Text, "kubernetes, spiffe or oidc"),
                     optional("image_digest_claim", Text, "a JSON pointer to the image's digest"),
+                    optional("pod", Text, "attested: only from the pod that a token names, as its node's agent saw it; or claimed (attested)"),
                 ]],
             ),
             delete("believe its tokens no longer"),
@@ -283,6 +284,7 @@ pub(super) const PRESENTATION: &[Field] = &[
     ),
     required("public_key", Base64, "the offered key, which the hardware signed with the nonce"),
     optional("workload_digest", Text, "SHA-256 of the workload's token, as signed with the purpose; hex"),
+    optional("pod", Text, "UID of the pod that asks, as the node's agent stamped it into the purpose"),
     optional("workload_token", Text, "that token: a projected service-account token, a JWT-SVID"),
 ];
 

@@ -5,6 +5,7 @@
 //!
 //! Trusted: the issuer's entry, which an operator wrote. Untrusted: claims, until their signature verified.
 
+use attest::workload::Pods;
 use attest::{UnixTime, Workload};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,6 +28,9 @@ pub(crate) struct Entry {
     /// Where the image's digest stands, a JSON pointer: `/submods/container/image_digest`.
     #[serde(default)]
     pub(super) image_digest_claim: Option<String>,
+    /// Whether the pod that its tokens name has to be the one that the node's agent saw asking.
+    #[serde(default)]
+    pub(super) pod: Pods,
 }
 
 /// Which claims tokens have.
@@ -80,6 +84,11 @@ impl TryFrom<Entry> for Issuer {
 impl Issuer {
     pub(super) fn entry(&self) -> &Entry {
         &self.entry
+    }
+
+    /// What its tokens need to be believed about their pod.
+    pub(super) fn pods(&self) -> Pods {
+        self.entry.pod
     }
 
     pub(super) fn keys(&self) -> &KeySet {

@@ -15,7 +15,7 @@ mod token;
 use std::collections::BTreeMap;
 
 use attest::crypto::AwsLcRs;
-use attest::workload::{Found, Presented};
+use attest::workload::{Found, Pods, Presented};
 use attest::{Crypto, Workload};
 use protocol::release::Bearer;
 
@@ -31,21 +31,21 @@ impl Issuers {
     /// What a token is found to be. Only work for the processor.
     pub(crate) fn judge(&self, token: &Bearer) -> Presented {
         let digest = AwsLcRs.sha256(&[token.0.as_bytes()]);
-        let found = match self.identify(&token.0) {
-            Ok(workload) => Found::Genuine(Box::new(workload)),
-            Err(why) => Found::Refused(why.to_string()),
+        let (found, pods) = match self.identify(&token.0) {
+            Ok((workload, pods)) => (Found::Genuine(Box::new(workload)), pods),
+            Err(why) => (Found::Refused(why.to_string()), Pods::Attested),
         };
-        Presented { token: digest, found }
+        Presented { token: digest, found, pods: Some(pods) }
     }
 
-    fn identify(&self, text: &str) -> Result<Workload, NotIdentified> {
+    fn identify(&self, text: &str) -> Result<(Workload, Pods), NotIdentified> {
         if text.len() > Bearer::MAX {
             return Err(NotIdentified::TooLong(text.len()));
         }
         let token = Token::parse(text)?;
         let issuer = self.issuer_of(&token)?;
         let claims = token.verify(issuer.keys())?;
-        Ok(issuer.workload(&claims)?)
+        Ok((issuer.workload(&claims)?, issuer.pods()))
     }
 
     /// The one issuer whom the token names. Two would be two answers to who vouches for it.

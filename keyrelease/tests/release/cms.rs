@@ -58,6 +58,7 @@ impl Peer {
             kem: self.offered.kem.name().to_owned(),
             public_key: Base64(self.offered.public.clone()),
             workload_digest: None,
+            pod: None,
             workload_token: None,
         }
     }

@@ -93,6 +93,7 @@ impl Machine {
             kem: self.key.offered.kem.name().to_owned(),
             public_key: Base64(self.key.offered.public.clone()),
             workload_digest: None,
+            pod: None,
             workload_token: None,
         }
     }

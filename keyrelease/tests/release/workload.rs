@@ -3,6 +3,7 @@
 use attest::crypto::AwsLcRs;
 use attest::workload::Found;
 use attest::{Crypto, Digest};
+use protocol::agent::stamped;
 use protocol::release::{Bearer, Presentation, Sealed, login_context, open_context, purpose};
 use serde_json::{Value, json};
 
@@ -14,6 +15,8 @@ use crate::tokens::Signer;
 
 pub(crate) const CLUSTER: &str = "https://cluster.example";
 const AUDIENCE: &str = "https://bao.example";
+/// The pod of [`Cluster::claims`].
+const POD: &str = "7f1c";
 
 /// A cluster whose tokens both mounts of a server believe.
 pub(crate) struct Cluster {
@@ -63,7 +66,7 @@ impl Cluster {
             "exp": end.0, "iat": now.0, "nbf": now.0,
             "kubernetes.io": {
                 "namespace": "prod", "serviceaccount": { "name": account, "uid": "1" },
-                "pod": { "name": "pod-1", "uid": "7f1c" }, "node": { "name": "node-1", "uid": "2" },
+                "pod": { "name": "pod-1", "uid": POD }, "node": { "name": "node-1", "uid": "2" },
             },
         })
     }
@@ -76,16 +79,28 @@ impl Cluster {
         self.signer.token(&self.signer.header(), claims)
     }
 
-    /// Asks for `db` with a token that the hardware signed.
+    /// Asks for `db` with a token that the hardware signed, from the token's own pod.
     pub(crate) fn open(&self, machine: &Machine, token: &Bearer) -> Answer {
         self.open_with(machine, Some(digest(token)), Some(token))
     }
 
     fn open_with(&self, machine: &Machine, signed: Option<Digest<32>>, token: Option<&Bearer>) -> Answer {
+        self.open_in(Some(POD), machine, signed, token)
+    }
+
+    /// Asks for `db` from a pod that the agent knows, or from none.
+    fn open_in(
+        &self,
+        pod: Option<&str>,
+        machine: &Machine,
+        signed: Option<Digest<32>>,
+        token: Option<&Bearer>,
+    ) -> Answer {
+        let pod = pod.map(|uid| uid.parse().unwrap());
         let challenge = challenge(&self.server, "attest-keys");
-        let context = purpose(&open_context("attest-keys", "db"), signed);
-        let presentation = machine.answer(&challenge, &context);
-        present(&self.server, &with_token(presentation, signed, token))
+        let context = stamped(&purpose(&open_context("attest-keys", "db"), signed), pod.as_ref());
+        let presentation = with_token(machine.answer(&challenge, &context), signed, token);
+        present(&self.server, &Presentation { pod, ..presentation })
     }
 
     fn login(&self, machine: &Machine, token: Option<&Bearer>) -> Answer {
@@ -96,9 +111,10 @@ impl Cluster {
     pub(crate) fn login_body(&self, machine: &Machine, token: Option<&Bearer>) -> Value {
         let challenge = challenge(&self.server, "auth/attest");
         let signed = token.map(digest);
-        let context = purpose(&login_context("auth/attest", "node"), signed);
+        let pod = token.map(|_| POD.parse().unwrap());
+        let context = stamped(&purpose(&login_context("auth/attest", "node"), signed), pod.as_ref());
         let presentation = with_token(machine.answer(&challenge, &context), signed, token);
-        let mut body = serde_json::to_value(presentation).unwrap();
+        let mut body = serde_json::to_value(Presentation { pod, ..presentation }).unwrap();
         body["role"] = Value::from("node");
         body
     }
@@ -143,7 +159,7 @@ fn a_granted_pod_on_a_good_machine_gets_the_secret_and_is_on_record_without_its_
         let workload = bundle.standing.as_ref().unwrap().workload.as_ref().unwrap();
         assert_eq!(workload.token, digest(&token));
         let Found::Genuine(named) = &workload.found else { panic!("{workload:?}") };
-        assert_eq!(named.pod.as_deref(), Some("7f1c"));
+        assert_eq!(named.pod.as_deref(), Some(POD));
         assert!(bundle.replay(&AwsLcRs, &anchors()).unwrap().identical);
         let raw = cluster.server.read(&format!("attest-keys/record/{}", sealed.decision)).ok();
         let file = raw.json["data"]["bundle"].as_str().unwrap();
@@ -185,6 +201,51 @@ fn a_token_that_this_machine_did_not_sign_is_refused() {
     let honest = machine.answer(&challenge, &open_context("attest-keys", "db"));
     let forged = with_token(honest, Some(digest(&theirs)), Some(&theirs));
     assert_eq!(present(&cluster.server, &forged).failing(), ["challenge.bound"]);
+}
+
+/// A token is a credential, and can be stolen: from the thief's pod it is worth nothing.
+#[test]
+fn a_token_in_another_pod_than_its_own_is_refused_and_the_refusal_replays() {
+    let cluster = Cluster::start();
+    let (machine, token) = (Machine::good(), cluster.token("app"));
+    let ask = |pod| cluster.open_in(pod, &machine, Some(digest(&token)), Some(&token));
+    sealed(&ask(Some(POD)));
+    for (pod, why) in [(Some("8a2d"), "pod 8a2d"), (None, "no pod that an agent stamped")] {
+        let answer = ask(pod);
+        assert_eq!(found(&answer, "workload.pod"), why);
+        let id = answer.json["data"]["decision"].as_str().unwrap();
+        let bundle = record(&cluster.server, "attest-keys", "record", id);
+        assert!(bundle.replay(&AwsLcRs, &anchors()).unwrap().identical);
+        let failing: Vec<_> = bundle.appraisal.failing().map(|check| check.expected.as_str()).collect();
+        assert_eq!(failing[0], "pod 7f1c, whose token it is, in the purpose");
+    }
+    // The pod in the request, over an answer whose hardware signed another purpose.
+    let challenge = challenge(&cluster.server, "attest-keys");
+    let context = purpose(&open_context("attest-keys", "db"), Some(digest(&token)));
+    let thief = stamped(&context, Some(&"8a2d".parse().unwrap()));
+    let forged = with_token(machine.answer(&challenge, &thief), Some(digest(&token)), Some(&token));
+    let forged = Presentation { pod: Some(POD.parse().unwrap()), ..forged };
+    assert_eq!(present(&cluster.server, &forged).failing(), ["challenge.bound"]);
+}
+
+/// Where no agent can know the pod: in an enclave, or on a node whose agent does not stamp.
+#[test]
+fn an_operator_may_believe_an_issuers_tokens_about_their_pod() {
+    let cluster = Cluster::start();
+    let (machine, token) = (Machine::good(), cluster.token("app"));
+    let path = "attest-keys/config/workload-issuers/cluster";
+    let entry = cluster.server.read(path).ok().json["data"].clone();
+    assert_eq!(entry["pod"], "attested", "unless it says otherwise");
+    let mut written = entry.clone();
+    written["pod"] = json!("believed");
+    let answer = cluster.server.write(path, &written);
+    assert!(answer.errors().contains("expected `attested` or `claimed`"), "{answer:?}");
+    written["pod"] = json!("claimed");
+    cluster.server.write(path, &written).ok();
+    let ask = |pod| cluster.open_in(pod, &machine, Some(digest(&token)), Some(&token));
+    sealed(&ask(None));
+    sealed(&ask(Some(POD)));
+    assert_eq!(found(&ask(Some("8a2d")), "workload.pod"), "pod 8a2d");
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn another_version_is_named() {
     let failure = agent.failure(&EvidenceRequest { version: VERSION + 1, ..request(1, None) });
     let expected = Failure {
         code: "agent.version".to_owned(),
-        message: "protocol version: expected 1, found 2".to_owned(),
+        message: "protocol version: expected 2, found 3".to_owned(),
     };
     assert_eq!(failure, expected);
 }

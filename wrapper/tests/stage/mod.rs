@@ -147,6 +147,7 @@ fn play_agent(listener: &UnixListener, shared: &Shared) {
                 certificates: vec![],
                 revocation_lists: vec![],
                 documents: vec![],
+                pod: None,
             })
         };
         line.write_all(&to_frame(&reply).unwrap()).unwrap();
