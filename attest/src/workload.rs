@@ -69,7 +69,9 @@ pub struct Presented {
 }
 
 /// What a token needs to be believed about the pod that it names.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Encode, Decode, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, Eq, PartialEq, Encode, Decode, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 #[cbor(index_only)]
 pub enum Pods {

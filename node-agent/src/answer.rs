@@ -122,7 +122,7 @@ pub(crate) fn malformed(bad: &BadFrame) -> (Reply, Outcome) {
     let code = match bad {
         BadFrame::Version { .. } => VERSION,
         BadFrame::Stamped => STAMPED,
-        _ => MALFORMED,
+        BadFrame::TooLong { .. } | BadFrame::Content(_) | BadFrame::Key { .. } | _ => MALFORMED,
     };
     fail(None, code, bad.to_string())
 }

@@ -243,7 +243,8 @@ mod tests {
     #[test]
     fn a_pod_that_is_none_is_refused_before_anything_is_signed_or_judged_with_it() {
         let json = |pod: &str| {
-            let fields = r#""challenge":"","platform":"sev-snp","evidence":"","kem":"x25519","public_key":"""#;
+            let fields =
+                r#""challenge":"","platform":"sev-snp","evidence":"","kem":"x25519","public_key":"""#;
             serde_json::from_str::<Presentation>(&format!(r#"{{{fields},"pod":"{pod}"}}"#))
         };
         let presentation = json("7f1c").unwrap();
@@ -253,7 +254,10 @@ mod tests {
         assert_eq!(token.purpose("release/db"), crate::agent::stamped(&asked, token.pod.as_ref()));
         for odd in ["", "a#workload=b", "7F1C"] {
             let error = json(odd).unwrap_err().to_string();
-            assert!(error.starts_with("pod: expected 1 to 64 lower-case letters, digits and hyphens"), "{error}");
+            assert!(
+                error.starts_with("pod: expected 1 to 64 lower-case letters, digits and hyphens"),
+                "{error}"
+            );
         }
     }
 

@@ -25,7 +25,11 @@ pub(super) const TABLE: Table = Table {
             Freshness,
             "the workload's token is genuine, of a known issuer, and for this verifier",
         ),
-        ("workload.pod", Freshness, "the pod that the agent stamped is the one that the workload's token names"),
+        (
+            "workload.pod",
+            Freshness,
+            "the pod that the agent stamped is the one that the workload's token names",
+        ),
         ("workload.current", Freshness, "the workload's token holds"),
         ("policy.grant", Freshness, "a grant of the policy covers the purpose and the workload"),
         (

@@ -111,9 +111,13 @@ fn a_workload_that_no_grant_names_is_refused_by_name() {
 fn a_token_that_the_hardware_did_not_sign_is_refused() {
     let grant = r#"[{ paths = { any_of = ["release/*"] }, namespace = { any_of = ["prod"] } }]"#;
     let unsigned = case(None, grant);
-    let found = refused(&unsigned, Some(genuine(&unsigned)), &["workload.bound", "workload.pod", "policy.grant"]);
+    let found =
+        refused(&unsigned, Some(genuine(&unsigned)), &["workload.bound", "workload.pod", "policy.grant"]);
     let nowhere = "no pod that an agent stamped".to_owned();
-    assert_eq!(found, [format!("{TOKEN}, unsigned"), nowhere, "release/db, and no verified workload".to_owned()]);
+    assert_eq!(
+        found,
+        [format!("{TOKEN}, unsigned"), nowhere, "release/db, and no verified workload".to_owned()]
+    );
     let another = case(Some(Digest([4; 32])), "");
     let found = refused(&another, Some(genuine(&another)), &["workload.bound"]);
     assert_eq!(found, [format!("token {TOKEN}")]);
@@ -148,8 +152,7 @@ fn a_token_holds_from_its_beginning_to_its_end_and_not_a_second_longer() {
         }
     }
     let ever = Workload { from: UnixTime(0), until: UnixTime::MAX, ..app(&case) };
-    let admitted =
-        judge(&case, Some(presented(Found::Genuine(Box::new(ever))))).unwrap();
+    let admitted = judge(&case, Some(presented(Found::Genuine(Box::new(ever))))).unwrap();
     assert_eq!(admitted.valid_until(), case.admitted_until());
 }
 

@@ -170,7 +170,11 @@ pub(super) const ROWS: &[Path] = &[
                     required("jwks", Object, "its key set (RFC 7517), as JSON or as a text"),
                     required("kind", Text, "kubernetes, spiffe or oidc"),
                     optional("image_digest_claim", Text, "a JSON pointer to the image's digest"),
-                    optional("pod", Text, "attested: only from the pod that a token names, as its node's agent saw it; or claimed (attested)"),
+                    optional(
+                        "pod",
+                        Text,
+                        "attested: only from the pod that a token names, as its node's agent saw it; or claimed (attested)",
+                    ),
                 ]],
             ),
             delete("believe its tokens no longer"),
