@@ -14,6 +14,7 @@ pub mod answer;
 pub mod config;
 pub mod device;
 pub mod endorsements;
+pub mod facts;
 pub mod join;
 mod journal;
 mod logs;

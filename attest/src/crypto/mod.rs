@@ -87,10 +87,18 @@ impl Hash {
 
     /// The function with this TCG algorithm identifier (TPM 2.0 Part 2, clause 6.3).
     pub(crate) fn of_id(id: u16) -> Option<Self> {
-        [(0x0004, Self::Sha1), (0x000b, Self::Sha256), (0x000c, Self::Sha384), (0x000d, Self::Sha512)]
-            .into_iter()
-            .find(|(known, _)| *known == id)
-            .map(|(_, hash)| hash)
+        [Self::Sha1, Self::Sha256, Self::Sha384, Self::Sha512].into_iter().find(|hash| hash.id() == id)
+    }
+
+    /// The TCG's identifier of the function (TPM 2.0 Part 2, clause 6.3).
+    #[must_use]
+    pub fn id(self) -> u16 {
+        match self {
+            Self::Sha1 => 0x0004,
+            Self::Sha256 => 0x000b,
+            Self::Sha384 => 0x000c,
+            Self::Sha512 => 0x000d,
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::crypto::Hash;
 #[derive(Clone, Debug)]
 pub struct EventLog<'a> {
     events: &'a [u8],
+    end: usize,
     count: usize,
     first_register: u32,
     format: Format,
@@ -67,9 +68,9 @@ impl<'a> EventLog<'a> {
             format.event(&mut reader)?;
             count = count.saturating_add(1);
         }
-        let length = events.len().saturating_sub(reader.rest().len());
-        let events = events.get(..length).unwrap_or(events);
-        Ok(Self { events, count, first_register: first.register, format })
+        let (length, end) = (events.len(), bytes.len().saturating_sub(reader.rest().len()));
+        let events = events.get(..length.saturating_sub(reader.rest().len())).unwrap_or(events);
+        Ok(Self { events, end, count, first_register: first.register, format })
     }
 
     /// Takes apart a blob of one log, or of several with a length (u32, little-endian) in front of each, as
@@ -110,6 +111,18 @@ impl<'a> EventLog<'a> {
         // The record that names the form belongs to the first register that can be extended.
         let agile = matches!(self.format, Format::Agile(_));
         if agile && self.first_register == 1 { Layout::Cc } else { Layout::Tpm }
+    }
+
+    /// How many bytes there are before the padding: where another event would stand.
+    #[must_use]
+    pub fn end(&self) -> usize {
+        self.end
+    }
+
+    /// Whether events have digests of several banks, as the first record states them, and not SHA-1 alone.
+    #[must_use]
+    pub fn is_agile(&self) -> bool {
+        matches!(self.format, Format::Agile(_))
     }
 
     /// How many events there are.
@@ -256,7 +269,8 @@ mod tests {
     fn padding_is_no_event() {
         for byte in [0, 0xff] {
             let bytes = [old(4, 5, b"action"), vec![byte; 300]].concat();
-            assert_eq!(EventLog::parse(&bytes).unwrap().events().count(), 1);
+            let log = EventLog::parse(&bytes).unwrap();
+            assert_eq!((log.events().count(), log.end()), (1, bytes.len() - 300));
         }
         assert!(EventLog::parse(&[old(4, 5, b"action"), vec![0, 0xff, 0]].concat()).is_err());
     }

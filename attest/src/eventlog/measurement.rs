@@ -13,7 +13,8 @@ pub struct Measurement {
 
 impl Measurement {
     /// The digest of the parts, one after the other.
-    pub(crate) fn of(crypto: &dyn Crypto, bank: Hash, parts: &[&[u8]]) -> Self {
+    #[must_use]
+    pub fn of(crypto: &dyn Crypto, bank: Hash, parts: &[&[u8]]) -> Self {
         match bank {
             Hash::Sha1 => Self::from(&crypto.sha1(parts).0),
             Hash::Sha256 => Self::from(&crypto.sha256(parts).0),
