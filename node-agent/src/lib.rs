@@ -17,6 +17,7 @@ pub mod endorsements;
 pub mod facts;
 pub mod join;
 mod journal;
+pub mod kubernetes;
 mod logs;
 pub mod registers;
 pub mod serve;

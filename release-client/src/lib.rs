@@ -10,6 +10,7 @@
 pub mod agent;
 mod open;
 mod openbao;
+mod tls;
 mod workload;
 
 use std::path::{Path, PathBuf};
@@ -20,7 +21,8 @@ use protocol::release::{Base64, ChallengeReply, Presentation, Refusal, Sealed, o
 use protocol::{Kem, OfferedKey};
 
 pub use open::{Context, Error as OpenError, Key, Keys, TAG, plaintext_len, without_trace};
-pub use openbao::{Authority, Error as OpenBaoError, OpenBao, Server};
+pub use openbao::{Error as OpenBaoError, OpenBao, Server};
+pub use tls::{Authority, BadAuthority, tls};
 pub use workload::Error as WorkloadError;
 
 use workload::Token;

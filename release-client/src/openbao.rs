@@ -5,18 +5,15 @@
 //!
 //! Untrusted: every answer. What matters in it is sealed to our key and bound to a decision.
 
-use std::fs;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::Unknown;
 use protocol::release::{ChallengeReply, Presentation, Refusal, Sealed};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
-use crate::printable;
+use crate::tls::tls;
+use crate::{Authority, printable};
 
 /// A sealed secret of 1 MiB in base64, and what is around it.
 const MAX_ANSWER: u64 = 2 * 1024 * 1024;
@@ -31,15 +28,6 @@ pub struct Server {
     pub namespace: Option<String>,
     /// Who vouches for the server's certificate.
     pub authority: Authority,
-}
-
-/// Who vouches for the server's certificate.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Authority {
-    /// The certificates in a PEM file.
-    File(PathBuf),
-    /// Nobody: `VAULT_SKIP_VERIFY`. Secrets stay sealed to our key, but anyone can answer.
-    InsecureNobody,
 }
 
 /// One OpenBao, and one mount of its secrets engine.
@@ -71,7 +59,7 @@ impl OpenBao {
             .proxy(None)
             .timeout_global(Some(PATIENCE))
             .user_agent(program)
-            .tls_config(tls(&server.authority)?)
+            .tls_config(tls(&server.authority).map_err(|error| Error::Authority(error.to_string()))?)
             .build();
         let mount = format!("{}/v1/{mount}", server.address);
         Ok(Self { agent: config.new_agent(), mount, namespace: server.namespace.clone() })
@@ -111,28 +99,6 @@ impl OpenBao {
             Ok(body) => Ok((status, body)),
             Err(ureq::Error::BodyExceedsLimit(limit)) => Err(Error::TooLong { limit }),
             Err(error) => Err(Error::Unreachable(printable(&error.to_string()))),
-        }
-    }
-}
-
-fn tls(authority: &Authority) -> Result<TlsConfig, Error> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let tls = TlsConfig::builder().unversioned_rustls_crypto_provider(provider);
-    match authority {
-        Authority::InsecureNobody => Ok(tls.disable_verification(true).build()),
-        Authority::File(path) => {
-            let bad = |problem: String| Error::Authority(format!("{}: {problem}", path.display()));
-            let pem = fs::read(path).map_err(|error| bad(error.to_string()))?;
-            let mut certificates = Vec::new();
-            for item in parse_pem(&pem) {
-                if let PemItem::Certificate(certificate) = item.map_err(|error| bad(error.to_string()))? {
-                    certificates.push(certificate);
-                }
-            }
-            if certificates.is_empty() {
-                return Err(bad("no certificate in it".to_owned()));
-            }
-            Ok(tls.root_certs(RootCerts::Specific(Arc::new(certificates))).build())
         }
     }
 }
@@ -238,11 +204,5 @@ mod tests {
     fn control_characters_in_an_answer_are_not_printed() {
         let told = Error::answered(400, br#"{"errors":["a\u001b[31mb\nc"]}"#).to_string();
         assert_eq!(told, "OpenBao answered 400: a?[31mb?c");
-    }
-
-    #[test]
-    fn a_file_without_certificates_is_named() {
-        let error = tls(&Authority::File("/dev/null".into())).unwrap_err();
-        assert_eq!(error.to_string(), "certificate authorities for OpenBao: /dev/null: no certificate in it");
     }
 }

@@ -12,7 +12,7 @@ use crate::child::{self, which};
 use crate::house::House;
 
 const HELM: &str = "v4.3.1";
-/// What that version of Helm asks for.
+/// What that version of Helm asks for, and Kubernetes 1.36.
 const LEAST_GO: (u32, u32) = (1, 26);
 
 /// Builds Helm, unless it is there; `None` where it cannot be built.
@@ -25,7 +25,7 @@ pub(crate) fn ensure(house: &House) -> Result<Option<PathBuf>> {
     if program.is_file() {
         return Ok(Some(program));
     }
-    if which("go").is_none() || !is_new_enough(&child::read(Command::new("go").args(["env", "GOVERSION"]))?) {
+    if !has_go()? {
         return Ok(None);
     }
     eprintln!("xtask: building Helm {HELM}");
@@ -37,6 +37,12 @@ pub(crate) fn ensure(house: &House) -> Result<Option<PathBuf>> {
         child::read(go.env("GOBIN", dir.canonicalize()?).env("CGO_ENABLED", "0"))
     })?;
     Ok(Some(program))
+}
+
+/// Whether this machine has a Go that can build it.
+pub(crate) fn has_go() -> Result<bool> {
+    let version = || child::read(Command::new("go").args(["env", "GOVERSION"]));
+    Ok(which("go").is_some() && is_new_enough(&version()?))
 }
 
 /// Reads `go1.26.8`.

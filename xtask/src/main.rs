@@ -15,6 +15,7 @@ mod ci;
 mod demo;
 mod helm;
 mod house;
+mod kubebed;
 mod layers;
 mod measure;
 mod package;

@@ -14,6 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::child;
 use crate::helm;
 use crate::house::House;
+use crate::kubebed;
 use crate::tally::{Show, Tally};
 use crate::tools;
 use crate::vectors;
@@ -22,7 +23,10 @@ pub(crate) fn run(house: &House) -> Result<()> {
     let tools = tools::ensure(house)?;
     let vectors = vectors::folder(house, std::env::var_os("CLOUDTASER_VECTORS"));
     let helm = helm::ensure(house)?;
-    let features = features(&machine(vectors.is_some(), helm.is_some()), std::env::var_os("REQUIRE"));
+    let kubebed = kubebed::ensure(house)?;
+    let mut seen = machine(vectors.is_some(), helm.is_some());
+    seen.extend(kubebed.as_ref().map(|_| "kube"));
+    let features = features(&seen, std::env::var_os("REQUIRE"));
     println!("features that tests may not skip: {}", features.join(" "));
 
     let mut cargo = child::cargo(&house.root);
@@ -33,6 +37,9 @@ pub(crate) fn run(house: &House) -> Result<()> {
     }
     if let Some(helm) = &helm {
         cargo.env("CLOUDTASER_HELM", helm);
+    }
+    if let Some(kubebed) = &kubebed {
+        cargo.env("CLOUDTASER_KUBEBED", kubebed);
     }
     std::fs::create_dir_all(&house.target)?;
     let log = house.target.join("test.log");

@@ -46,7 +46,7 @@ impl Client {
         let items = parse_pem(&pem).filter_map(Result::ok);
         let certificates = items.filter_map(|item| match item {
             PemItem::Certificate(certificate) => Some(certificate),
-            _ => None,
+            PemItem::PrivateKey(_) | _ => None,
         });
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = TlsConfig::builder()
@@ -98,18 +98,18 @@ impl Client {
 
     /// Puts an object, such as one of a rendered chart, where its kind and name say.
     pub fn apply(&self, object: &Value) -> Result<Answer, Error> {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let (version, kind) = (text(&object["apiVersion"]), text(&object["kind"]));
+        let (version, kind) = (at(object, "/apiVersion"), at(object, "/kind"));
         let root = if version.contains('/') { format!("/apis/{version}") } else { format!("/api/{version}") };
         let known = self.get(&root)?.expect(200)?;
-        let resources = known.body["resources"].as_array().cloned().unwrap_or_default();
-        let has_kind = |one: &&Value| one["kind"] == *kind && !text(&one["name"]).contains('/');
-        let resource = resources.iter().find(has_kind).cloned().unwrap_or_default();
-        let scope = match object["metadata"]["namespace"].as_str() {
-            Some(namespace) if resource["namespaced"] == true => format!("/namespaces/{namespace}"),
-            _ => String::new(),
+        let resources = known.body.get("resources").and_then(Value::as_array);
+        let has_kind = |one: &&Value| at(one, "/kind") == kind && !at(one, "/name").contains('/');
+        let resource = resources.and_then(|all| all.iter().find(has_kind)).unwrap_or(&Value::Null);
+        let scope = match at(object, "/metadata/namespace") {
+            "" => String::new(),
+            _ if resource.get("namespaced") != Some(&Value::Bool(true)) => String::new(),
+            namespace => format!("/namespaces/{namespace}"),
         };
-        let (plural, name) = (text(&resource["name"]), text(&object["metadata"]["name"]));
+        let (plural, name) = (at(resource, "/name"), at(object, "/metadata/name"));
         self.patch(&format!("{root}{scope}/{plural}/{name}"), Patch::Apply, object)
     }
 
@@ -140,8 +140,13 @@ impl Answer {
     /// Why it was refused.
     #[must_use]
     pub fn message(&self) -> &str {
-        self.body["message"].as_str().unwrap_or_default()
+        at(&self.body, "/message")
     }
+}
+
+/// The text at a JSON pointer, or none.
+fn at<'v>(value: &'v Value, pointer: &str) -> &'v str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 const MAX_ANSWER: u64 = 32 * 1024 * 1024;

@@ -1,12 +1,11 @@
 //! The server's process: found, started, stopped, started again where it was.
 
 use std::io::{self, BufRead as _, BufReader};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::client::Client;
@@ -95,7 +94,7 @@ impl Cluster {
             found = admin.create(&pods, &pod)?.expect(201)?;
         }
         let bound = json!({
-            "apiVersion": "v1", "kind": "Pod", "name": name, "uid": found.body["metadata"]["uid"],
+            "apiVersion": "v1", "kind": "Pod", "name": name, "uid": found.body.pointer("/metadata/uid"),
         });
         let asked = json!({
             "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
@@ -103,7 +102,7 @@ impl Cluster {
         });
         let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
         let answer = admin.create(&path, &asked)?.expect(201)?;
-        let token = answer.body["status"]["token"].as_str();
+        let token = answer.body.pointer("/status/token").and_then(Value::as_str);
         token.map(str::to_owned).ok_or(Error::Answer { status: 201, body: "no token".to_owned() })
     }
 
@@ -115,10 +114,8 @@ impl Cluster {
     /// Starts it again after [`Self::stop`], at the same address and with what it stored.
     pub fn resume(&mut self) -> Result<(), Error> {
         self.process = None;
-        let address = self.told.url.trim_start_matches("https://");
-        let address: SocketAddr = address.parse().map_err(|_| Error::NotReady(address.to_owned()))?;
-        let port = address.port().to_string();
-        let (process, told) = launch(&self.program, self.folder.path(), &port, &self.flags)?;
+        let (_, port) = self.told.url.rsplit_once(':').unwrap_or_default();
+        let (process, told) = launch(&self.program, self.folder.path(), port, &self.flags)?;
         (self.process, self.told) = (Some(process), told);
         Ok(())
     }

@@ -8,6 +8,7 @@
 
 mod general;
 mod hardware;
+mod kubernetes;
 mod tpm;
 mod tsm;
 
@@ -35,6 +36,7 @@ pub struct RawConfig {
     snp: Option<tsm::RawSnp>,
     tdx: Option<tsm::RawTdx>,
     tpm: Option<tpm::RawTpm>,
+    kubernetes: Option<kubernetes::RawKubernetes>,
 }
 
 /// What it means.
@@ -54,6 +56,8 @@ pub struct Config {
     pub prefer: Platform,
     /// The hardware that is enabled.
     pub hardware: BTreeMap<Platform, Hardware>,
+    /// This machine's Node, if it is to say how the machine stands.
+    pub kubernetes: Option<crate::kubernetes::Settings>,
 }
 
 /// Everything that is wrong with the configuration, together.
@@ -106,6 +110,7 @@ impl TryFrom<RawConfig> for Config {
             prefer: hardware::prefer(raw.prefer.as_deref(), &hardware, &mut problems),
             endorsements: raw.endorsements,
             hardware,
+            kubernetes: raw.kubernetes.and_then(|section| kubernetes::kubernetes(section, &mut problems)),
         };
         if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
     }
