@@ -26,7 +26,7 @@ const STAGES: [Stage; 13] = [
     ("test", suite::run),
     ("package", package::run),
     ("wasm", wasm::run),
-    ("demo", demo::run),
+    ("demo", demo::every),
     ("bench", |house| bench::run(house, Length::Smoke)),
 ];
 

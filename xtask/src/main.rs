@@ -40,7 +40,8 @@ fn main() -> ExitCode {
 
 fn dispatch(house: &House, words: &[&str]) -> anyhow::Result<()> {
     match words {
-        ["demo"] => demo::run(house),
+        ["demo"] => demo::run(house, "snp"),
+        ["demo", "--tee", name] => demo::run(house, name),
         ["test"] => suite::run(house),
         ["ci"] => ci::run(house),
         ["layers"] => layers::run(house),
@@ -55,4 +56,5 @@ fn dispatch(house: &House, words: &[&str]) -> anyhow::Result<()> {
     }
 }
 
-const USAGE: &str = "demo, test, ci, layers, measure, package, wasm, vectors DIR, bench [--smoke], tools";
+const USAGE: &str =
+    "demo [--tee NAME], test, ci, layers, measure, package, wasm, vectors DIR, bench [--smoke], tools";

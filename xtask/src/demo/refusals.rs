@@ -9,32 +9,12 @@ use serde_json::{Value, json};
 use super::narrate::{Story, note};
 use super::stage::{Machine, Stage};
 
-/// What is wrong with each machine, what makes it so, and the checks that must say so.
-const MACHINES: [(&str, &str, &[&str], &[&str]); 5] = [
-    ("debug", "A guest that its host may debug", &["--debug"], &["snp.policy.debug"]),
-    ("image", "Another image than the one we measured", &["--measurement", OTHER], &["snp.measurement"]),
-    (
-        "old",
-        "Old firmware with new microcode",
-        &["--tcb", "bootloader=9,microcode=255"],
-        &["snp.tcb.reported", "snp.tcb.current", "snp.tcb.committed", "snp.tcb.launch"],
-    ),
-    ("withdrawn", "A chip whose authority was revoked", &["--revoke", "ask"], &["snp.crl.intermediate"]),
-    (
-        "foreign",
-        "A chip under somebody else's root, under the same names",
-        &["--vendor", "other"],
-        // The chip's true certificates are in store by now, and stand beside what this machine brings.
-        &["snp.chain.root"],
-    ),
-];
-
 /// Each machine asks through agent and wrapper, and is refused by exactly its checks.
 pub(crate) fn machines(story: &mut Story, stage: &Stage, program: &str) -> Result<()> {
-    for (name, what, hardware, checks) in MACHINES {
-        let machine = stage.machine(name, hardware)?;
-        let told = story.step(what, || refused(&mut stage.wrapped(&machine, &[program])))?;
-        expect(&told, checks)?;
+    for attack in stage.tee.attacks {
+        let machine = stage.machine(attack.name, attack.hardware)?;
+        let told = story.step(attack.what, || refused(&mut stage.wrapped(&machine, &[program])))?;
+        expect(&told, attack.checks)?;
     }
     Ok(())
 }
@@ -80,13 +60,17 @@ pub(crate) fn presentation(stage: &Stage, machine: &Machine, mount: &str, contex
     };
     let key = stage.file("public.key", "a key of exactly 32 bytes, his  ")?;
     let evidence = stage.evidence(machine, &field("nonce")?, context, &key)?;
-    let der = |name: &str| base64(&machine.endorsement(name));
+    let files = |names: &[&str]| -> Result<Vec<String>> {
+        names.iter().map(|name| base64(&machine.endorsement(name))).collect()
+    };
+    let brings = &stage.tee.brings;
     Ok(json!({
         "challenge": field("challenge")?,
-        "platform": "sev-snp",
+        "platform": stage.tee.platform,
         "evidence": base64(&evidence)?,
-        "certificates": [der("vcek")?, der("ask")?],
-        "revocation_lists": [der("crl")?],
+        "certificates": files(brings.certificates)?,
+        "revocation_lists": files(brings.revocation_lists)?,
+        "documents": files(brings.documents)?,
         "kem": "x25519",
         "public_key": base64(&key)?,
     }))
@@ -140,8 +124,6 @@ pub(crate) fn base64(file: &Path) -> Result<String> {
 
 /// What the hardware signs for a release of `db`.
 const OPEN: &str = "attest-keys/release/db";
-const OTHER: &str =
-    "010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101";
 
 #[cfg(test)]
 mod tests {

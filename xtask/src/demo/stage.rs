@@ -1,6 +1,6 @@
 //! What the story is played with: our own programs, a real OpenBao, and machines that are simulated.
 //!
-//! A [`Machine`] is simulated silicon at the kernel's own path and an unchanged node agent in front of it.
+//! A [`Machine`] is simulated silicon and an unchanged node agent in front of it.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -12,19 +12,21 @@ use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
 use super::bao::Bao;
+use super::tee::Tee;
 
 /// Everything on stage.
 #[derive(Debug)]
 pub(crate) struct Stage {
     pub(crate) bao: Bao,
     pub(crate) dir: TempDir,
+    pub(crate) tee: &'static Tee,
     programs: PathBuf,
 }
 
 impl Stage {
-    pub(crate) fn set(bao: Bao, target: &Path) -> Result<Self> {
+    pub(crate) fn set(bao: Bao, target: &Path, tee: &'static Tee) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("cloudtaser-demo-").tempdir()?;
-        Ok(Self { bao, dir, programs: target.join("debug") })
+        Ok(Self { bao, dir, tee, programs: target.join("debug") })
     }
 
     /// One of our own programs, about to be run.
@@ -43,38 +45,70 @@ impl Stage {
         Ok(path)
     }
 
-    /// Starts simulated silicon and an agent. `hardware` are arguments of `cloudtaser-sim snp`.
+    /// Starts a machine of the story's kind, with further arguments for the simulator.
     pub(crate) fn machine(&self, name: &str, hardware: &[&str]) -> Result<Machine> {
+        (self.tee.machine)(self, name, hardware)
+    }
+
+    /// Starts a guest of the simulator (`snp`, `tdx`) and an agent that finds it at the kernel's own path. `config`
+    /// has the section for the agent; it is given the machine's folder.
+    pub(crate) fn guest(
+        &self,
+        name: &str,
+        silicon: &[&str],
+        config: impl FnOnce(&Path) -> String,
+    ) -> Result<Machine> {
         let dir = self.dir.path().join(name);
         let (reports, endorsements) = (dir.join("reports"), dir.join("endorsements"));
         fs::create_dir_all(&reports)?;
         fs::create_dir_all(&endorsements)?;
-        let mut sim = self.program("cloudtaser-sim");
-        sim.args(["snp", "--product", "genoa", "--seed", "7"]).args(hardware);
-        sim.arg("--mount").arg(&reports).arg("--write-endorsements").arg(&endorsements);
+        let mut sim = self.program(SIMULATOR);
+        sim.args(silicon).arg("--mount").arg(&reports).arg("--write-endorsements").arg(&endorsements);
         let silicon = Running::until_ready(&mut sim)?;
-        let list = endorsements.join("crl.der");
-        let config = format!("endorsements = [\"{}\"]\n[snp]\n", list.display());
-        let mut inside = self.program("cloudtaser-sim");
-        inside.arg("exec").arg("--reports").arg(&reports).arg("--").arg(self.binary(AGENT));
-        let agent = start_agent(&dir, &config, inside)?;
-        Ok(Machine { agent, silicon, reports, dir })
+        let agent = start_agent(&dir, &config(&dir), self.inside(Some(&reports)))?;
+        Ok(Machine { agent, silicon, reports: Some(reports), dir })
     }
 
-    /// Starts a software TPM and an agent. The TPM has just been switched on.
-    pub(crate) fn tpm_machine(&self, name: &str) -> Result<(Machine, String)> {
+    /// Starts hardware of the simulator that says in its line `ready …` where it is, and an agent. Among `silicon`,
+    /// `STATE` stands for a folder of its own, `ENDORSEMENTS` for that of the machine. `config` has the section for
+    /// the agent; it is given the line.
+    pub(crate) fn machine_on(
+        &self,
+        name: &str,
+        silicon: &[&str],
+        config: impl FnOnce(&str) -> Result<String>,
+    ) -> Result<Machine> {
         let dir = self.dir.path().join(name);
-        fs::create_dir_all(&dir)?;
-        let mut sim = self.program("cloudtaser-sim");
-        sim.args(["vtpm", "--state"]).arg(dir.join("state"));
-        let silicon = Running::until_ready(&mut sim)?;
-        let tcti = silicon.ready.split_whitespace().find(|word| word.starts_with("swtpm:"));
-        let tcti = tcti.with_context(|| format!("expected a TCTI in {:?}", silicon.ready))?.to_owned();
-        let config =
-            format!("[tpm]\ntcti = {tcti:?}\nak_handle = 0x81010002\n[tpm.pcrs]\nsha256 = [0, 4, 7]\n");
-        let agent = start_agent(&dir, &config, self.program(AGENT))?;
-        let reports = dir.join("reports");
-        Ok((Machine { agent, silicon, reports, dir }, tcti))
+        let (state, endorsements) = (dir.join("state"), dir.join("endorsements"));
+        fs::create_dir_all(&endorsements)?;
+        let folder = |word: &&str| match *word {
+            "STATE" => state.clone().into_os_string(),
+            "ENDORSEMENTS" => endorsements.clone().into_os_string(),
+            word => word.into(),
+        };
+        let silicon = Running::until_ready(self.program(SIMULATOR).args(silicon.iter().map(folder)))?;
+        let config = config(&silicon.ready)?;
+        let agent = start_agent(&dir, &config, self.inside(None))?;
+        Ok(Machine { agent, silicon, reports: None, dir })
+    }
+
+    /// The agent's program, about to be run on a machine.
+    fn inside(&self, reports: Option<&Path>) -> Command {
+        let Some(reports) = reports else { return self.program(AGENT) };
+        let mut inside = self.program(SIMULATOR);
+        inside.arg("exec").arg("--reports").arg(reports).arg("--").arg(self.binary(AGENT));
+        inside
+    }
+
+    /// Stores the policy in this version; a word of it that is named stands for something else than usual.
+    pub(crate) fn store_policy(&self, version: u32, words: &[(&str, &str)]) -> Result<()> {
+        let text = self.tee.policy.replace("VERSION", &version.to_string());
+        let text = words
+            .iter()
+            .chain(self.tee.variables)
+            .fold(text, |text, (word, value)| text.replace(word, value));
+        let policy = format!("policy=@{}", self.file("policy.toml", &text)?.display());
+        self.bao.call(&["write", "attest-keys/policy/demo", &policy]).map(drop)
     }
 
     /// A program of the wrapper's, about to be run on `machine`.
@@ -101,8 +135,7 @@ impl Stage {
         key: &Path,
     ) -> Result<PathBuf> {
         let file = machine.dir.join("evidence.bin");
-        let mut command = self.program("cloudtaser-sim");
-        command.arg("exec").arg("--reports").arg(&machine.reports).arg("--").arg(self.binary(AGENT));
+        let mut command = self.inside(machine.reports.as_deref());
         command.args(["evidence", "--config"]).arg(machine.dir.join("agent.toml"));
         command.args(["--nonce", nonce, "--context", context, "--key-file"]).arg(key).arg("-o").arg(&file);
         crate::child::read(&mut command)?;
@@ -116,7 +149,8 @@ pub(crate) struct Machine {
     // Dropped in this order: the agent before the hardware.
     agent: Running,
     silicon: Running,
-    reports: PathBuf,
+    /// The report directory of a guest.
+    reports: Option<PathBuf>,
     pub(crate) dir: PathBuf,
 }
 
@@ -125,8 +159,9 @@ impl Machine {
         self.dir.join("agent.sock")
     }
 
+    /// A file that the simulator wrote beside the machine.
     pub(crate) fn endorsement(&self, name: &str) -> PathBuf {
-        self.dir.join("endorsements").join(format!("{name}.der"))
+        self.dir.join("endorsements").join(name)
     }
 
     pub(crate) fn processes(&self) -> (u32, u32) {
@@ -191,5 +226,6 @@ fn start_agent(dir: &Path, config: &str, mut command: Command) -> Result<Running
     Ok(agent)
 }
 
+const SIMULATOR: &str = "cloudtaser-sim";
 const AGENT: &str = "cloudtaser-node-agent";
 const PATIENCE: Duration = Duration::from_secs(20);
