@@ -37,7 +37,8 @@ enum RawCommand {
         /// Empty directory to mount on.
         #[arg(long)]
         mount: PathBuf,
-        /// What goes wrong: no-provider, busy, timed-out, interrupted, race, gone-after=N, slow=MILLISECONDS.
+        /// What goes wrong: no-provider, busy, timed-out, interrupted, race, denied, empty, too-large, gone-after=N,
+        /// slow=MILLISECONDS.
         #[arg(long)]
         fault: Option<String>,
         /// Give no certificates in auxblob.
@@ -65,6 +66,12 @@ enum RawCommand {
         /// What goes wrong: as for snp.
         #[arg(long)]
         fault: Option<String>,
+        /// Empty directory for the device, the event log and the registers.
+        #[arg(long)]
+        files: Option<PathBuf>,
+        /// Unix socket for the host's quoting service.
+        #[arg(long)]
+        quoting: Option<PathBuf>,
     },
     /// Writes one TD quote.
     TdxQuote {
@@ -159,7 +166,7 @@ struct RawMachine {
 pub(crate) enum Config {
     Snp { machine: Machine, mount: PathBuf, fault: Fault, auxblob: Auxblob },
     SnpReport { machine: Machine, report_data: [u8; 64], output: PathBuf },
-    Tdx { td: Td, mount: PathBuf, fault: Fault },
+    Tdx { td: Td, mount: PathBuf, fault: Fault, files: Option<PathBuf>, quoting: Option<PathBuf> },
     TdxQuote { td: Td, report_data: [u8; 64], output: PathBuf },
     NitroDocument { document: Box<DocumentBuilder>, output: PathBuf },
     Roots { write: PathBuf, vendor: Vendor },
@@ -227,10 +234,10 @@ impl RawCommand {
                 let report_data = problems.note(read_hex("--report-data", &report_data));
                 Some(Config::SnpReport { machine: machine?, report_data: report_data?, output })
             }
-            Self::Tdx { td, mount, fault } => {
+            Self::Tdx { td, mount, fault, files, quoting } => {
                 let td = td.read(now, problems);
                 let fault = problems.note(fault.as_deref().map_or(Ok(Fault::Healthy), read_fault));
-                Some(Config::Tdx { td: td?, mount, fault: fault? })
+                Some(Config::Tdx { td: td?, mount, fault: fault?, files, quoting })
             }
             Self::TdxQuote { td, report_data, output } => {
                 let td = td.read(now, problems);
@@ -367,6 +374,9 @@ fn read_fault(text: &str) -> Result<Fault, String> {
         ("busy", Err(_)) => Ok(Fault::Busy),
         ("timed-out", Err(_)) => Ok(Fault::TimedOut),
         ("interrupted", Err(_)) => Ok(Fault::Interrupted),
+        ("denied", Err(_)) => Ok(Fault::Denied),
+        ("empty", Err(_)) => Ok(Fault::Empty),
+        ("too-large", Err(_)) => Ok(Fault::TooLarge),
         ("race", Err(_)) => Ok(Fault::GenerationRace),
         ("gone-after", Ok(reports)) => Ok(Fault::GoneAfter(reports)),
         ("slow", Ok(milliseconds)) => Ok(Fault::Slow(Duration::from_millis(milliseconds.into()))),

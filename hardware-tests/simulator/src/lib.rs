@@ -16,6 +16,7 @@ mod der;
 pub mod ecdsa;
 pub mod nitro;
 pub mod snp;
+pub mod td;
 pub mod tdx;
 pub mod tpm;
 pub mod tsm;

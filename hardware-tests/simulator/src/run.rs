@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::{SigSet, Signal};
 use simulator::nitro::{self, Module};
 use simulator::snp::{Chain, Chip, Product, Vendor, pem};
-use simulator::tdx::{Collateral, Platform};
+use simulator::td::{Files, Quoting, QuotingFault};
+use simulator::tdx::{Collateral, EventLog, Platform};
 use simulator::tsm::{Fault, Mount, MountError, at_the_kernels_path};
 use simulator::vtpm::{Vtpm, VtpmError, manufacture};
 
@@ -48,10 +49,18 @@ pub(crate) fn run(config: Config) -> Result<(), RunError> {
             machine.write_endorsements()?;
             write(&output, machine.sign(report_data))
         }
-        Config::Tdx { td, mount, fault } => {
+        Config::Tdx { td, mount, fault, files, quoting } => {
             let end = block_signals()?;
             td.write_endorsements()?;
-            present(simulator::tsm::Machine::tdx(td.quote).fault(fault), &mount, &end)
+            let log = td.log.as_ref().map(EventLog::encode).unwrap_or_default();
+            let td = simulator::td::Td::new(td.quote).event_log(log);
+            let _files = files.map(|path| Files::new(&td, &path)).transpose()?;
+            let listen = |path: PathBuf| {
+                Quoting::listen(&td, QuotingFault::Healthy, &path)
+                    .map_err(|source| RunError::Write { path, source })
+            };
+            let _quoting = quoting.map(listen).transpose()?;
+            present(td.machine().fault(fault), &mount, &end)
         }
         Config::TdxQuote { td, report_data, output } => {
             td.write_endorsements()?;
@@ -91,7 +100,7 @@ impl Machine {
 
 impl Td {
     fn write_endorsements(&self) -> Result<(), RunError> {
-        if let Some((file, log)) = &self.event_log {
+        if let (Some(file), Some(log)) = (&self.log_file, &self.log) {
             write(file, log.encode())?;
         }
         let Some(folder) = &self.endorsements else {

@@ -68,7 +68,8 @@ pub(crate) struct Td {
     pub(crate) quote: QuoteBuilder,
     pub(crate) collateral: Collateral,
     pub(crate) endorsements: Option<PathBuf>,
-    pub(crate) event_log: Option<(PathBuf, EventLog)>,
+    pub(crate) log: Option<EventLog>,
+    pub(crate) log_file: Option<PathBuf>,
 }
 
 impl RawTd {
@@ -86,7 +87,8 @@ impl RawTd {
             quote: if self.debug { quote.debug() } else { quote },
             collateral: self.collateral(&platform, &revoked),
             endorsements: self.write_endorsements,
-            event_log: self.write_event_log.zip(log),
+            log,
+            log_file: self.write_event_log,
         })
     }
 

@@ -256,13 +256,23 @@ impl QuoteBuilder {
         if number > 3 {
             return self;
         }
-        self.body_field(number.saturating_mul(48).saturating_add(328), &value)
+        self.body_field(number.saturating_mul(48).saturating_add(RTMR0), &value)
     }
 
     /// Sets all run-time measurements.
     #[must_use]
     pub fn rtmrs(self, values: [[u8; 48]; 4]) -> Self {
-        self.body_field(328, &values.concat())
+        self.body_field(RTMR0, &values.concat())
+    }
+
+    /// RTMR 0 to 3 as they stand.
+    pub(crate) fn values(&self) -> [[u8; 48]; 4] {
+        let mut values = [[0; 48]; 4];
+        let bytes = self.body.iter().skip(RTMR0);
+        for (to, from) in values.iter_mut().flatten().zip(bytes) {
+            *to = *from;
+        }
+        values
     }
 
     /// Sets the caller's 64 bytes.
@@ -449,5 +459,6 @@ fn length(bytes: usize) -> [u8; 4] {
 }
 
 const HEADER_LEN: usize = 48;
+const RTMR0: usize = 328;
 const QE_REPORT_LEN: usize = 384;
 const QE_REPORT_DATA: usize = 320;

@@ -7,6 +7,7 @@ use fuser::Errno;
 
 use super::attribute::Attribute;
 use crate::snp::{Chip, ReportBuilder};
+use crate::td::Registers;
 use crate::tdx::QuoteBuilder;
 
 /// A guest on a chip, as its driver sees it.
@@ -29,7 +30,8 @@ pub enum Fault {
     NoProvider,
     /// The host still owns the buffer: each request fails with `EBUSY`.
     Busy,
-    /// The host throttles for too long: each request fails with `ETIMEDOUT`.
+    /// The host takes too long: each request fails with `ETIMEDOUT`; a TD's next with `EBUSY`, because the host
+    /// still owns the buffer.
     TimedOut,
     /// A signal arrives while waiting: each request fails with `EINTR`.
     Interrupted,
@@ -37,6 +39,12 @@ pub enum Fault {
     GoneAfter(u32),
     /// Each request takes this long.
     Slow(Duration),
+    /// The host's quoting service fails: the driver passes on an empty report.
+    Empty,
+    /// The report is larger than the kernel holds (`EFBIG`).
+    TooLarge,
+    /// The caller may make no directory (`EACCES`).
+    Denied,
     /// Somebody else writes to the same directory before each request: the report is over other data,
     /// and the generation says so.
     GenerationRace,
@@ -52,7 +60,7 @@ pub(super) struct Response {
 #[derive(Clone, Debug)]
 enum Silicon {
     Snp { report: Box<ReportBuilder>, auxblob: Vec<u8>, key: Key, floor: u32 },
-    Tdx { quote: Box<QuoteBuilder> },
+    Tdx { quote: Box<QuoteBuilder>, registers: Option<Registers> },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -78,11 +86,20 @@ impl Machine {
     #[must_use]
     pub fn tdx(quote: QuoteBuilder) -> Self {
         Self {
-            silicon: Silicon::Tdx { quote: Box::new(quote) },
+            silicon: Silicon::Tdx { quote: Box::new(quote), registers: None },
             fault: Fault::Healthy,
             passes_after: None,
             reports: 0,
         }
+    }
+
+    /// Takes a TD's run-time measurements from registers that change.
+    #[must_use]
+    pub fn registers(mut self, new: Registers) -> Self {
+        if let Silicon::Tdx { registers, .. } = &mut self.silicon {
+            *registers = Some(new);
+        }
+        self
     }
 
     /// Takes all fields but report data and VMPL from this report; a TD has none.
@@ -160,13 +177,28 @@ impl Machine {
 
     /// The answer to `mkdir`.
     pub(super) fn admit(&self) -> Result<(), Errno> {
-        if self.fault == Fault::NoProvider { Err(Errno::ENXIO) } else { Ok(()) }
+        match self.fault {
+            Fault::NoProvider => Err(Errno::ENXIO),
+            Fault::Denied => Err(Errno::EACCES),
+            Fault::Healthy
+            | Fault::Busy
+            | Fault::TimedOut
+            | Fault::Interrupted
+            | Fault::GoneAfter(_)
+            | Fault::Slow(_)
+            | Fault::Empty
+            | Fault::TooLarge
+            | Fault::GenerationRace => Ok(()),
+        }
     }
 
     /// Asks the firmware for a report: 64 bytes of report data and a VMPL no better than the kernel's.
     pub(super) fn request(&mut self, inblob: &[u8], privlevel: u32) -> Result<Response, Errno> {
         let data: [u8; 64] = inblob.try_into().map_err(|_wrong_length| Errno::EINVAL)?;
         let passed = self.delay_or_fail();
+        if self.fault == Fault::TimedOut && matches!(self.silicon, Silicon::Tdx { .. }) {
+            self.fault = Fault::Busy;
+        }
         self.outlive_fault();
         passed?;
         if privlevel < self.floor() {
@@ -174,7 +206,11 @@ impl Machine {
             return Err(Errno::EIO);
         }
         self.reports = self.reports.saturating_add(1);
-        Ok(self.silicon.sign(data, privlevel))
+        let mut response = self.silicon.sign(data, privlevel);
+        if self.fault == Fault::Empty {
+            response.outblob.clear();
+        }
+        Ok(response)
     }
 
     const fn outlive_fault(&mut self) {
@@ -194,7 +230,13 @@ impl Machine {
             Fault::TimedOut => Err(Errno::ETIMEDOUT),
             Fault::Interrupted => Err(Errno::EINTR),
             Fault::GoneAfter(reports) if self.reports >= reports => Err(Errno::ENOTTY),
-            Fault::Healthy | Fault::NoProvider | Fault::GenerationRace | Fault::GoneAfter(_) => Ok(()),
+            Fault::TooLarge => Err(Errno::EFBIG),
+            Fault::Healthy
+            | Fault::NoProvider
+            | Fault::Denied
+            | Fault::Empty
+            | Fault::GenerationRace
+            | Fault::GoneAfter(_) => Ok(()),
             Fault::Slow(delay) => {
                 thread::sleep(delay);
                 Ok(())
@@ -214,8 +256,13 @@ impl Silicon {
                 };
                 Response { outblob, auxblob: auxblob.clone() }
             }
-            Self::Tdx { quote } => {
-                Response { outblob: QuoteBuilder::clone(quote).report_data(data).sign(), auxblob: Vec::new() }
+            Self::Tdx { quote, registers } => {
+                let quote = QuoteBuilder::clone(quote).report_data(data);
+                let quote = match registers {
+                    Some(registers) => quote.rtmrs(registers.values()),
+                    None => quote,
+                };
+                Response { outblob: quote.sign(), auxblob: Vec::new() }
             }
         }
     }

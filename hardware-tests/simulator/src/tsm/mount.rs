@@ -24,6 +24,12 @@ pub struct MountError {
     source: io::Error,
 }
 
+impl MountError {
+    pub(crate) fn new(path: &Path, source: io::Error) -> Self {
+        Self { path: path.to_owned(), source }
+    }
+}
+
 impl Mount {
     /// Shows `machine` under `path`, an empty directory that exists.
     ///
@@ -40,8 +46,8 @@ impl Mount {
         ];
         config.acl = if uid.is_root() { SessionACL::All } else { SessionACL::Owner };
         let fs = ReportFs::new(machine, uid.as_raw(), gid.as_raw());
-        let session = fuser::spawn_mount(fs, path, &config)
-            .map_err(|source| MountError { path: path.to_owned(), source })?;
+        let session =
+            fuser::spawn_mount(fs, path, &config).map_err(|source| MountError::new(path, source))?;
         Ok(Self { path: path.to_owned(), _session: session })
     }
 
