@@ -7,7 +7,7 @@
 
 use attest::{Platform, Transcript};
 
-use crate::{tsm, vtpm};
+use crate::{nitro, tsm, vtpm};
 
 /// Hardware that signs. One call at a time.
 pub trait Device: std::fmt::Debug + Send + Sync {
@@ -39,6 +39,9 @@ pub enum Fault {
     /// The TPM.
     #[error(transparent)]
     Vtpm(#[from] vtpm::Error),
+    /// The security module of an enclave.
+    #[error(transparent)]
+    Nitro(#[from] nitro::Error),
 }
 
 impl Fault {
@@ -48,6 +51,7 @@ impl Fault {
         match self {
             Self::Tsm(error) => matches!(error, tsm::Error::Busy { .. }),
             Self::Vtpm(error) => error.is_busy(),
+            Self::Nitro(_) => false,
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod join;
 mod journal;
 pub mod kubernetes;
 mod logs;
+pub mod nitro;
 pub mod registers;
 pub mod serve;
 mod slots;

@@ -15,6 +15,7 @@ use simulator::nitro::DocumentBuilder;
 use simulator::snp::{Chip, CrlBuilder, Product, ReportBuilder, Role, Tcb, Vendor};
 use simulator::tsm::Fault;
 
+pub(crate) use self::nitro::Module;
 use self::nitro::RawModule;
 use self::tdx::RawTd;
 pub(crate) use self::tdx::Td;
@@ -84,6 +85,8 @@ enum RawCommand {
         #[arg(short, long)]
         output: PathBuf,
     },
+    /// Runs the security module of an AWS Nitro enclave on a Unix socket until SIGTERM.
+    Nitro(Box<nitro::RawNsm>),
     /// Writes one document of an AWS Nitro security module.
     NitroDocument {
         #[command(flatten)]
@@ -168,6 +171,7 @@ pub(crate) enum Config {
     SnpReport { machine: Machine, report_data: [u8; 64], output: PathBuf },
     Tdx { td: Td, mount: PathBuf, fault: Fault, files: Option<PathBuf>, quoting: Option<PathBuf> },
     TdxQuote { td: Td, report_data: [u8; 64], output: PathBuf },
+    Nitro(Box<Module>),
     NitroDocument { document: Box<DocumentBuilder>, output: PathBuf },
     Roots { write: PathBuf, vendor: Vendor },
     Exec { reports: PathBuf, command: Vec<OsString> },
@@ -244,6 +248,7 @@ impl RawCommand {
                 let report_data = problems.note(read_hex("--report-data", &report_data));
                 Some(Config::TdxQuote { td: td?, report_data: report_data?, output })
             }
+            Self::Nitro(raw) => Some(Config::Nitro(Box::new(raw.read(now, problems)?))),
             Self::NitroDocument { module, output } => {
                 Some(Config::NitroDocument { document: Box::new(module.read(now, problems)?), output })
             }

@@ -7,14 +7,14 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::{SigSet, Signal};
-use simulator::nitro::{self, Module};
+use simulator::nitro::{self, NsmSocket};
 use simulator::snp::{Chain, Chip, Product, Vendor, pem};
 use simulator::td::{Files, Quoting, QuotingFault};
 use simulator::tdx::{Collateral, EventLog, Platform};
 use simulator::tsm::{Fault, Mount, MountError, at_the_kernels_path};
 use simulator::vtpm::{Vtpm, VtpmError, manufacture};
 
-use crate::config::{Auxblob, Config, Keys, Machine, Signer, Td};
+use crate::config::{Auxblob, Config, Keys, Machine, Module, Signer, Td};
 
 /// Why a command did not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +34,14 @@ pub(crate) enum RunError {
     /// A mount namespace for a program.
     #[error("running unshare: {0}")]
     Exec(io::Error),
+    /// A security module's socket.
+    #[error("listening on {path}: {source}")]
+    Listen {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The report directory.
     #[error(transparent)]
     Mount(#[from] MountError),
@@ -66,6 +74,7 @@ pub(crate) fn run(config: Config) -> Result<(), RunError> {
             td.write_endorsements()?;
             write(&output, td.quote.report_data(report_data).sign())
         }
+        Config::Nitro(module) => run_nsm(*module),
         Config::NitroDocument { document, output } => write(&output, document.sign()),
         Config::Roots { write, vendor } => write_roots(&write, vendor),
         Config::Exec { reports, command } => exec(&reports, &command),
@@ -155,6 +164,20 @@ fn exec(reports: &Path, command: &[OsString]) -> Result<(), RunError> {
     Err(RunError::Exec(at_the_kernels_path(reports, program).args(words).exec()))
 }
 
+fn run_nsm(module: Module) -> Result<(), RunError> {
+    let end = block_signals()?;
+    if let Some(folder) = &module.endorsements {
+        make(folder)?;
+        write(&folder.join("root.der"), &module.root)?;
+    }
+    let path = module.listen;
+    let listening = NsmSocket::listen(module.nsm, &path)
+        .map_err(|source| RunError::Listen { path: path.clone(), source })?;
+    announce(&format!("ready {}", listening.path().display()))?;
+    end.wait()?;
+    Ok(())
+}
+
 fn run_vtpm(state: &Path, keys: Keys) -> Result<(), RunError> {
     let end = block_signals()?;
     make(state)?;
@@ -177,7 +200,7 @@ fn write_roots(folder: &Path, vendor: Vendor) -> Result<(), RunError> {
         (name, Chip::new(0, product).with_vendor(vendor).chain().ark)
     });
     let intel = Platform::new(0).with_vendor(vendor).root().der();
-    let aws = Module::enclave(0).with_vendor(vendor).certificate(nitro::Role::Root).der();
+    let aws = nitro::Module::enclave(0).with_vendor(vendor).certificate(nitro::Role::Root).der();
     let others = [("intel-sgx-root-ca".to_owned(), intel), ("aws-nitro-enclaves".to_owned(), aws)];
     for (name, der) in amd.chain(others) {
         write(&folder.join(format!("{name}.pem")), pem(&der))?;

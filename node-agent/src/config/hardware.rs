@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use attest::Platform;
 
 use crate::device::Device;
-use crate::{tsm, vtpm};
+use crate::{nitro, tsm, vtpm};
 
 /// One kind of hardware and its settings.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub enum Hardware {
     Tdx(tsm::TdxSettings),
     /// `[tpm]`.
     Tpm(vtpm::Settings),
+    /// `[nitro]`.
+    Nitro(nitro::Settings),
 }
 
 impl Hardware {
@@ -28,6 +30,7 @@ impl Hardware {
             Self::Snp(settings) => Box::new(tsm::Snp::new(settings.clone())),
             Self::Tdx(settings) => Box::new(tsm::Tdx::new(settings.clone())),
             Self::Tpm(settings) => Box::new(vtpm::Vtpm::new(settings.clone())),
+            Self::Nitro(settings) => Box::new(nitro::Nsm::new(settings.clone())),
         }
     }
 }
@@ -68,4 +71,4 @@ const ORDER: [Platform; 7] = [
     Platform::Tpm2,
 ];
 /// The sections about hardware, for people.
-const SECTIONS: &str = "[snp], [tdx] or [tpm]";
+const SECTIONS: &str = "[snp], [tdx], [tpm] or [nitro]";

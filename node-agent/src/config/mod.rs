@@ -9,6 +9,7 @@
 mod general;
 mod hardware;
 mod kubernetes;
+mod nitro;
 mod tpm;
 mod tsm;
 
@@ -37,6 +38,7 @@ pub struct RawConfig {
     tdx: Option<tsm::RawTdx>,
     tpm: Option<tpm::RawTpm>,
     kubernetes: Option<kubernetes::RawKubernetes>,
+    nitro: Option<nitro::RawNitro>,
 }
 
 /// What it means.
@@ -98,6 +100,7 @@ impl TryFrom<RawConfig> for Config {
             raw.snp.and_then(|section| tsm::snp(section, &mut problems)),
             raw.tdx.and_then(|section| tsm::tdx(section, &mut problems)),
             raw.tpm.and_then(|section| tpm::tpm(section, &mut problems)),
+            raw.nitro.and_then(|section| nitro::nitro(section, &mut problems)),
         ]
         .into_iter()
         .flatten()
@@ -171,7 +174,7 @@ mod tests {
         let Problems(problems) = Config::parse("[snp]\nenabled = false\n").unwrap_err();
         let expected = [
             "allowed_uids: missing; list the user ids that may ask for evidence",
-            "no platform is enabled: expected a section [snp], [tdx] or [tpm]",
+            "no platform is enabled: expected a section [snp], [tdx], [tpm] or [nitro]",
         ];
         assert_eq!(problems, expected);
     }

@@ -12,6 +12,7 @@
 mod callers;
 mod endorsement;
 mod harness;
+mod nitro;
 mod registers;
 mod snp;
 mod socket;

@@ -38,6 +38,10 @@ pub(super) fn tagged(tag: u64, content: &[u8]) -> Vec<u8> {
     [head(6, tag), content.to_vec()].concat()
 }
 
+pub(super) fn boolean(value: bool) -> Vec<u8> {
+    vec![if value { 0xf5 } else { 0xf4 }]
+}
+
 pub(super) const NULL: u8 = 0xf6;
 
 /// A major type with its argument in the shortest form.

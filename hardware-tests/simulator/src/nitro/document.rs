@@ -318,7 +318,7 @@ fn to_be_signed(protected: &[u8], payload: &[u8]) -> Vec<u8> {
 }
 
 /// Sixteen locked registers: image, kernel, applications, parent; no role, and an image that nobody signed.
-fn enclave_registers(module: &Module) -> Vec<(u64, Vec<u8>)> {
+pub(super) fn enclave_registers(module: &Module) -> Vec<(u64, Vec<u8>)> {
     (0..16)
         .map(|index| {
             let value = match index {
@@ -346,7 +346,7 @@ fn tpm_registers() -> Vec<(u64, Vec<u8>)> {
 }
 
 /// A register that was extended once, by these bytes and not by their hash.
-fn extend(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn extend(bytes: &[u8]) -> Vec<u8> {
     let mut context = digest::Context::new(&digest::SHA384);
     context.update(&[0; 48]);
     context.update(bytes);

@@ -16,9 +16,14 @@
 mod cbor;
 mod document;
 mod module;
+mod nsm;
+mod request;
+mod socket;
 
 pub use cbor::Length;
 pub use document::{Attached, DocumentBuilder, Field};
 pub use module::{Kind, Module, Role, aws_name};
+pub use nsm::{Fault, Nsm};
+pub use socket::NsmSocket;
 
 pub use crate::snp::{EPOCH, Vendor, pem};
