@@ -62,10 +62,12 @@ impl Nsm {
 
     /// What the module says of itself.
     pub fn describe(&self) -> Result<Description, Error> {
-        match self.ask(&Request::DescribeNsm)? {
-            Response::DescribeNsm(description) => Ok(description),
-            other => Err(Error::Other { expected: Request::DescribeNsm.name(), found: other.name() }),
-        }
+        let response = self.ask(&Request::DescribeNsm)?;
+        let (expected, found) = (Request::DescribeNsm.name(), response.name());
+        let Response::DescribeNsm(description) = response else {
+            return Err(Error::Other { expected, found });
+        };
+        Ok(description)
     }
 }
 
@@ -77,25 +79,24 @@ impl Device for Nsm {
     fn sign(&self, transcript: &Transcript<'_>) -> Result<Collected, Fault> {
         let user_data = transcript.caller_data(&AwsLcRs, Platform::Nitro);
         let request = Request::Attestation(attested(transcript, &user_data)?);
-        match self.ask(&request)? {
-            Response::Attestation(evidence) => {
-                Ok(Collected { evidence, certificates: Vec::new(), remark: None })
-            }
-            other => Err(Error::Other { expected: request.name(), found: other.name() }.into()),
-        }
+        let response = self.ask(&request)?;
+        let (expected, found) = (request.name(), response.name());
+        let Response::Attestation(evidence) = response else {
+            return Err(Error::Other { expected, found }.into());
+        };
+        Ok(Collected { evidence, certificates: Vec::new(), remark: None })
     }
 }
 
 /// What a document is to say for this transcript.
 fn attested<'a>(transcript: &Transcript<'a>, user_data: &'a [u8]) -> Result<Attested<'a>, Error> {
-    let public_key = match transcript.key.kem {
-        Kem::RsaOaepSha256 => Some(transcript.key.public.as_slice()),
-        _ => None,
-    };
-    match public_key.map_or(0, <[u8]>::len) {
-        found if found > MAX_PUBLIC_KEY => Err(Error::Key { limit: MAX_PUBLIC_KEY, found }),
-        _ => Ok(Attested { user_data, nonce: transcript.nonce, public_key }),
+    let key = transcript.key.public.as_slice();
+    let public_key = (transcript.key.kem == Kem::RsaOaepSha256).then_some(key);
+    let found = public_key.map_or(0, <[u8]>::len);
+    if found > MAX_PUBLIC_KEY {
+        return Err(Error::Key { limit: MAX_PUBLIC_KEY, found });
     }
+    Ok(Attested { user_data, nonce: transcript.nonce, public_key })
 }
 
 /// Why there is no document.

@@ -29,10 +29,13 @@ impl Pcr {
     }
 
     fn value(&self) -> Result<Vec<u8>, Error> {
-        match self.nsm.ask(&Request::DescribePcr(self.index))? {
-            Response::DescribePcr { value, .. } => Ok(value),
-            other => Err(Error::Other { expected: "DescribePCR", found: other.name() }),
-        }
+        let request = Request::DescribePcr(self.index);
+        let response = self.nsm.ask(&request)?;
+        let (expected, found) = (request.name(), response.name());
+        let Response::DescribePcr { value, .. } = response else {
+            return Err(Error::Other { expected, found });
+        };
+        Ok(value)
     }
 }
 

@@ -94,18 +94,21 @@ impl Response {
     /// Reads a response at the start of a buffer, and says where it ends.
     pub fn parse_first(bytes: &[u8]) -> Result<(Self, usize), Malformed> {
         let mut decoder = Decoder::new(bytes);
-        let response = match kind("response", &decoder)? {
-            Type::String => Self::named(text("response", &mut decoder)?)?,
-            _ => {
-                let mut response = None;
-                fields("response", &mut decoder, |name, decoder| {
-                    let read = Self::with_fields(name, decoder)?;
-                    once("response", &mut response, read)
-                })?;
-                present("response", response)?
-            }
+        let response = if kind("response", &decoder)? == Type::String {
+            Self::named(text("response", &mut decoder)?)?
+        } else {
+            Self::in_a_map(&mut decoder)?
         };
         Ok((response, decoder.position()))
+    }
+
+    fn in_a_map(decoder: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        let mut response = None;
+        fields("response", decoder, |name, decoder| {
+            let read = Self::with_fields(name, decoder)?;
+            once("response", &mut response, read)
+        })?;
+        present("response", response)
     }
 
     /// The request that this answers.

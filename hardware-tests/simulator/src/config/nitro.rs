@@ -106,7 +106,7 @@ pub(super) struct RawNsm {
     #[arg(long)]
     indefinite: bool,
     /// What goes wrong: half, long, other, unknown-field, garbage, gone-after=N, slow=MILLISECONDS, or a code of the
-    /// module such as InternalError.
+    /// module such as `InternalError`.
     #[arg(long)]
     fault: Option<String>,
     /// Write the root certificate to this directory, DER.

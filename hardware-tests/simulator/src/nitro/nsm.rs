@@ -168,7 +168,9 @@ impl Nsm {
             }
             Request::LockPcrs(range) => {
                 let range = self.registers.get_mut(..usize::from(range)).ok_or("InvalidIndex")?;
-                range.iter_mut().for_each(|register| register.locked = true);
+                for register in range {
+                    register.locked = true;
+                }
                 Ok(cbor::text("LockPCRs"))
             }
             Request::DescribeNsm => Ok(self.described()),
@@ -251,7 +253,9 @@ fn error(code: &str) -> Vec<u8> {
 
 fn hash(parts: &[&[u8]]) -> Vec<u8> {
     let mut context = digest::Context::new(&digest::SHA384);
-    parts.iter().for_each(|part| context.update(part));
+    for part in parts {
+        context.update(part);
+    }
     context.finish().as_ref().to_vec()
 }
 
