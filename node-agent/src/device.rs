@@ -7,7 +7,7 @@
 
 use attest::{Platform, Transcript};
 
-use crate::{nitro, tsm, vtpm};
+use crate::{azure, nitro, tsm, vtpm};
 
 /// Hardware that signs. One call at a time.
 pub trait Device: std::fmt::Debug + Send + Sync {
@@ -42,6 +42,9 @@ pub enum Fault {
     /// The security module of an enclave.
     #[error(transparent)]
     Nitro(#[from] nitro::Error),
+    /// A machine with a paravisor.
+    #[error(transparent)]
+    Azure(#[from] azure::Error),
 }
 
 impl Fault {
@@ -52,6 +55,7 @@ impl Fault {
             Self::Tsm(error) => matches!(error, tsm::Error::Busy { .. }),
             Self::Vtpm(error) => error.is_busy(),
             Self::Nitro(_) => false,
+            Self::Azure(error) => error.is_busy(),
         }
     }
 }

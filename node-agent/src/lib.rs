@@ -11,6 +11,7 @@
 #![deny(unsafe_code)]
 
 pub mod answer;
+pub mod azure;
 pub mod config;
 pub mod device;
 pub mod endorsements;
@@ -18,7 +19,7 @@ pub mod facts;
 pub mod join;
 mod journal;
 pub mod kubernetes;
-mod logs;
+pub mod logs;
 pub mod nitro;
 pub mod registers;
 pub mod serve;

@@ -3,6 +3,7 @@
 //! [`RawConfig`] is typed words; [`Config`] is a chip, a report and folders. One `TryFrom` leads from one to
 //! the other and collects all problems.
 
+mod azure;
 mod nitro;
 mod tdx;
 
@@ -15,6 +16,8 @@ use simulator::nitro::DocumentBuilder;
 use simulator::snp::{Chip, CrlBuilder, Product, ReportBuilder, Role, Tcb, Vendor};
 use simulator::tsm::Fault;
 
+pub(crate) use self::azure::Azure;
+use self::azure::RawAzure;
 pub(crate) use self::nitro::Module;
 use self::nitro::RawModule;
 use self::tdx::RawTd;
@@ -95,6 +98,11 @@ enum RawCommand {
         #[arg(short, long)]
         output: PathBuf,
     },
+    /// Runs a confidential machine of Azure's until SIGTERM; prints its TPM's TCTI and its metadata service's address.
+    Azure {
+        #[command(flatten)]
+        machine: RawAzure,
+    },
     /// Writes the root certificates of all products and vendors, DER and PEM.
     Roots {
         /// Directory to write to.
@@ -173,6 +181,7 @@ pub(crate) enum Config {
     TdxQuote { td: Td, report_data: [u8; 64], output: PathBuf },
     Nitro(Box<Module>),
     NitroDocument { document: Box<DocumentBuilder>, output: PathBuf },
+    Azure(Azure),
     Roots { write: PathBuf, vendor: Vendor },
     Exec { reports: PathBuf, command: Vec<OsString> },
     Vtpm { state: PathBuf, keys: Keys },
@@ -252,6 +261,7 @@ impl RawCommand {
             Self::NitroDocument { module, output } => {
                 Some(Config::NitroDocument { document: Box::new(module.read(now, problems)?), output })
             }
+            Self::Azure { machine } => Some(Config::Azure(machine.read(problems)?)),
             Self::Roots { write, vendor } => {
                 Some(Config::Roots { write, vendor: problems.note(read_vendor(&vendor))? })
             }

@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::{SigSet, Signal};
+use simulator::azure::{self, MachineError};
 use simulator::nitro::{self, NsmSocket};
 use simulator::snp::{Chain, Chip, Product, Vendor, pem};
 use simulator::td::{Files, Quoting, QuotingFault};
@@ -14,7 +15,7 @@ use simulator::tdx::{Collateral, EventLog, Platform};
 use simulator::tsm::{Fault, Mount, MountError, at_the_kernels_path};
 use simulator::vtpm::{Vtpm, VtpmError, manufacture};
 
-use crate::config::{Auxblob, Config, Keys, Machine, Module, Signer, Td};
+use crate::config::{Auxblob, Azure, Config, Keys, Machine, Module, Signer, Td};
 
 /// Why a command did not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +49,9 @@ pub(crate) enum RunError {
     /// The TPM.
     #[error(transparent)]
     Vtpm(#[from] VtpmError),
+    /// A machine of Azure's.
+    #[error(transparent)]
+    Azure(#[from] MachineError),
 }
 
 pub(crate) fn run(config: Config) -> Result<(), RunError> {
@@ -76,6 +80,7 @@ pub(crate) fn run(config: Config) -> Result<(), RunError> {
         }
         Config::Nitro(module) => run_nsm(*module),
         Config::NitroDocument { document, output } => write(&output, document.sign()),
+        Config::Azure(machine) => run_azure(&machine),
         Config::Roots { write, vendor } => write_roots(&write, vendor),
         Config::Exec { reports, command } => exec(&reports, &command),
         Config::Vtpm { state, keys } => run_vtpm(&state, keys),
@@ -95,15 +100,7 @@ impl Machine {
         let Some(folder) = &self.endorsements else {
             return Ok(());
         };
-        make(folder)?;
-        let Chain { ark, ask, asvk, vcek, vlek } = self.chip.chain();
-        let crl = self.crl.der();
-        for (name, der) in
-            [("ark", ark), ("ask", ask), ("asvk", asvk), ("vcek", vcek), ("vlek", vlek), ("crl", crl)]
-        {
-            write(&folder.join(format!("{name}.der")), der)?;
-        }
-        Ok(())
+        write_chain(folder, self.chip.chain(), self.crl.der())
     }
 }
 
@@ -115,23 +112,37 @@ impl Td {
         let Some(folder) = &self.endorsements else {
             return Ok(());
         };
-        make(folder)?;
-        let Collateral { root, ca, pck, tcb_signing, root_crl, pck_crl, tcb_info, qe_identity } =
-            &self.collateral;
-        for (name, content) in [
-            ("root.der", root),
-            ("ca.der", ca),
-            ("pck.der", pck),
-            ("tcb-signing.der", tcb_signing),
-            ("root-crl.der", root_crl),
-            ("pck-crl.der", pck_crl),
-            ("tcb-info.json", tcb_info),
-            ("qe-identity.json", qe_identity),
-        ] {
-            write(&folder.join(name), content)?;
-        }
-        Ok(())
+        write_collateral(folder, &self.collateral)
     }
+}
+
+fn write_chain(folder: &Path, chain: Chain, crl: Vec<u8>) -> Result<(), RunError> {
+    make(folder)?;
+    let Chain { ark, ask, asvk, vcek, vlek } = chain;
+    for (name, der) in
+        [("ark", ark), ("ask", ask), ("asvk", asvk), ("vcek", vcek), ("vlek", vlek), ("crl", crl)]
+    {
+        write(&folder.join(format!("{name}.der")), der)?;
+    }
+    Ok(())
+}
+
+fn write_collateral(folder: &Path, collateral: &Collateral) -> Result<(), RunError> {
+    make(folder)?;
+    let Collateral { root, ca, pck, tcb_signing, root_crl, pck_crl, tcb_info, qe_identity } = collateral;
+    for (name, content) in [
+        ("root.der", root),
+        ("ca.der", ca),
+        ("pck.der", pck),
+        ("tcb-signing.der", tcb_signing),
+        ("root-crl.der", root_crl),
+        ("pck-crl.der", pck_crl),
+        ("tcb-info.json", tcb_info),
+        ("qe-identity.json", qe_identity),
+    ] {
+        write(&folder.join(name), content)?;
+    }
+    Ok(())
 }
 
 fn show(machine: Machine, path: &Path, fault: Fault, auxblob: Auxblob) -> Result<(), RunError> {
@@ -189,6 +200,24 @@ fn run_vtpm(state: &Path, keys: Keys) -> Result<(), RunError> {
     }
     let vtpm = Vtpm::start_in(state)?;
     announce(&format!("ready {}", vtpm.tcti()))?;
+    end.wait()?;
+    Ok(())
+}
+
+fn run_azure(machine: &Azure) -> Result<(), RunError> {
+    let end = block_signals()?;
+    match (&machine.endorsements, machine.kind) {
+        (None, _) => {}
+        (Some(folder), azure::Kind::Snp) => {
+            let chip = azure::Machine::chip(machine.seed);
+            write_chain(folder, chip.chain(), chip.crl().der())?;
+        }
+        (Some(folder), azure::Kind::Tdx) => {
+            write_collateral(folder, &azure::Machine::platform(machine.seed).collateral())?;
+        }
+    }
+    let running = azure::Machine::start(&machine.state, machine.kind, machine.seed, machine.fault)?;
+    announce(&format!("ready {} {}", running.tcti(), running.metadata()))?;
     end.wait()?;
     Ok(())
 }

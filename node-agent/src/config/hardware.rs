@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use attest::Platform;
 
 use crate::device::Device;
-use crate::{nitro, tsm, vtpm};
+use crate::{azure, nitro, tsm, vtpm};
 
 /// One kind of hardware and its settings.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub enum Hardware {
     Tpm(vtpm::Settings),
     /// `[nitro]`.
     Nitro(nitro::Settings),
+    /// `[azure]`.
+    Azure(azure::Settings),
 }
 
 impl Hardware {
@@ -31,6 +33,7 @@ impl Hardware {
             Self::Tdx(settings) => Box::new(tsm::Tdx::new(settings.clone())),
             Self::Tpm(settings) => Box::new(vtpm::Vtpm::new(settings.clone())),
             Self::Nitro(settings) => Box::new(nitro::Nsm::new(settings.clone())),
+            Self::Azure(settings) => Box::new(azure::Azure::new(settings.clone())),
         }
     }
 }
@@ -71,4 +74,4 @@ const ORDER: [Platform; 7] = [
     Platform::Tpm2,
 ];
 /// The sections about hardware, for people.
-const SECTIONS: &str = "[snp], [tdx], [tpm] or [nitro]";
+const SECTIONS: &str = "[snp], [tdx], [tpm], [nitro] or [azure]";

@@ -6,6 +6,7 @@
 //!
 //! Trusted: whoever may write the file.
 
+mod azure;
 mod general;
 mod hardware;
 mod kubernetes;
@@ -39,6 +40,7 @@ pub struct RawConfig {
     tpm: Option<tpm::RawTpm>,
     kubernetes: Option<kubernetes::RawKubernetes>,
     nitro: Option<nitro::RawNitro>,
+    azure: Option<azure::RawAzure>,
 }
 
 /// What it means.
@@ -101,6 +103,7 @@ impl TryFrom<RawConfig> for Config {
             raw.tdx.and_then(|section| tsm::tdx(section, &mut problems)),
             raw.tpm.and_then(|section| tpm::tpm(section, &mut problems)),
             raw.nitro.and_then(|section| nitro::nitro(section, &mut problems)),
+            raw.azure.and_then(|section| azure::azure(section, &mut problems)),
         ]
         .into_iter()
         .flatten()
@@ -174,7 +177,7 @@ mod tests {
         let Problems(problems) = Config::parse("[snp]\nenabled = false\n").unwrap_err();
         let expected = [
             "allowed_uids: missing; list the user ids that may ask for evidence",
-            "no platform is enabled: expected a section [snp], [tdx], [tpm] or [nitro]",
+            "no platform is enabled: expected a section [snp], [tdx], [tpm], [nitro] or [azure]",
         ];
         assert_eq!(problems, expected);
     }

@@ -30,9 +30,7 @@ pub fn create(tcti: &TctiNameConf, handle: PersistentTpmHandle) -> Result<Vec<u8
 /// Makes the key as [`create`] does, unless there is one at `handle`; gives its name.
 pub fn ensure(tcti: &TctiNameConf, handle: PersistentTpmHandle) -> Result<Vec<u8>, Error> {
     let mut tpm = Tpm::connect(tcti)?;
-    if tpm.next_handle(handle.into())? != Some(handle.into()) {
-        make(&mut tpm, handle)?;
-    }
+    make_if_absent(&mut tpm, handle)?;
     Ok(tpm.key(handle)?.name.value().to_vec())
 }
 
@@ -45,6 +43,10 @@ pub fn ak_public(tcti: &TctiNameConf, handle: PersistentTpmHandle) -> Result<Vec
 /// The name of the key at `handle`.
 pub fn name(tcti: &TctiNameConf, handle: PersistentTpmHandle) -> Result<Vec<u8>, Error> {
     Ok(Tpm::connect(tcti)?.key(handle)?.name.value().to_vec())
+}
+
+pub(super) fn make_if_absent(tpm: &mut Tpm, handle: PersistentTpmHandle) -> Result<(), Error> {
+    if tpm.next_handle(handle.into())? == Some(handle.into()) { Ok(()) } else { make(tpm, handle) }
 }
 
 fn make(tpm: &mut Tpm, handle: PersistentTpmHandle) -> Result<(), Error> {

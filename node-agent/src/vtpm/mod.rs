@@ -26,12 +26,14 @@ use tss_esapi::tcti_ldr::TctiNameConf;
 use tss_esapi::traits::Marshall as _;
 
 use crate::device::{Collected, Device, Fault};
+use crate::logs;
 pub use clock::{Clock, clock};
 pub use endorsement::{EkKind, Endorsement, activate, endorsement};
 pub use enrol::{ak_public, create, ensure, name};
 pub use error::Error;
 pub use register::{Pcr, pcr};
-use tpm::{Quoted, Tpm, bank, digest, index};
+use tpm::{Quoted, bank, digest, index};
+pub(crate) use tpm::{Tpm, device};
 
 /// The kernel's resource manager: other programs may use the TPM at the same time.
 pub const DEVICE: &str = "device:/dev/tpmrm0";
@@ -51,8 +53,12 @@ pub struct Settings {
     pub tcti: TctiNameConf,
     /// Where the attestation key is.
     pub ak: PersistentTpmHandle,
+    /// Whether to make the key, if nothing is at its handle.
+    pub create_ak: bool,
     /// What is quoted.
     pub pcrs: Selection,
+    /// What goes with the quote.
+    pub logs: logs::Settings,
 }
 
 /// A TPM with an attestation key.
@@ -68,8 +74,12 @@ impl Vtpm {
         Self { settings }
     }
 
-    fn quote(&self, caller_data: &[u8]) -> Result<Vec<u8>, Error> {
+    /// A quote and the values that it covers.
+    pub(crate) fn quote(&self, caller_data: &[u8]) -> Result<Vec<u8>, Error> {
         let mut tpm = Tpm::connect(&self.settings.tcti)?;
+        if self.settings.create_ak {
+            enrol::make_if_absent(&mut tpm, self.settings.ak)?;
+        }
         let ak = tpm.key(self.settings.ak)?;
         for _ in 0..ATTEMPTS {
             let values = tpm.read_pcrs(&self.settings.pcrs)?;
@@ -88,8 +98,10 @@ impl Device for Vtpm {
     }
 
     fn sign(&self, transcript: &Transcript<'_>) -> Result<Collected, Fault> {
-        let evidence = self.quote(&transcript.caller_data(&AwsLcRs, self.platform()))?;
-        Ok(Collected { evidence, certificates: Vec::new(), remark: None })
+        let quote = self.quote(&transcript.caller_data(&AwsLcRs, self.platform()))?;
+        let (evidence, remarks) = self.settings.logs.collect(&self.settings.pcrs).with(quote);
+        let remark = (!remarks.is_empty()).then(|| remarks.join("; "));
+        Ok(Collected { evidence, certificates: Vec::new(), remark })
     }
 }
 

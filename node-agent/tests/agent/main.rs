@@ -9,9 +9,11 @@
     reason = "a test that cannot set up its world has failed; a skip says so"
 )]
 
+mod azure;
 mod callers;
 mod endorsement;
 mod harness;
+mod logs;
 mod nitro;
 mod registers;
 mod snp;

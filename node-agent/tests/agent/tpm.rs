@@ -24,13 +24,13 @@ fn ak(command: &str, tpm: &Vtpm, handle: &str) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(said).unwrap().trim_end().to_owned())
 }
 
-fn enrolled(tpm: &Vtpm) -> TrustAnchors {
+pub(crate) fn enrolled(tpm: &Vtpm) -> TrustAnchors {
     let (code, name) = ak("create", tpm, HANDLE);
     assert_eq!(code, Some(0), "{name}");
     TrustAnchors::vendor().with_attestation_keys([name.parse::<Name>().unwrap()])
 }
 
-fn config(tpm: &Vtpm, more: &str) -> String {
+pub(crate) fn config(tpm: &Vtpm, more: &str) -> String {
     format!("[tpm]\ntcti = {:?}\nak_handle = {HANDLE}\n{more}", tpm.tcti())
 }
 
@@ -166,4 +166,15 @@ fn a_bank_that_is_not_active_is_named() {
     let failure = agent.failure(&request(1, None));
     assert_eq!(failure.code, "agent.hardware");
     assert_eq!(failure.message, "TPM: PCR 7 of bank sha512 cannot be read; is the bank active?");
+}
+
+#[test]
+fn a_machine_that_may_make_its_key_makes_it_at_the_first_request_and_keeps_it() {
+    let Some(tpm) = vtpm() else { return };
+    let agent = Agent::start(&format!("[tpm]\ntcti = {:?}\ncreate_ak = true\n", tpm.tcti()));
+    agent.evidence(&request(1, None));
+    let (code, name) = ak("name", &tpm, HANDLE);
+    assert_eq!(code, Some(0), "{name}");
+    let anchors = TrustAnchors::vendor().with_attestation_keys([name.parse::<Name>().unwrap()]);
+    verified(&agent.evidence(&request(2, None)), &anchors);
 }

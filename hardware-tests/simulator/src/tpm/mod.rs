@@ -14,9 +14,11 @@
 //! ```
 
 mod key;
+mod log;
 mod provider;
 mod statement;
 
 pub use key::AttestationKey;
+pub use log::{EventLog, FileList};
 pub use provider::{AIK_CERTIFICATE, EXTENDED_KEY_USAGE, Provider, gce_instance};
 pub use statement::{Statement, Value};

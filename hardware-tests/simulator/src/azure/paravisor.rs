@@ -20,7 +20,7 @@ use crate::tpm::AttestationKey;
 /// A paravisor that keeps a TPM with one attestation key.
 #[derive(Clone, Debug)]
 pub struct Paravisor {
-    key: AttestationKey,
+    modulus: Vec<u8>,
     kid: String,
     vm_id: String,
     secure_boot: bool,
@@ -31,9 +31,16 @@ pub struct Paravisor {
 impl Paravisor {
     /// With an RSA attestation key, as Azure's has.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "it keeps the key, in the words of its callers")]
     pub fn new(key: AttestationKey) -> Self {
+        Self::of_modulus(key.modulus())
+    }
+
+    /// With the key of a running TPM: RSA, by its modulus.
+    #[must_use]
+    pub fn of_modulus(modulus: Vec<u8>) -> Self {
         Self {
-            key,
+            modulus,
             kid: "HCLAkPub".to_owned(),
             vm_id: "390CBCF5-6C67-4D9B-98EF-C3F1699CC8FC".to_owned(),
             secure_boot: true,
@@ -83,7 +90,7 @@ impl Paravisor {
         if let Some(bytes) = &self.runtime {
             return bytes.clone();
         }
-        let n = BASE64_URL_SAFE_NO_PAD.encode(self.key.modulus());
+        let n = BASE64_URL_SAFE_NO_PAD.encode(&self.modulus);
         let Self { kid, vm_id, secure_boot, more, .. } = self;
         format!(
             "{{\"keys\":[{{\"kid\":\"{kid}\",\"key_ops\":[\"sign\"],\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"{n}\"}}],\
