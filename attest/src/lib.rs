@@ -66,7 +66,7 @@ pub use endorsement::{Endorsements, Prepared, Revocation};
 pub use error::CannotJudge;
 pub use evidence::{Evidence, Platform};
 pub use parcel::{Parcel, Part};
-pub use policy::{BadPolicy, Policy};
+pub use policy::{BadPolicy, Policy, cluster_register};
 pub use standing::{Bar, Cause, Known, Standing};
 pub use time::{NotATime, UnixTime, Window};
 pub use verified::{Claims, Rejected, Unverified, Verified};

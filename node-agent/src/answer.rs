@@ -13,6 +13,7 @@ use std::time::Duration;
 use attest::{Platform, Transcript};
 use minicbor::bytes::ByteVec;
 use protocol::agent::{BadFrame, EvidenceReply, EvidenceRequest, Failure, Reply, parse_request};
+use protocol::release::is_node_login;
 
 use crate::config::Config;
 use crate::device::Device;
@@ -62,6 +63,10 @@ impl Answerer {
     /// Answers the body of one frame.
     pub(crate) fn answer_frame(&self, body: &[u8]) -> (Reply, Outcome) {
         match parse_request(body) {
+            // Whoever could have this signed with a key of their own would be the node.
+            Ok(request) if is_node_login(&request.context) => {
+                fail(None, DENIED, "a node's login is for the agent itself to ask".to_owned())
+            }
             Ok(request) => self.answer_and_note(&request),
             Err(bad) => malformed(&bad),
         }
@@ -211,6 +216,19 @@ mod tests {
         let message = "tpm2 is not enabled on this machine".to_owned();
         assert_eq!(reply, Reply::Failed(Failure { code: "agent.platform".to_owned(), message }));
         assert_eq!(outcome.detail, None);
+        assert!(notary.0.lock().unwrap().is_empty());
+    }
+
+    /// Lesson L31: whoever has the hardware sign it for a key of their own logs in as this node, from anywhere.
+    #[test]
+    fn l31_no_caller_speaks_for_the_node() {
+        let notary = Notary::default();
+        let context = protocol::release::node_login_context("auth/attest", "node", "n1");
+        let request = EvidenceRequest { context, ..request() };
+        let (reply, outcome) = answerer(&notary).answer_frame(&body(&request));
+        let message = "a node's login is for the agent itself to ask".to_owned();
+        assert_eq!(reply, Reply::Failed(Failure { code: "agent.denied".to_owned(), message }));
+        assert_eq!(outcome.word, "agent.denied");
         assert!(notary.0.lock().unwrap().is_empty());
     }
 

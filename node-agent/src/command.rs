@@ -3,14 +3,17 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use attest::{Kem, OfferedKey, Platform};
 use clap::{Parser, Subcommand};
 use node_agent::answer::Answerer;
 use node_agent::config::{Config, Problems, parse_handle, parse_tcti};
-use node_agent::{serve, vtpm};
+use node_agent::join::status::{Status, Worth};
+use node_agent::{join, serve, vtpm};
 use protocol::agent::{EvidenceReply, EvidenceRequest, MAX_CONTEXT, Reply, VERSION};
+use serde_json::json;
 use tss_esapi::handles::PersistentTpmHandle;
 use tss_esapi::tcti_ldr::TctiNameConf;
 
@@ -32,6 +35,10 @@ enum Command {
     },
     /// Asks the hardware once and writes the evidence to a file, for a person to look at.
     Evidence(Once),
+    /// Logs in once, as a member of the cluster does, and says what came of it. The token is not kept.
+    Join(Join),
+    /// How this machine stands: 0 is attested, 1 is not.
+    Status(Stand),
     /// The TPM's attestation key.
     #[command(subcommand)]
     Ak(Ak),
@@ -72,6 +79,26 @@ struct Once {
 }
 
 #[derive(Debug, clap::Args)]
+struct Join {
+    /// The configuration file.
+    #[arg(long, default_value = Config::DEFAULT_PATH)]
+    config: PathBuf,
+    /// Once; to go on proving it is what `serve` does.
+    #[arg(long, required = true)]
+    once: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct Stand {
+    /// The configuration file.
+    #[arg(long, default_value = Config::DEFAULT_PATH)]
+    config: PathBuf,
+    /// For programs.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
 struct Place {
     /// The way to the TPM: device:PATH, or swtpm:host=ADDRESS,port=NUMBER.
     #[arg(long, default_value = vtpm::DEVICE, value_parser = parse_tcti)]
@@ -88,6 +115,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
             serve::serve(&Config::read(&config).map_err(Failure::Config)?).map_err(Failure::other)
         }
         Command::Evidence(once) => ask_once(&once),
+        Command::Join(join) => join_once(&join),
+        Command::Status(stand) => tell_status(&stand),
         Command::Ak(Ak::Create(place)) => print_name(vtpm::create(&place.tcti, place.handle)),
         Command::Ak(Ak::Name(place)) => print_name(vtpm::name(&place.tcti, place.handle)),
     }
@@ -107,6 +136,29 @@ fn ask_once(once: &Once) -> Result<(), Failure> {
         Reply::Evidence(reply) => keep(&reply, once).map_err(Failure::Other),
         Reply::Failed(failure) => Err(Failure::Other(anyhow!("{}: {}", failure.code, failure.message))),
     }
+}
+
+fn join_once(join: &Join) -> Result<(), Failure> {
+    let config = Config::read(&join.config).map_err(Failure::Config)?;
+    let answerer = Arc::new(Answerer::new(&config).map_err(Failure::other)?);
+    let admitted = join::once(&config, &answerer).map_err(Failure::other)?;
+    writeln!(io::stdout(), "{admitted}").map_err(Failure::other)
+}
+
+/// What the file says, and what that is worth.
+fn tell_status(stand: &Stand) -> Result<(), Failure> {
+    let config = Config::read(&stand.config).map_err(Failure::Config)?;
+    let path = Status::path(&config.socket);
+    let status = Status::read(&path).with_context(|| path.display().to_string()).map_err(Failure::Other)?;
+    let worth = status.worth(&config.socket).map_err(Failure::other)?;
+    let text = if stand.json {
+        serde_json::to_string_pretty(&json!({ "status": status, "worth": worth })).map_err(Failure::other)?
+    } else {
+        format!("{status}\nagent      {worth}")
+    };
+    writeln!(io::stdout(), "{text}").map_err(Failure::other)?;
+    let holds = status.attested && worth == Worth::Current;
+    if holds { Ok(()) } else { Err(Failure::Other(anyhow!("this machine is not attested"))) }
 }
 
 fn context(text: &str) -> anyhow::Result<String> {

@@ -25,6 +25,7 @@ use protocol::agent::{BadFrame, MAX_REQUEST, Reply, body_length, to_frame};
 use crate::answer::{Answerer, BUSY, DENIED, fail, malformed};
 use crate::config::Config;
 use crate::endorsements::Unreadable;
+use crate::join::{self, Membership};
 use crate::journal::{self, Caller, Line, Outcome};
 use crate::slots::{Slot, Slots};
 use crate::socket::Socket;
@@ -47,9 +48,15 @@ pub fn serve(config: &Config) -> Result<(), Error> {
     let socket = Socket::bind(&config.socket, config.socket_mode)?;
     socket.listener.set_nonblocking(true).map_err(Error::Listen)?;
     journal::write(&format_args!("listening on {}", config.socket.display()));
+    let member = join::start(config, &reception.answerer).unwrap_or_else(|error| {
+        // What callers ask for is judged elsewhere: they are served all the same.
+        journal::write(&format_args!("member: not started: {error}"));
+        None
+    });
     reception.receive(&socket, &end)?;
     // No new callers from here on; those inside get their reply.
     drop(socket);
+    member.into_iter().for_each(Membership::end);
     let drained = reception.places.drained(FAREWELL);
     journal::write(&format_args!("ended{}", if drained { "" } else { ", with callers unanswered" }));
     Ok(())

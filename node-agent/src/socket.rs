@@ -77,7 +77,8 @@ fn expect_nobody(path: &Path) -> Result<(), Occupied> {
     }
 }
 
-fn beside(path: &Path, ending: &str) -> PathBuf {
+/// Another file in the socket's folder, named after it.
+pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()

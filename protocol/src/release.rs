@@ -130,6 +130,14 @@ pub fn purpose(path: &str, token: Option<Digest<32>>) -> String {
     Purpose { path, token, pod: None }.to_string()
 }
 
+/// Whether hardware that signs this purpose speaks for its node ([`node_login_context`]): that is for the node agent itself
+/// to ask, and for none of its callers.
+#[must_use]
+pub fn is_node_login(purpose: &str) -> bool {
+    let segments: Vec<&str> = purpose.split('/').collect();
+    segments.windows(4).any(|window| matches!(window, ["login", _, "node", _]))
+}
+
 /// HPKE's `info` for every sealed secret.
 pub const SEAL_INFO: &[u8] = b"cloudtaser/seal/v1";
 
@@ -230,6 +238,18 @@ mod tests {
         let base = seal_aad(&[1; 32], 2, 3);
         for other in [seal_aad(&[2; 32], 2, 3), seal_aad(&[1; 32], 3, 3), seal_aad(&[1; 32], 2, 4)] {
             assert_ne!(base, other);
+        }
+    }
+
+    #[test]
+    fn a_nodes_login_is_told_from_all_else() {
+        assert!(is_node_login(&node_login_context("auth/attest", "node", "n1")));
+        let stamped = purpose(&node_login_context("team/auth/a", "login", "node"), Some(Digest([7; 32])));
+        assert!(is_node_login(&stamped));
+        for other in
+            ["auth/attest/login/node", "attest-keys/release/db", "auth/login/node", "login/a/nodes/b"]
+        {
+            assert!(!is_node_login(other), "{other}");
         }
     }
 

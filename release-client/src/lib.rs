@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+mod login;
 mod open;
 mod openbao;
 mod tls;
@@ -20,12 +21,13 @@ use protocol::agent::{EvidenceReply, EvidenceRequest, VERSION};
 use protocol::release::{Base64, ChallengeReply, Presentation, Refusal, Sealed, open_context, purpose};
 use protocol::{Kem, OfferedKey};
 
+pub use login::{AuthMount, LoggedIn, Login, Token};
 pub use open::{Context, Error as OpenError, Key, Keys, TAG, plaintext_len, without_trace};
-pub use openbao::{Error as OpenBaoError, OpenBao, Server};
+pub use openbao::{Error as OpenBaoError, OpenBao, Server, address_problem};
 pub use tls::{Authority, BadAuthority, tls};
 pub use workload::Error as WorkloadError;
 
-use workload::Token;
+use workload::Token as WorkloadToken;
 
 /// One mount of one OpenBao, and the agent that speaks for this machine.
 #[derive(Debug)]
@@ -55,7 +57,7 @@ impl Client {
     pub fn ask(&self, name: &str, key: &Key<'_>) -> Result<Sealed, Error> {
         let challenge = self.openbao.challenge()?;
         let offered = key.offered();
-        let token = self.workload_token.as_deref().map(Token::read).transpose()?;
+        let token = self.workload_token.as_deref().map(WorkloadToken::read).transpose()?;
         let signed = token.as_ref().map(|token| token.digest);
         let request = EvidenceRequest {
             version: VERSION,
@@ -73,19 +75,26 @@ impl Client {
         Ok(self.present(name, &full)?)
     }
 
-    /// Endorsements go by name first: a server that has judged this machine before has them. What it lacks it asks for,
-    /// and judges nothing until it is there.
     fn present(&self, name: &str, full: &Presentation) -> Result<Sealed, OpenBaoError> {
-        let unknown = match self.openbao.open(name, &full.naming(sha256, |_| true)) {
-            Err(OpenBaoError::Lacks(unknown)) => unknown,
-            done => return done,
-        };
-        let asked = |name: &str| unknown.iter().any(|asked| asked == name);
-        match self.openbao.open(name, &full.naming(sha256, |name| !asked(name))) {
-            // What it had is gone, or another node answers.
-            Err(OpenBaoError::Lacks(_)) => self.openbao.open(name, full),
-            done => done,
-        }
+        lean(full, |presentation| self.openbao.open(name, presentation))
+    }
+}
+
+/// Endorsements go by name first: a server that has judged this machine before has them. What it lacks it asks for,
+/// and judges nothing until it is there.
+fn lean<T>(
+    full: &Presentation,
+    send: impl Fn(&Presentation) -> Result<T, OpenBaoError>,
+) -> Result<T, OpenBaoError> {
+    let unknown = match send(&full.naming(sha256, |_| true)) {
+        Err(OpenBaoError::Lacks(unknown)) => unknown,
+        done => return done,
+    };
+    let asked = |name: &str| unknown.iter().any(|asked| asked == name);
+    match send(&full.naming(sha256, |name| !asked(name))) {
+        // What it had is gone, or another node answers.
+        Err(OpenBaoError::Lacks(_)) => send(full),
+        done => done,
     }
 }
 

@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use protocol::Unknown;
 use protocol::release::{ChallengeReply, Presentation, Refusal, Sealed};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use ureq::RequestBuilder;
+use ureq::typestate::WithBody;
 
 use crate::tls::tls;
 use crate::{Authority, printable};
@@ -30,11 +32,32 @@ pub struct Server {
     pub authority: Authority,
 }
 
+/// What is wrong with an address for a [`Server`]: plain HTTP goes to this machine only.
+#[must_use]
+pub fn address_problem(address: &str) -> Option<&'static str> {
+    let host = address.strip_prefix("https://");
+    let local = address.strip_prefix("http://").filter(|rest| is_loopback(rest));
+    match host.or(local) {
+        None => Some("expected https://HOST[:PORT], or http:// to this machine"),
+        Some(rest) if rest.is_empty() || rest.contains(['/', '@', '?', '#', ' ']) => {
+            Some("expected a host and a port, found more than that or less")
+        }
+        Some(_) => None,
+    }
+}
+
+fn is_loopback(rest: &str) -> bool {
+    let host = rest.rsplit_once(':').map_or(rest, |(host, _)| host);
+    matches!(host, "127.0.0.1" | "localhost" | "[::1]")
+}
+
 /// One OpenBao, and one mount of its secrets engine.
 #[derive(Debug)]
 pub struct OpenBao {
     agent: ureq::Agent,
     mount: String,
+    /// Where a token is revoked.
+    farewell: String,
     namespace: Option<String>,
 }
 
@@ -62,7 +85,8 @@ impl OpenBao {
             .tls_config(tls(&server.authority).map_err(|error| Error::Authority(error.to_string()))?)
             .build();
         let mount = format!("{}/v1/{mount}", server.address);
-        Ok(Self { agent: config.new_agent(), mount, namespace: server.namespace.clone() })
+        let farewell = format!("{}/v1/auth/token/revoke-self", server.address);
+        Ok(Self { agent: config.new_agent(), mount, farewell, namespace: server.namespace.clone() })
     }
 
     /// A fresh challenge.
@@ -75,17 +99,42 @@ impl OpenBao {
 
     /// The sealed secret in answer to evidence.
     pub fn open(&self, key: &str, presentation: &Presentation) -> Result<Sealed, Error> {
-        let body = serde_json::to_vec(presentation).map_err(|error| Error::Malformed(error.to_string()))?;
-        match self.post(&format!("release/{key}/open"), &body)? {
+        parse(&self.judge(&format!("release/{key}/open"), presentation)?)
+    }
+
+    /// The answer to what needs no judgement.
+    pub(crate) fn ask<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Error> {
+        match self.post(path, &json(body)?)? {
             (200, body) => parse(&body),
+            (status, body) => Err(Error::answered(status, &body)),
+        }
+    }
+
+    /// The answer to evidence, if it was admitted.
+    pub(crate) fn judge(&self, path: &str, body: &impl Serialize) -> Result<Vec<u8>, Error> {
+        match self.post(path, &json(body)?)? {
+            (200, body) => Ok(body),
             (403, body) => Err(refusal(&body).map_or_else(|| Error::answered(403, &body), Error::Refused)),
             (400, body) => Err(unknown(&body).map_or_else(|| Error::answered(400, &body), Error::Lacks)),
             (status, body) => Err(Error::answered(status, &body)),
         }
     }
 
+    /// Has a token forgotten, by whoever holds it.
+    pub(crate) fn revoke_self(&self, token: &str) -> Result<(), Error> {
+        let request = self.agent.post(&self.farewell).header("X-Vault-Token", token);
+        match self.send(request, b"{}".as_slice())? {
+            (200 | 204, _) => Ok(()),
+            (status, body) => Err(Error::answered(status, &body)),
+        }
+    }
+
     fn post(&self, path: &str, body: &[u8]) -> Result<(u16, Vec<u8>), Error> {
-        let request = self.agent.post(format!("{}/{path}", self.mount)).header("X-Vault-Request", "true");
+        self.send(self.agent.post(format!("{}/{path}", self.mount)), body)
+    }
+
+    fn send(&self, request: RequestBuilder<WithBody>, body: &[u8]) -> Result<(u16, Vec<u8>), Error> {
+        let request = request.header("X-Vault-Request", "true");
         let request = request.header("Content-Type", "application/json");
         let request = match &self.namespace {
             Some(namespace) => request.header("X-Vault-Namespace", namespace),
@@ -106,6 +155,10 @@ impl OpenBao {
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     let envelope: Result<Envelope<T>, _> = serde_json::from_slice(body);
     envelope.map(|envelope| envelope.data).map_err(|error| Error::Malformed(printable(&error.to_string())))
+}
+
+fn json(body: &impl Serialize) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(body).map_err(|error| Error::Malformed(error.to_string()))
 }
 
 /// A refusal is the whole body, or OpenBao's `data`.
@@ -151,6 +204,9 @@ pub enum Error {
     /// The certificates that should vouch for it cannot be used.
     #[error("certificate authorities for OpenBao: {0}")]
     Authority(String),
+    /// There is no secret memory to keep a token in.
+    #[error("a token of OpenBao: {0}")]
+    Memory(#[from] secretmem::Error),
 }
 
 impl Error {
@@ -172,7 +228,8 @@ impl Error {
             | Self::Lacks(_)
             | Self::Malformed(_)
             | Self::TooLong { .. }
-            | Self::Authority(_) => false,
+            | Self::Authority(_)
+            | Self::Memory(_) => false,
         }
     }
 }

@@ -12,6 +12,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use release_client::address_problem;
 pub use release_client::{Authority, Server};
 
 /// Variables that hold a credential of ours; the child never sees them.
@@ -170,17 +171,8 @@ impl Reader<'_> {
         if address.is_empty() {
             return;
         }
-        let host = address.strip_prefix("https://");
-        let local = address.strip_prefix("http://").filter(|rest| is_loopback(rest));
-        match host.or(local) {
-            None => self
-                .problem("VAULT_ADDR: expected https://HOST[:PORT], or http:// to this machine".to_owned()),
-            Some(rest) if rest.is_empty() || rest.contains(['/', '@', '?', '#', ' ']) => {
-                self.problem(
-                    "VAULT_ADDR: expected a host and a port, found more than that or less".to_owned(),
-                );
-            }
-            Some(_) => {}
+        if let Some(problem) = address_problem(address) {
+            self.problem(format!("VAULT_ADDR: {problem}"));
         }
     }
 
@@ -269,11 +261,6 @@ impl Reader<'_> {
         }
         variables
     }
-}
-
-fn is_loopback(rest: &str) -> bool {
-    let host = rest.rsplit_once(':').map_or(rest, |(host, _)| host);
-    matches!(host, "127.0.0.1" | "localhost" | "[::1]")
 }
 
 fn is_segment(text: &str) -> bool {

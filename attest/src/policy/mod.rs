@@ -32,7 +32,7 @@ use crate::{Admitted, Appraisal, AttestedKey, Claims, Crypto, Digest, Platform, 
 use crate::{Machine, Stale, UnixTime, Verified, Workload, catalogue, oaep};
 
 pub use azure::AzurePolicy;
-pub use boot::BootPolicy;
+pub use boot::{BootPolicy, cluster_register};
 pub use nitro::{NitroPolicy, NitroTpmPolicy};
 pub use operators::{Among, AnyOf, AnyWord, Bit, MaskEq, Min};
 pub use problems::BadPolicy;

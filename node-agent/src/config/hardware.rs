@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use attest::Platform;
 
 use crate::device::Device;
+use crate::registers::Register;
 use crate::{azure, nitro, tsm, vtpm};
 
 /// One kind of hardware and its settings.
@@ -38,6 +39,34 @@ impl Hardware {
     }
 }
 
+impl Hardware {
+    /// The register that takes in the name of the cluster, where the hardware has one.
+    #[must_use]
+    pub fn cluster_register(&self) -> Option<Box<dyn Register>> {
+        match self {
+            Self::Tpm(settings) | Self::Azure(azure::Settings { tpm: settings, .. }) => {
+                Some(Box::new(vtpm::pcr(&settings.tcti, CLUSTER_PCR)))
+            }
+            Self::Tdx(settings) => Some(Box::new(settings.register())),
+            // A policy has no word for an enclave's own registers.
+            Self::Snp(_) | Self::Nitro(_) => None,
+        }
+    }
+
+    /// The TPM, if this is one whose endorsement key a manufacturer vouches for.
+    #[must_use]
+    pub fn tpm(&self) -> Option<&vtpm::Settings> {
+        if let Self::Tpm(settings) = self { Some(settings) } else { None }
+    }
+
+    /// Whatever else is quoted, this is too.
+    pub(super) fn quote_the_cluster(&mut self) {
+        if let Self::Tpm(settings) | Self::Azure(azure::Settings { tpm: settings, .. }) = self {
+            settings.pcrs.values_mut().for_each(|pcrs| pcrs.extend([CLUSTER_PCR]));
+        }
+    }
+}
+
 /// The platform named in the file, or the first in [`ORDER`] that is enabled.
 pub(super) fn prefer(
     written: Option<&str>,
@@ -63,6 +92,8 @@ pub(super) fn prefer(
     }
 }
 
+/// TCG leaves it to the system; a policy's `cluster` reads it.
+const CLUSTER_PCR: u32 = 15;
 /// Memory that the host cannot read comes before memory that it can.
 const ORDER: [Platform; 7] = [
     Platform::SevSnp,

@@ -9,6 +9,7 @@
 mod azure;
 mod general;
 mod hardware;
+mod join;
 mod kubernetes;
 mod nitro;
 mod tpm;
@@ -41,6 +42,8 @@ pub struct RawConfig {
     kubernetes: Option<kubernetes::RawKubernetes>,
     nitro: Option<nitro::RawNitro>,
     azure: Option<azure::RawAzure>,
+    openbao: Option<join::RawOpenBao>,
+    join: Option<join::RawJoin>,
 }
 
 /// What it means.
@@ -62,6 +65,8 @@ pub struct Config {
     pub hardware: BTreeMap<Platform, Hardware>,
     /// This machine's Node, if it is to say how the machine stands.
     pub kubernetes: Option<crate::kubernetes::Settings>,
+    /// What the machine joins, if it joins something.
+    pub join: Option<crate::join::Settings>,
 }
 
 /// Everything that is wrong with the configuration, together.
@@ -98,7 +103,7 @@ impl TryFrom<RawConfig> for Config {
     fn try_from(raw: RawConfig) -> Result<Self, Problems> {
         let mut problems = Vec::new();
         // A new platform is a line here.
-        let hardware: BTreeMap<Platform, Hardware> = [
+        let mut hardware: BTreeMap<Platform, Hardware> = [
             raw.snp.and_then(|section| tsm::snp(section, &mut problems)),
             raw.tdx.and_then(|section| tsm::tdx(section, &mut problems)),
             raw.tpm.and_then(|section| tpm::tpm(section, &mut problems)),
@@ -108,6 +113,7 @@ impl TryFrom<RawConfig> for Config {
         .into_iter()
         .flatten()
         .collect();
+        let join = join::join(raw.openbao, raw.join, &mut hardware, &mut problems);
         let config = Self {
             socket: general::socket(raw.socket, &mut problems),
             socket_mode: general::socket_mode(raw.socket_mode, &mut problems),
@@ -117,6 +123,7 @@ impl TryFrom<RawConfig> for Config {
             endorsements: raw.endorsements,
             hardware,
             kubernetes: raw.kubernetes.and_then(|section| kubernetes::kubernetes(section, &mut problems)),
+            join,
         };
         if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
     }
@@ -180,6 +187,58 @@ mod tests {
             "no platform is enabled: expected a section [snp], [tdx], [tpm], [nitro] or [azure]",
         ];
         assert_eq!(problems, expected);
+    }
+
+    #[test]
+    fn all_problems_of_a_member_are_told_at_once() {
+        let text = r#"
+            allowed_uids = [0]
+            [snp]
+            [openbao]
+            address = "http://bao.example:8200"
+            ca_file = "ca.pem"
+            mount = "auth//attest"
+            [join]
+            role = "a/b"
+            node = ".."
+            cluster_id = ""
+            enrol = true
+            interval = 0
+            watch = ["enforcer.sock"]
+        "#;
+        let names = "expected 1 to 253 letters, digits, '.', '_' and '-'";
+        let Problems(problems) = Config::parse(text).unwrap_err();
+        let expected = [
+            "openbao.mount: expected letters, digits, '.', '_', '-' and '/', found \"auth//attest\"",
+            "openbao.address: expected https://HOST[:PORT], or http:// to this machine",
+            "openbao.ca_file: expected an absolute path, found ca.pem",
+            &format!("join.node: {names}, found \"..\""),
+            &format!("join.role: {names}, found \"a/b\""),
+            "join.cluster_id: expected a section [tdx] or [tpm]: no hardware that is enabled has a register for it",
+            &format!("join.cluster_id: {names}, found \"\""),
+            "join.enrol: expected a section [tpm]: a TPM is what is enrolled",
+            "join.interval: expected 1 to 86400 seconds, found 0",
+            "join.watch: expected absolute paths, found enforcer.sock",
+        ];
+        assert_eq!(problems, expected);
+        let Problems(problems) =
+            Config::parse("allowed_uids = [0]\n[snp]\n[join]\nrole = \"node\"\n").unwrap_err();
+        assert_eq!(problems, ["join: expected a section [openbao] too, which says who judges"]);
+    }
+
+    #[test]
+    fn the_register_that_names_the_cluster_is_quoted() {
+        let text = |join: &str| {
+            let openbao = "[openbao]\naddress = \"https://bao:8200\"\n[join]\nrole = \"node\"\n";
+            format!(
+                "allowed_uids = [0]\n[tpm]\nak_handle = 0x81010002\npcrs = {{ sha256 = [7] }}\n{openbao}{join}"
+            )
+        };
+        for (join, pcrs) in [("", vec![7]), ("cluster_id = \"blue\"\n", vec![7, 15])] {
+            let config = Config::parse(&text(join)).unwrap();
+            let Hardware::Tpm(tpm) = &config.hardware[&Platform::Tpm2] else { panic!("{config:?}") };
+            assert_eq!(tpm.pcrs[&Hash::Sha256], pcrs.into_iter().collect());
+        }
     }
 
     /// Lesson L5: a field that this version does not know may have been a restriction.

@@ -463,6 +463,15 @@ impl std::fmt::Display for Unknown {
     }
 }
 
+impl std::fmt::Display for Unclaimed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::OtherCluster(what) => Unknown::OtherCluster(what.clone()).fmt(f),
+            Self::Failed(why) => f.write_str(why),
+        }
+    }
+}
+
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let shown: Vec<&str> = self.checks.iter().map(String::as_str).take(MOST_SHOWN).collect();

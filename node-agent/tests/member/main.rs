@@ -37,7 +37,6 @@ struct Model {
     told: Option<Notice>,
     on_its_way: Option<Action>,
     asked_at: Uptime,
-    claims: u32,
     is_claimed: bool,
     is_lost: bool,
 }
@@ -68,7 +67,12 @@ impl Model {
                 self.is_lost = true;
                 self.refused_at = None;
             }
-            _ => {}
+            Event::Claimed(_)
+            | Event::Enrolled(_)
+            | Event::Judged(_)
+            | Event::Woke
+            | Event::Changed
+            | Event::Ending => {}
         }
     }
 
@@ -95,10 +99,11 @@ impl Model {
         match action {
             Action::Claim => {
                 assert!(terms.claims && !self.is_claimed, "a register takes the name in once per boot");
-                self.claims += 1;
             }
             Action::Enrol => assert!(terms.enrols),
-            _ => assert!(self.is_claimed || !terms.claims, "evidence of an unclaimed machine"),
+            Action::Publish(_) | Action::Attest | Action::Revoke => {
+                assert!(self.is_claimed || !terms.claims, "evidence of an unclaimed machine");
+            }
         }
         self.on_its_way = Some(action.clone());
         self.asked_at = now;
@@ -270,7 +275,7 @@ proptest! {
 const TERMS: Terms = Terms { interval: Duration::from_mins(5), claims: true, enrols: true };
 
 fn at(seconds: u64) -> Moment {
-    Moment { now: Uptime(seconds * 1000), dice: 0 }
+    Moment { now: Uptime(seconds.saturating_mul(1000)), dice: 0 }
 }
 
 fn admitted() -> Event {

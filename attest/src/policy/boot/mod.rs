@@ -338,7 +338,13 @@ fn counted(files: &Files) -> String {
     format!("{} files", files.files.len())
 }
 
-/// A register into which nothing but this cluster's name was measured.
+/// What a register of this bank holds (PCR 15 of a TPM, RTMR 3 of a TD) into which nothing but this cluster's name was
+/// measured: what the rule `cluster` of a policy allows.
+#[must_use]
+pub fn cluster_register(crypto: &dyn Crypto, bank: Hash, cluster: &str) -> Vec<u8> {
+    joined(crypto, bank, cluster).as_bytes().to_vec()
+}
+
 fn joined(crypto: &dyn Crypto, bank: Hash, cluster: &str) -> Measurement {
     let name = Measurement::of(crypto, bank, &[cluster.as_bytes()]);
     Measurement::filled(bank, 0).extended(crypto, bank, name.as_bytes())

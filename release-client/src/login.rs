@@ -1,0 +1,204 @@
+//! A login: evidence in, an OpenBao token out.
+//!
+//! [`AuthMount::log_in`] asks for a challenge, has the caller gather evidence over challenge, role and node, and presents it.
+//! The token that comes back is kept in secret memory until [`AuthMount::revoke`] or the end. What the TLS and HTTP
+//! libraries held of it in between is freed and not wiped: a token is worth as long as its role says, and no secret leaves
+//! OpenBao for it but sealed to the key that was attested with it.
+//!
+//! Untrusted: OpenBao's answers, and whoever gathers the evidence.
+
+use std::fmt;
+use std::time::Duration;
+
+use protocol::agent::{EvidenceReply, EvidenceRequest, VERSION};
+use protocol::enrol::{EnrolAnswer, EnrolReply, EnrolRequest};
+use protocol::release::{Presentation, login_context, node_login_context};
+use protocol::{OfferedKey, Platform};
+use secretmem::Region;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroize as _;
+
+use crate::openbao::{self, OpenBao, Server};
+use crate::{Error, agent, lean, nonce, place, presentation};
+
+/// The auth method at one mount of one OpenBao.
+#[derive(Debug)]
+pub struct AuthMount {
+    openbao: OpenBao,
+    /// The mount with its namespace: what OpenBao tells the plugin that it is mounted at.
+    place: String,
+}
+
+/// As whom a machine logs in.
+#[derive(Clone, Copy, Debug)]
+pub struct Login<'a> {
+    /// The role.
+    pub role: &'a str,
+    /// The node's name, if it has one.
+    pub node: Option<&'a str>,
+    /// What its TPM answered to an enrolment.
+    pub enrolment: Option<&'a EnrolAnswer>,
+    /// The key that the token is for.
+    pub key: &'a OfferedKey,
+    /// The hardware to ask; absent: whichever is preferred.
+    pub platform: Option<Platform>,
+}
+
+/// What an admitted machine has.
+#[derive(Debug)]
+pub struct LoggedIn {
+    /// The token.
+    pub token: Token,
+    /// How long it lives, from when it was given.
+    pub lasts: Duration,
+    /// The id of the decision, under which the record can be read.
+    pub decision: String,
+}
+
+/// A token of OpenBao, in secret memory. Never shown.
+pub struct Token {
+    text: Region,
+    length: usize,
+}
+
+#[derive(Serialize)]
+struct LoginBody<'a> {
+    role: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enrolment: Option<&'a EnrolAnswer>,
+    #[serde(flatten)]
+    presentation: &'a Presentation,
+}
+
+#[derive(Deserialize)]
+struct LoginAnswer<'a> {
+    #[serde(borrow)]
+    auth: AuthAnswer<'a>,
+    data: Option<DataAnswer>,
+}
+
+#[derive(Deserialize)]
+struct AuthAnswer<'a> {
+    client_token: &'a str,
+    lease_duration: u64,
+}
+
+#[derive(Default, Deserialize)]
+struct DataAnswer {
+    decision: String,
+}
+
+impl AuthMount {
+    /// The auth method at `mount`, like `auth/attest`. `program` says who asks.
+    pub fn new(server: &Server, mount: &str, program: &str) -> Result<Self, openbao::Error> {
+        Ok(Self { openbao: OpenBao::new(server, mount, program)?, place: place(server, mount) })
+    }
+
+    /// Asks for a secret that only a TPM opens which holds both keys.
+    pub fn enrol(&self, request: &EnrolRequest) -> Result<EnrolReply, openbao::Error> {
+        self.openbao.ask("enrol", request)
+    }
+
+    /// One whole round: a challenge is good for one answer only, so nothing of a failed round is kept.
+    pub fn log_in(
+        &self,
+        login: &Login<'_>,
+        gather: impl FnOnce(&EvidenceRequest) -> Result<EvidenceReply, agent::Error>,
+    ) -> Result<LoggedIn, Error> {
+        let challenge = self.openbao.challenge()?;
+        let context = match login.node {
+            Some(node) => node_login_context(&self.place, login.role, node),
+            None => login_context(&self.place, login.role),
+        };
+        let (nonce, key, platform) = (nonce(&challenge)?, login.key.clone(), login.platform);
+        let evidence = gather(&EvidenceRequest { version: VERSION, nonce, context, key, platform })?;
+        let full = presentation(challenge.challenge, evidence, login.key.clone());
+        Ok(lean(&full, |presentation| self.present(login, presentation))?)
+    }
+
+    /// Has OpenBao forget a token, and all that was leased by it.
+    pub fn revoke(&self, token: &Token) -> Result<(), openbao::Error> {
+        self.openbao.revoke_self(token.text()?)
+    }
+
+    fn present(&self, login: &Login<'_>, presentation: &Presentation) -> Result<LoggedIn, openbao::Error> {
+        let Login { role, node, enrolment, .. } = *login;
+        let mut body = self.openbao.judge("login", &LoginBody { role, node, enrolment, presentation })?;
+        let logged_in = logged_in(&body);
+        body.zeroize();
+        logged_in
+    }
+}
+
+fn logged_in(body: &[u8]) -> Result<LoggedIn, openbao::Error> {
+    // The words of serde would quote what it stumbled over.
+    let malformed = |_error| openbao::Error::Malformed("expected a token and how long it lives".to_owned());
+    let answer: LoginAnswer<'_> = serde_json::from_slice(body).map_err(malformed)?;
+    Ok(LoggedIn {
+        token: Token::keep(answer.auth.client_token)?,
+        lasts: Duration::from_secs(answer.auth.lease_duration),
+        decision: answer.data.unwrap_or_default().decision,
+    })
+}
+
+impl Token {
+    fn keep(text: &str) -> Result<Self, openbao::Error> {
+        if text.is_empty() || text.len() > LONGEST || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let expected =
+                format!("expected a token of 1 to {LONGEST} printable bytes, found {}", text.len());
+            return Err(openbao::Error::Malformed(expected));
+        }
+        let mut region = Region::create(text.len())?;
+        for (to, from) in region.bytes_mut()?.iter_mut().zip(text.bytes()) {
+            *to = from;
+        }
+        Ok(Self { text: region, length: text.len() })
+    }
+
+    fn text(&self) -> Result<&str, openbao::Error> {
+        let bytes = self.text.bytes().get(..self.length).unwrap_or_default();
+        std::str::from_utf8(bytes)
+            .map_err(|_error| openbao::Error::Malformed("a token of no text".to_owned()))
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a token of {} bytes", self.length)
+    }
+}
+
+/// Batch tokens carry what they allow, encrypted.
+const LONGEST: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_kept_and_never_shown() {
+        let body = br#"{"auth":{"client_token":"b.canary","lease_duration":300,"renewable":false},
+            "data":{"decision":"ab"},"warnings":null}"#;
+        let answer = logged_in(body).unwrap();
+        assert_eq!(answer.token.text().unwrap(), "b.canary");
+        assert_eq!((answer.lasts, &*answer.decision), (Duration::from_mins(5), "ab"));
+        assert!(!format!("{answer:?}").contains("canary"));
+    }
+
+    #[test]
+    fn an_answer_without_a_token_is_malformed_and_not_repeated() {
+        for body in [
+            r#"{"auth":null,"data":{"decision":"ab"}}"#,
+            r#"{"auth":{"client_token":"","lease_duration":300}}"#,
+            r#"{"auth":{"client_token":"canary\n","lease_duration":300}}"#,
+            r#"{"auth":{"client_token":"canary","lease_duration":"300"}}"#,
+            "canary",
+        ] {
+            let error = logged_in(body.as_bytes()).unwrap_err();
+            assert!(matches!(error, openbao::Error::Malformed(_)), "{body}: {error}");
+            assert!(!error.to_string().contains("canary"), "{error}");
+        }
+    }
+}
