@@ -13,6 +13,7 @@ use minicbor::{Decode, Encode};
 
 use crate::check::{Answer, Check};
 use crate::log::{PolicyRef, Subject, Text};
+use crate::node::{Ids, Proven};
 use crate::workload::Found;
 use crate::{AttestedKey, Crypto, Digest, OfferedKey, Platform, Roots, Standing, UnixTime};
 use crate::{Workload, catalogue};
@@ -84,16 +85,24 @@ pub struct Admitted {
     key: AttestedKey,
     machine: Machine,
     standing: Option<Standing>,
+    proven: Proven,
 }
 
 impl Admitted {
     /// Says that a policy admits this key.
     pub(crate) fn assertion(appraisal: Appraisal, key: AttestedKey, machine: Machine) -> Self {
-        Self { appraisal, key, machine, standing: None }
+        Self { appraisal, key, machine, standing: None, proven: Proven::default() }
     }
 
-    pub(crate) fn knowing(self, standing: Option<Standing>) -> Self {
-        Self { standing, ..self }
+    pub(crate) fn knowing(self, standing: Option<Standing>, proven: Proven) -> Self {
+        let machine = self.machine.endorsed(&proven.ids);
+        Self { standing, machine, proven, ..self }
+    }
+
+    /// Which machine it proved to be, and in which start.
+    #[must_use]
+    pub fn proven(&self) -> &Proven {
+        &self.proven
     }
 
     /// What was known of the machine beside its evidence.
@@ -172,6 +181,14 @@ impl Machine {
 }
 
 impl Machine {
+    /// A TPM that its manufacturer vouches for goes by its endorsement key: another attestation key makes no other machine.
+    pub(crate) fn endorsed(self, ids: &Ids) -> Self {
+        match ids.ek {
+            Some(ek) => Self { hardware_id: Some(ek.0.to_vec()), instance_id: Some(ek.0.to_vec()), ..self },
+            None => self,
+        }
+    }
+
     /// This machine under a policy, by their names.
     pub(crate) fn asking(
         &self,
@@ -213,8 +230,9 @@ impl Refused {
         Self { appraisal: Box::new(appraisal), machine: machine.map(Box::new), answered, standing: None }
     }
 
-    pub(crate) fn knowing(self, standing: Option<Standing>) -> Self {
-        Self { standing, ..self }
+    pub(crate) fn knowing(self, standing: Option<Standing>, proven: &Proven) -> Self {
+        let machine = self.machine.map(|machine| Box::new(machine.endorsed(&proven.ids)));
+        Self { standing, machine, ..self }
     }
 
     /// What was known of the machine beside its evidence.

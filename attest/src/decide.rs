@@ -6,8 +6,9 @@
 //! Trusted: the [`Context`]. Untrusted: the [`Question`].
 
 use crate::check::Checks;
+use crate::node::{Boot, Ids, Proven};
 use crate::{Admitted, CannotJudge, Challenge, Crypto, Endorsements, Evidence, Known, OfferedKey, Platform};
-use crate::{Policy, Prepared, Refused, Revocation, TrustAnchors, UnixTime, Unverified, oaep};
+use crate::{Policy, Prepared, Refused, Revocation, Standing, TrustAnchors, UnixTime, Unverified, oaep};
 
 /// What somebody sent.
 #[derive(Debug)]
@@ -53,16 +54,22 @@ pub fn decide(
     let mut asked = Checks::default();
     oaep::ask_origin(&claims, &question.offered, &mut asked);
     let key = question.challenge.redeem(context.crypto, question.offered, &claims, now);
-    let whom = context.policy.subject(context.crypto, &claims.machine());
-    let standing = context.standing.map(|known| known.standing(&whom));
+    let endorsed = context.standing.and_then(Known::endorsed);
+    let proven = Proven { ids: Ids::of(&claims, endorsed), boot: Boot::of(&claims) };
+    let whom = context.policy.subject(context.crypto, &claims.machine().endorsed(&proven.ids));
+    let standing = context.standing.map(|known| {
+        let node = known.node(&proven);
+        Standing { node, ..known.standing(&whom) }
+    });
     if let Some(standing) = &standing {
         standing.ask(&whom, &mut asked);
+        standing.node.iter().for_each(|node| node.ask(&proven, &mut asked));
     }
     let presented = standing.as_ref().and_then(|standing| standing.workload.as_ref());
     let decision = context.policy.appraise_with(&claims, key, asked, presented, now);
     Ok(match decision {
-        Ok(admitted) => Ok(admitted.knowing(standing)),
-        Err(refused) => Err(refused.knowing(standing)),
+        Ok(admitted) => Ok(admitted.knowing(standing, proven)),
+        Err(refused) => Err(refused.knowing(standing, &proven)),
     })
 }
 

@@ -12,13 +12,24 @@ use minicbor::{Decode, Encode};
 
 use crate::check::Checks;
 use crate::log::{Selector, Subject};
+use crate::node::{Endorsed, Proven};
 use crate::workload::Presented;
-use crate::{Digest, UnixTime};
+use crate::{Digest, Node, UnixTime};
 
 /// Knows machines: a verifier's store, or the standing that a record holds.
 pub trait Known: fmt::Debug + Sync {
     /// What is known that may concern this one.
     fn standing(&self, whom: &Subject) -> Standing;
+
+    /// What is known of the name in which it asks. `None`: no register is kept, or none was asked.
+    fn node(&self, _proven: &Proven) -> Option<Node> {
+        None
+    }
+
+    /// An attestation key of a TPM that a manufacturer vouches for: its machine goes by its endorsement key.
+    fn endorsed(&self) -> Option<&Endorsed> {
+        None
+    }
 }
 
 /// What is known of the one who asks.
@@ -30,6 +41,9 @@ pub struct Standing {
     /// The workload's token that came with the evidence.
     #[n(1)]
     pub workload: Option<Presented>,
+    /// The register's word on the name in which it asks.
+    #[n(2)]
+    pub node: Option<Node>,
 }
 
 /// One reason not to admit a machine, whatever its evidence says.
@@ -82,6 +96,14 @@ impl Standing {
 impl Known for Standing {
     fn standing(&self, _whom: &Subject) -> Standing {
         self.clone()
+    }
+
+    fn node(&self, _proven: &Proven) -> Option<Node> {
+        self.node.clone()
+    }
+
+    fn endorsed(&self) -> Option<&Endorsed> {
+        self.node.as_ref()?.endorsed.as_ref()
     }
 }
 

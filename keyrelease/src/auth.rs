@@ -12,18 +12,20 @@ use attest::crypto::AwsLcRs;
 use attest::{Admitted, Crypto, UnixTime};
 use openbao_plugin::{Alias, Auth, Backend, Error, Host, Kind, Lease, Operation, Request, Response};
 use openbao_plugin::{SpecialPaths, TokenType};
-use protocol::release::{Presentation, login_context};
+use protocol::release::{Presentation, login_context, node_login_context};
 use serde_json::{Map, Value, json};
 
 use crate::judge::Purpose;
 use crate::limits::Source;
 use crate::manage::manage;
 use crate::mount::{self, Judged, Mount};
+use crate::nodes::{self, Asking, Enrol};
 use crate::paths::AUTH;
 use crate::record::Receipt;
 use crate::role::{Role, RoleToken};
 use crate::standing::{self, Renewal};
 use crate::workload::metadata;
+use crate::reply::bad_request;
 use crate::{reply, vouch};
 
 /// The auth method.
@@ -72,6 +74,14 @@ impl Backend for AuthMethod {
         let parts: Vec<&str> = path.split('/').collect();
         match (request.operation, parts.as_slice()) {
             (Operation::Update, ["challenge"]) => reply::data(&self.mount.challenge(host).await?).map(Some),
+            (Operation::Update, ["enrol"]) => {
+                let source = Source::of(&request.remote_addr);
+                let begun = nodes::begin(&self.mount, host, reply::body(request.data)?, source).await?;
+                reply::data(&begun).map(Some)
+            }
+            (operation, ["node", name]) => {
+                nodes::answer(&self.mount, host, operation, name, request.data).await
+            }
             (Operation::Update, ["login"]) => self.login(request, host).await.map(Some),
             (Operation::Renew, ["login"]) => self.renew(request, host).await.map(Some),
             (Operation::ResolveRole, ["login"]) => {
@@ -107,17 +117,24 @@ impl AuthMethod {
             Some(Some("text")) => true,
             Some(_) => return Err(Error::BadRequest("refusal: expected json or text".to_owned())),
         };
+        let (name, answer) = (data.remove("node"), data.remove("enrolment"));
         let presentation: Presentation = reply::body(data)?;
         let role_name = reply::name(&role_name)?;
         let role = Role::load(host, role_name).await?;
         let role = role.ok_or_else(|| Error::BadRequest(format!("role {role_name:?} does not exist")))?;
+        let asking = self.asking(host, &role, name, answer).await?;
         let mount = request.mount_point.trim_end_matches('/');
+        let (path, named) = match &asking.name {
+            Some(name) => (node_login_context(mount, role_name, name), format!(" in the name of node {name}")),
+            None => (login_context(mount, role_name), String::new()),
+        };
         let purpose = Purpose {
-            context: presentation.purpose(&login_context(mount, role_name)),
+            context: presentation.purpose(&path),
             policy: role.policy.clone(),
-            request: format!("login as {role_name}"),
+            request: format!("login as {role_name}{named}"),
             source: Source::of(&request.remote_addr),
             secret: None,
+            asking,
         };
         match self.mount.judge(host, presentation, purpose).await? {
             // A workflow, and inline auth, tell why only where it is an error of OpenBao's own; of "permission denied"
@@ -128,6 +145,34 @@ impl AuthMethod {
             Judged::Refused(id, refused) => reply::refusal(id, &refused),
             Judged::Admitted(admitted, receipt) => self.token(&role, role_name, &admitted, &receipt),
         }
+    }
+
+    /// In which name somebody asks, and by which rules of the role.
+    async fn asking(
+        &self,
+        host: &Host,
+        role: &Role,
+        name: Option<Value>,
+        answer: Option<Value>,
+    ) -> Result<Asking, Error> {
+        let name = match name {
+            None => None,
+            Some(Value::String(name)) => Some(reply::name(&name)?.to_owned()),
+            Some(_) => return Err(Error::BadRequest("node: expected the name of a node".to_owned())),
+        };
+        let proof = match answer {
+            None => None,
+            Some(_) if role.enrol == Enrol::None => {
+                return Err(Error::BadRequest("enrolment: the role takes none (enrol = none)".to_owned()));
+            }
+            Some(answer) => {
+                let unreadable = |why: serde_json::Error| bad_request(format!("enrolment: {why}"));
+                let answer = serde_json::from_value(answer).map_err(unreadable)?;
+                let enrolments = &self.mount.state(host).await?.enrolments;
+                Some(enrolments.finish(&answer, self.mount.now()).map_err(bad_request)?)
+            }
+        };
+        Ok(Asking { name, rule: role.nodes, enrol: role.enrol, proof })
     }
 
     /// The token of an admitted machine; the receipt is the proof that the admission is on record.
@@ -152,6 +197,7 @@ impl AuthMethod {
             (vouch::DECISION.to_owned(), decision.clone()),
         ]);
         claims.extend(admitted.workload().map(metadata::write).unwrap_or_default());
+        claims.extend(nodes::registered(admitted).map(|name| ("registered_node".to_owned(), name.to_owned())));
         // Where the hardware hides its id (a VLEK), the guest has a name, and the decision where nothing else has one: an
         // entity for each login would fill OpenBao's memory.
         let name = machine.hardware_name(&AwsLcRs).or_else(|| machine.instance_name(&AwsLcRs));

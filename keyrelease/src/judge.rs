@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use attest::crypto::AwsLcRs;
 use attest::log::{SecretRef, Subject};
+use attest::node::{Endorsed, Proven};
 use attest::workload::Presented;
 use attest::{
-    Bundle, CannotJudge, Challenge, Decision, Digest, Endorsements, Evidence, Known, OfferedKey, Platform,
+    Bundle, CannotJudge, Challenge, Decision, Digest, Endorsements, Evidence, Known, Node, OfferedKey, Platform,
     Standing, UnixTime, parse, tpm,
 };
 use openbao_plugin::Error;
@@ -18,6 +19,7 @@ use protocol::release::{Base64, Bearer, Presentation};
 
 use crate::collateral::{Bag, Candidate, Shelf, fresh};
 use crate::limits::Source;
+use crate::nodes::{Asking, Believed, Enrolled, Nodes};
 use crate::policies::StoredPolicy;
 use crate::reply::bad_request;
 use crate::standing::Bars;
@@ -37,6 +39,8 @@ pub(crate) struct Purpose {
     pub(crate) source: Source,
     /// The secret that is asked for.
     pub(crate) secret: Option<SecretRef>,
+    /// In which node's name.
+    pub(crate) asking: Asking,
 }
 
 /// What a judgement leaves.
@@ -49,6 +53,8 @@ pub(crate) struct Verdict {
     pub(crate) objects: Vec<(Digest<32>, Vec<u8>)>,
     /// What an admitted machine brought that the store lacks.
     pub(crate) fresh: Vec<Candidate>,
+    /// How the attestation key of a TPM came to be believed.
+    pub(crate) enrolled: Option<Enrolled>,
 }
 
 /// One judgement, owned, for a thread of the pool.
@@ -57,6 +63,7 @@ pub(crate) struct Job {
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) state: Arc<State>,
     pub(crate) bars: Arc<Bars>,
+    pub(crate) nodes: Arc<Nodes>,
     pub(crate) stock: Shelf,
     pub(crate) brought: Brought,
     pub(crate) purpose: Purpose,
@@ -68,12 +75,24 @@ pub(crate) struct Job {
 #[derive(Debug)]
 struct Beside<'a> {
     bars: &'a Bars,
+    nodes: &'a Nodes,
+    asking: &'a Asking,
+    endorsed: Option<Endorsed>,
     workload: Option<Presented>,
 }
 
 impl Known for Beside<'_> {
     fn standing(&self, whom: &Subject) -> Standing {
         Standing { workload: self.workload.clone(), ..self.bars.standing(whom) }
+    }
+
+    fn node(&self, proven: &Proven) -> Option<Node> {
+        let Asking { name, rule, .. } = self.asking;
+        self.nodes.node(name.as_deref(), *rule, self.endorsed.clone(), proven)
+    }
+
+    fn endorsed(&self) -> Option<&Endorsed> {
+        self.endorsed.as_ref()
     }
 }
 
@@ -82,27 +101,21 @@ impl Job {
     pub(crate) fn run(self) -> Result<Verdict, Error> {
         let policy = self.state.policy(&self.purpose.policy)?;
         let evidence = parse(self.brought.platform, &self.brought.evidence).map_err(bad_request)?;
-        let enrolled = self.enrolled(&evidence);
-        let decision = self.decide(policy, &evidence, enrolled.clone())?;
+        let believed = self.purpose.asking.believes(&evidence, &self.nodes, &self.state, self.now)?;
+        let decision = self.decide(policy, &evidence, believed.as_ref())?;
         let fresh = if decision.is_ok() { self.fresh(&evidence) } else { Vec::new() };
-        let bundle = self.bundle(policy, &decision, enrolled.as_ref())?;
+        let bundle = self.bundle(policy, &decision, believed.as_ref().map(|believed| &believed.ak))?;
         let unsigned = |error: attest::BadBundle| Error::Internal(error.to_string());
         let signed = self.state.signer.sign(&bundle).map_err(unsigned)?;
         let names = self.brought.bag.names().chain([policy.policy.digest()]);
         let objects = names.zip(bundle.objects().map(<[u8]>::to_vec)).collect();
-        Ok(Verdict { decision, signed, objects, fresh })
+        let enrolled = believed.and_then(|believed| believed.enrolled);
+        Ok(Verdict { decision, signed, objects, fresh, enrolled })
     }
 
     fn fresh(&self, evidence: &Evidence<'_>) -> Vec<Candidate> {
         let (bag, anchors) = (&self.brought.bag, self.verifier.anchors());
         fresh(evidence, bag, |name| self.stock.index.named(name).is_some(), anchors, self.now)
-    }
-
-    /// The attestation key of the evidence, if it is among the enrolled ones. The others are nobody's
-    /// business: neither this judgement's nor its record's.
-    fn enrolled(&self, evidence: &Evidence<'_>) -> Option<tpm::Name> {
-        let quote = evidence.tpm_quote()?;
-        self.state.attestation_keys.get(&quote.ak_name(&AwsLcRs)).cloned()
     }
 
     fn challenge(&self) -> Result<Challenge, Error> {
@@ -116,8 +129,9 @@ impl Job {
         &self,
         policy: &StoredPolicy,
         evidence: &Evidence<'_>,
-        enrolled: Option<tpm::Name>,
+        believed: Option<&Believed>,
     ) -> Result<Decision, Error> {
+        let enrolled = believed.map(|believed| believed.ak.clone());
         let anchors = self.verifier.anchors().clone().with_attestation_keys(enrolled);
         let anchors = anchors.with_tpm_authorities(&self.state.authorities).map_err(bad_request)?;
         let workload = self.brought.token.as_ref().map(|token| self.state.issuers.judge(token));
@@ -129,7 +143,13 @@ impl Job {
             challenge: self.challenge()?,
             offered: self.brought.offered.clone(),
             policy: &policy.policy,
-            known: &Beside { bars: &self.bars, workload },
+            known: &Beside {
+                bars: &self.bars,
+                nodes: &self.nodes,
+                asking: &self.purpose.asking,
+                endorsed: believed.and_then(|believed| believed.endorsed.clone()),
+                workload,
+            },
         };
         let judged = self.verifier.judge(case, self.now);
         if let Err(CannotJudge::MissingEndorsement(_)) = &judged {

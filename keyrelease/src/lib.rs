@@ -26,6 +26,7 @@ mod manage;
 mod memory;
 mod metrics;
 pub mod mount;
+mod nodes;
 pub mod paths;
 mod policies;
 pub mod record;

@@ -14,16 +14,17 @@ use openbao_plugin::{Error, Host, Operation, Request, Transaction};
 use protocol::release::{Base64, ChallengeReply, Presentation};
 use tokio::sync::Mutex;
 
-use crate::collateral::{self, Shelf, Store, Taking};
+use crate::collateral::{self, Candidate, Shelf, Store, Taking};
 use crate::config::{self, Config};
 use crate::events;
 use crate::governance::emergency;
 use crate::judge::{Brought, Job, Purpose, Verdict};
 use crate::ledger::{StorageLedger, prune, refusal_note};
-use crate::limits::{Limited, Limits, Settings, Source, Turns};
+use crate::limits::{Limited, Limits, Settings, Source, Turn, Turns};
 use crate::log::{Draft, Facts, Log, subject};
 use crate::memory::{Memory, Reading};
 use crate::metrics::{Metrics, Step};
+use crate::nodes::{self, Asking, Enrolled, Nodes};
 use crate::record::{DecisionId, Ledger, LedgerError, Receipt, record};
 use crate::remembered::Remembered;
 use crate::reply::bad_request;
@@ -48,6 +49,7 @@ pub struct Mount {
     pub(crate) keys: Arc<Remembered>,
     pub(crate) collateral: Store,
     state: Arc<Memory<State>>,
+    nodes: Memory<Nodes>,
     reading: Mutex<()>,
 }
 
@@ -81,6 +83,7 @@ impl Mount {
             keys,
             collateral,
             state,
+            nodes: Memory::new(),
             reading,
         })
     }
@@ -133,6 +136,8 @@ impl Mount {
             self.log.forget_bars();
         } else if key.starts_with("keys/") {
             self.keys.forget();
+        } else if nodes::is_register(key) {
+            self.nodes.forget();
         } else if key.starts_with(collateral::INDEX) {
             self.collateral.forget();
         } else if !elsewhere.iter().any(|records| key.starts_with(records)) {
@@ -152,7 +157,7 @@ impl Mount {
         };
         // Counted before anything is read: what changes meanwhile makes it old.
         let rules = self.log.rules();
-        let state = Arc::new(State::load(host, &self.uuid, rules, self.now()).await?);
+        let state = Arc::new(State::load(host, &self.uuid, rules, self.anchors(), self.now()).await?);
         self.state.keep(&reading, &state);
         drop(turn);
         Ok(state)
@@ -199,12 +204,13 @@ impl Mount {
 
     /// Whether this mount has items of this kind: only the secrets engine believes the tokens of another mount.
     pub(crate) fn has(&self, kind: attest::governance::Kind) -> Result<(), Error> {
-        use attest::governance::Kind::{Auth, Guard, Role, Seal};
+        use attest::governance::Kind::{Auth, Guard, Role, Seal, TpmManufacturer};
         match (self.face, kind) {
             (config::Kind::Auth, Auth) => Err(bad_request("kind: an auth mount believes no other")),
             (config::Kind::Auth, Seal) => Err(bad_request("kind: an auth mount seals nothing")),
             (config::Kind::Auth, Guard) => Err(bad_request("kind: an auth mount has no secrets to guard")),
             (config::Kind::Secrets, Role) => Err(bad_request("kind: only an auth mount has roles")),
+            (config::Kind::Secrets, TpmManufacturer) => Err(bad_request("kind: only an auth mount enrols TPMs")),
             _ => Ok(()),
         }
     }
@@ -230,8 +236,9 @@ impl Mount {
         let challenge = state.challenges.recognise(&brought.challenge, purpose.context.clone(), now);
         let challenge = challenge.map_err(bad_request)?;
         let (verifier, bars) = (Arc::clone(&self.verifier), self.bars(host).await?);
+        let nodes = self.nodes_for(host, &purpose.asking).await?;
         let stock = self.stock(host, &mut brought).await?;
-        let job = Job { verifier, state, bars, stock, brought, purpose, answered: false, now };
+        let job = Job { verifier, state, bars, nodes, stock, brought, purpose, answered: false, now };
         // Whether the challenge was answered before, the log says when it is to take this answer's record:
         // to ask beforehand would settle nothing.
         let id = Id { id: DecisionId(challenge.nonce), answers: Some(challenge.expires) };
@@ -242,9 +249,11 @@ impl Mount {
             judged = self.judge_as(host, job, id).await;
         }
         if matches!(judged, Err(LedgerError::Changed)) {
-            // Policies, roots or collateral changed while it was judged: judged by what holds now.
+            // Policies, roots, collateral or the node changed while it was judged: judged by what holds now.
             self.collateral.forget();
-            let job = Job { state: self.state(host).await?, ..job.clone() };
+            self.nodes.forget();
+            let nodes = self.nodes_for(host, &job.purpose.asking).await?;
+            let job = Job { state: self.state(host).await?, nodes, ..job.clone() };
             judged = self.judge_as(host, job, id).await;
         }
         match judged {
@@ -257,6 +266,33 @@ impl Mount {
         }
     }
 
+    /// The register of nodes.
+    pub(crate) async fn nodes(&self, host: &Host) -> Result<Arc<Nodes>, Error> {
+        match self.nodes.recall() {
+            Ok(nodes) => Ok(nodes),
+            Err(reading) => {
+                let nodes = Arc::new(Nodes::load(host.storage()).await?);
+                self.nodes.keep(&reading, &nodes);
+                Ok(nodes)
+            }
+        }
+    }
+
+    /// The register, for somebody who asks in a name; others need none.
+    async fn nodes_for(&self, host: &Host, asking: &Asking) -> Result<Arc<Nodes>, Error> {
+        if asking.is_asked() { self.nodes(host).await } else { Ok(Arc::default()) }
+    }
+
+    /// The register changed, or may have.
+    pub(crate) fn forget_nodes(&self) {
+        self.nodes.forget();
+    }
+
+    /// A turn at the processor.
+    pub(crate) async fn turn(&self, source: Source) -> Result<Turn, Error> {
+        self.turns.turn(&self.uuid, source).await.map_err(|limited| self.turn_away(limited))
+    }
+
     /// Lays what is in store beside what was brought.
     async fn stock(&self, host: &Host, brought: &mut Brought) -> Result<Shelf, Error> {
         let Brought { platform, evidence, bag, named, .. } = brought;
@@ -266,64 +302,70 @@ impl Mount {
     }
 
     async fn judge_as(&self, host: &Host, job: Job, id: Id) -> Result<Judged, LedgerError> {
-        let (now, state, purpose) = (job.now, Arc::clone(&job.state), job.purpose.clone());
-        let index = Arc::clone(&job.stock.index);
-        let verdict = self.at_work(host, job, purpose.source).await?;
-        let ledger = self.ledger(host, &state, now);
-        match verdict.decision {
+        let (now, state, nodes) = (job.now, Arc::clone(&job.state), Arc::clone(&job.nodes));
+        let (purpose, index) = (job.purpose.clone(), Arc::clone(&job.stock.index));
+        let Verdict { decision, signed, objects, fresh, enrolled } =
+            self.at_work(host, job, purpose.source).await?;
+        let case = Closing { ledger: self.ledger(host, &state, now), nodes, purpose, id };
+        match decision {
             Ok(admitted) => {
-                let subject = subject(admitted.appraisal(), Some(admitted.machine()), purpose.secret);
-                let facts = Facts {
-                    kind: Kind::Admission,
-                    at: now,
-                    id: id.id,
-                    under: None,
-                    request: purpose.request,
-                    subject,
-                };
-                let taking = self.collateral.taking(host, verdict.fresh, now).await?;
-                let draft = Draft {
-                    answers: id.answers,
-                    shared: verdict.objects,
-                    ..Draft::new(facts, verdict.signed)
-                };
-                let draft = taking.iter().try_fold(draft, |draft, taking| taking.onto(draft))?;
-                let receipt = record(&ledger, &admitted, draft).await?;
-                taking.into_iter().for_each(Taking::done);
-                self.metrics.admitted(admitted.appraisal().platform);
-                Ok(Judged::Admitted(Box::new(admitted), receipt))
+                let draft = Draft { shared: objects, ..case.draft(Ok(&admitted), signed) };
+                self.admit(case, admitted, draft, (fresh, enrolled)).await
             }
             Err(refused) => {
-                let subject = subject(refused.appraisal(), refused.machine(), purpose.secret);
-                let facts = Facts {
-                    kind: Kind::Refusal,
-                    at: now,
-                    id: id.id,
-                    under: None,
-                    request: purpose.request,
-                    subject,
-                };
                 let policy = refused.appraisal().policy_digest;
                 let stored = |name: &_| self.log.has(name) || index.named(name).is_some();
-                let unknown = verdict.objects.into_iter().filter(|(name, _)| !stored(name));
+                let unknown = objects.into_iter().filter(|(name, _)| !stored(name));
                 // A refusal's own objects go with it: anybody can bring any.
                 let (shared, own): (Vec<_>, Vec<_>) = unknown.partition(|(name, _)| *name == policy);
                 let own: Vec<_> = own.into_iter().map(|(_, object)| object).collect();
-                let size = own.iter().map(Vec::len).fold(verdict.signed.len(), usize::saturating_add);
-                let draft = Draft {
-                    answers: id.answers,
-                    shared,
-                    own,
-                    puts: vec![refusal_note(id.id, now, size)],
-                    change: failure(&refused, now),
-                    ..Draft::new(facts, verdict.signed)
-                };
-                self.append_refusal(&ledger, draft, purpose.source, &state.limits).await?;
-                self.metrics.refused(refused.appraisal());
-                events::refused(&self.uuid, id.id, &refused);
-                Ok(Judged::Refused(id.id, Box::new(refused)))
+                let draft = Draft { shared, own, ..case.draft(Err(&refused), signed) };
+                self.refuse(case, refused, draft, &state.limits).await
             }
         }
+    }
+
+    async fn admit(
+        &self,
+        case: Closing<'_>,
+        admitted: Admitted,
+        mut draft: Draft,
+        (fresh, enrolled): (Vec<Candidate>, Option<Enrolled>),
+    ) -> Result<Judged, LedgerError> {
+        let (host, now) = (case.ledger.host, case.ledger.now);
+        let taking = self.collateral.taking(host, fresh, now).await?;
+        draft = taking.iter().try_fold(draft, |draft, taking| taking.onto(draft))?;
+        let binding = case.nodes.admission(&admitted, enrolled, case.id.id, now)?;
+        if let Some(binding) = &binding {
+            draft = binding.onto(draft);
+        }
+        let receipt = record(&case.ledger, &admitted, draft).await?;
+        taking.into_iter().for_each(Taking::done);
+        binding.into_iter().for_each(|binding| case.nodes.apply(binding));
+        self.metrics.admitted(admitted.appraisal().platform);
+        Ok(Judged::Admitted(Box::new(admitted), receipt))
+    }
+
+    async fn refuse(
+        &self,
+        case: Closing<'_>,
+        refused: Refused,
+        draft: Draft,
+        limits: &Settings,
+    ) -> Result<Judged, LedgerError> {
+        let (id, now) = (case.id.id, case.ledger.now);
+        let size = draft.own.iter().map(Vec::len).fold(draft.signed.len(), usize::saturating_add);
+        let ground = case.purpose.asking.name.as_ref().map(|name| case.nodes.ground(name));
+        let draft = Draft {
+            puts: vec![refusal_note(id, now, size)],
+            change: failure(&refused, now),
+            rests_on: ground.into_iter().collect(),
+            ..draft
+        };
+        self.append_refusal(&case.ledger, draft, case.purpose.source, limits).await?;
+        self.metrics.refused(refused.appraisal());
+        events::refused(&self.uuid, id, &refused);
+        Ok(Judged::Refused(id, Box::new(refused)))
     }
 
     /// Puts a refusal on record, within the budget. A machine's first failure is remembered whatever was spent: it takes
@@ -371,7 +413,7 @@ impl Mount {
     /// The judgement, when it is its source's turn.
     async fn at_work(&self, host: &Host, job: Job, source: Source) -> Result<Verdict, Error> {
         let waiting = self.metrics.time(Step::Wait);
-        let turn = self.turns.turn(&self.uuid, source).await.map_err(|limited| self.turn_away(limited))?;
+        let turn = self.turn(source).await?;
         drop(waiting);
         let (platform, judging) = (job.brought.platform, self.metrics.time(Step::Judge));
         let verdict = host.blocking(move |_| job.run()).await;
@@ -390,6 +432,29 @@ impl Mount {
     }
 }
 
+/// A judgement that is to be put on record.
+struct Closing<'a> {
+    ledger: StorageLedger<'a>,
+    nodes: Arc<Nodes>,
+    purpose: Purpose,
+    id: Id,
+}
+
+impl Closing<'_> {
+    fn draft(&self, decision: Result<&Admitted, &Refused>, signed: Vec<u8>) -> Draft {
+        let secret = self.purpose.secret.clone();
+        let (kind, subject) = match decision {
+            Ok(admitted) => {
+                (Kind::Admission, subject(admitted.appraisal(), Some(admitted.machine()), secret))
+            }
+            Err(refused) => (Kind::Refusal, subject(refused.appraisal(), refused.machine(), secret)),
+        };
+        let (at, id, request) = (self.ledger.now, self.id.id, self.purpose.request.clone());
+        let facts = Facts { kind, at, id, under: None, request, subject };
+        Draft { answers: self.id.answers, ..Draft::new(facts, signed) }
+    }
+}
+
 /// What an entry is to be called.
 #[derive(Clone, Copy, Debug)]
 struct Id {
@@ -399,10 +464,10 @@ struct Id {
 }
 
 /// Whether a request changes what is stored. All that does is decided on the active node, by what is stored there
-/// now; a challenge leaves nothing behind, so whichever node is asked draws it.
+/// now; a challenge and the beginning of an enrolment leave nothing behind, so whichever node is asked makes them.
 pub(crate) fn writes(request: &Request) -> bool {
     let changes = matches!(request.operation, Operation::Update | Operation::Patch | Operation::Delete);
-    changes && request.path != "challenge"
+    changes && !["challenge", "enrol"].contains(&request.path.as_str())
 }
 
 /// A salted name for a secret: tells records of one secret apart from another's without naming either.

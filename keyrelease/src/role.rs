@@ -6,12 +6,14 @@
 //! Trusted: the operator, or those who approved.
 
 use attest::governance::Kind;
+use attest::node::Rule;
 use openbao_plugin::{Error, Host, Storage};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::governance::items;
 use crate::mount::Mount;
+use crate::nodes::Enrol;
 use crate::policies;
 use crate::reply::{self, bad_request};
 use crate::standing::LeaseTerms;
@@ -35,6 +37,12 @@ pub(crate) struct Role {
     /// Networks that the token may be used from; empty is anywhere.
     #[serde(default)]
     pub(crate) token_bound_cidrs: Vec<String>,
+    /// Which machines may log in: any, those in the register, or under a free name whichever comes first.
+    #[serde(default)]
+    pub(crate) nodes: Rule,
+    /// Whether a manufacturer's certificate enrols the attestation key of a TPM.
+    #[serde(default)]
+    pub(crate) enrol: Enrol,
 }
 
 /// The kinds of tokens that a role may give.
@@ -85,6 +93,10 @@ pub(crate) async fn fits(storage: &Storage, content: &str) -> Result<(), Error> 
     // OpenBao refuses such a token at each login.
     if role.token_policies.iter().any(|policy| policy == "root") {
         return Err(bad_request("token_policies: expected policies of machines, found \"root\""));
+    }
+    // Without the register nobody remembers which TPM a key was proven to be in.
+    if role.enrol == Enrol::Manufacturer && role.nodes == Rule::Any {
+        return Err(bad_request("enrol: manufacturer goes with nodes registered or first-come, found any"));
     }
     role.terms().checked()?;
     policies::is_stored(storage, &role.policy).await

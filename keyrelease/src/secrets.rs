@@ -24,6 +24,7 @@ use crate::limits::Source;
 use crate::manage::manage;
 use crate::metrics::Step;
 use crate::mount::{self, Judged, Mount, salted};
+use crate::nodes::Asking;
 use crate::paths::SECRETS;
 use crate::reply::{self, bad_request};
 use crate::rotate::{keep_keys, rotate};
@@ -131,6 +132,7 @@ impl SecretsEngine {
             request: format!("release of {} version {}", salted(&state, name), key.version),
             source: Source::of(&request.remote_addr),
             secret: Some(SecretRef { name: salted(&state, name), version: key.version }),
+            asking: Asking::default(),
         };
         match self.mount.judge(host, presentation, purpose).await? {
             Judged::Refused(id, refused) => reply::refusal(id, &refused),

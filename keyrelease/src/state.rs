@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use attest::collateral::PackSigner;
 use attest::governance::Kind;
-use attest::{UnixTime, tpm};
+use attest::{TrustAnchors, UnixTime, tpm};
 use openbao_plugin::{Error, Host, HostError, Storage};
 
 use crate::challenge::Challenges;
@@ -19,6 +19,8 @@ use crate::governance::items::{AUTH_ACCESSOR, COLLATERAL_SIGNERS, ROOTS};
 use crate::governance::{StoredEmergency, authorities, emergency, enrolled};
 use crate::limits::Settings;
 use crate::log::LogSigner;
+use crate::nodes::Enrolments;
+use crate::nodes::manufacturers::Manufacturers;
 use crate::policies::{self, StoredPolicy};
 use crate::signer::Signer;
 use crate::workload::{Issuers, store};
@@ -46,6 +48,9 @@ pub(crate) struct State {
     /// What holds for now instead of what was approved; it is in the other fields already.
     pub(crate) emergencies: Vec<StoredEmergency>,
     pub(crate) issuers: Issuers,
+    pub(crate) enrolments: Enrolments,
+    /// Whose endorsement keys of TPMs are believed.
+    pub(crate) manufacturers: Manufacturers,
 }
 
 impl State {
@@ -53,6 +58,7 @@ impl State {
         host: &Host,
         mount_uuid: &str,
         rules: u64,
+        anchors: &TrustAnchors,
         now: UnixTime,
     ) -> Result<Self, Error> {
         let storage = host.storage();
@@ -71,10 +77,13 @@ impl State {
             None => accessor(storage).await?,
         };
         let issuers = store::load(storage, &emergencies).await?;
+        let challenge_key = stored_key(storage, "config/challenge-key").await?;
         let signer = Signer::new(&stored_key(storage, "config/signing-key").await?);
         Ok(Self {
             rules,
-            challenges: Challenges::new(&stored_key(storage, "config/challenge-key").await?),
+            challenges: Challenges::new(&challenge_key),
+            enrolments: Enrolments::new(&challenge_key),
+            manufacturers: Manufacturers::load(storage).await?.under(anchors),
             signer: signer.map_err(|error| Error::Internal(error.to_string()))?,
             log_signer: Arc::new(LogSigner::new(&stored_key(storage, "config/log-key").await?, mount_uuid)?),
             salt: stored_key(storage, "config/salt").await?,

@@ -38,6 +38,9 @@ pub(super) const TABLE: Table = Table {
             "nobody revoked the machine, its measurement, its product line or its policy",
         ),
         ("standing.failed", Freshness, "the machine did not fail under this edition of the policy"),
+        ("node.known", Freshness, "the machine asks in a name that the register has, where one is asked for"),
+        ("node.machine", Freshness, "it is the machine that the name is registered to, under no other name"),
+        ("node.boot", Freshness, "no later start of the machine was seen, and its counters went forward"),
         ("policy.platform", Invariant, "the policy has a section for this platform"),
         ("policy.rego", Invariant, "the policy's own module has no objection"),
         ("binding.nonce", Outside, "the hardware signed the nonce that the caller expects"),
@@ -122,6 +125,21 @@ pub(super) const TABLE: Table = Table {
             "standing.failed",
             "The machine failed under this edition of the policy and is good again. Find out why it changed; then \
              reinstate it, or store a new edition of the policy.",
+        ),
+        (
+            "node.known",
+            "Write the node into the register (`node/<name>`) with what tells its machine from others, log in under its \
+             name, or have the role take whichever machine comes first (`nodes`).",
+        ),
+        (
+            "node.machine",
+            "If the name moved to another machine, forget the node (delete `node/<name>`) and let the new one join. If it \
+             did not, another machine uses the name: find out whose it is before anything is forgotten.",
+        ),
+        (
+            "node.boot",
+            "Two copies of one machine are running, or its state was set back: find both. When one is left, forget the node \
+             (delete `node/<name>`) and let it join anew.",
         ),
         (
             "policy.platform",

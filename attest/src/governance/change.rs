@@ -51,11 +51,14 @@ pub enum Kind {
     /// A list of TPM attestation keys that are enrolled.
     #[n(10)]
     AttestationKeys,
+    /// Whose endorsement keys of TPMs are believed, by the manufacturer's name.
+    #[n(11)]
+    TpmManufacturer,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Policy,
         Self::Approvers,
         Self::Roots,
@@ -66,6 +69,7 @@ impl Kind {
         Self::Guard,
         Self::Role,
         Self::AttestationKeys,
+        Self::TpmManufacturer,
     ];
 
     /// Its name in texts and paths.
@@ -82,6 +86,7 @@ impl Kind {
             Self::Guard => "guard",
             Self::Role => "role",
             Self::AttestationKeys => "attestation-keys",
+            Self::TpmManufacturer => "tpm-manufacturer",
         }
     }
 
@@ -94,7 +99,10 @@ impl Kind {
     /// Whether a mount has many of it, each with a name.
     #[must_use]
     pub fn has_names(self) -> bool {
-        matches!(self, Self::Policy | Self::WorkloadIssuer | Self::Guard | Self::Role | Self::AttestationKeys)
+        !matches!(
+            self,
+            Self::Approvers | Self::Roots | Self::Auth | Self::Seal | Self::CollateralSigners
+        )
     }
 }
 

@@ -30,7 +30,8 @@ pub(crate) struct Where {
 /// Which thing of a mount.
 #[derive(Debug, clap::Args)]
 pub(crate) struct What {
-    /// What changes: policy, approvers, roots, auth, workload-issuer, seal, collateral-signers, guard, role, attestation-keys
+    /// What changes: policy, approvers, roots, auth, workload-issuer, seal, collateral-signers, guard, role, attestation-keys,
+    /// tpm-manufacturer
     #[arg(long, value_name = "KIND", default_value = "policy", value_parser = kind)]
     pub(crate) kind: Kind,
     /// The name in the mount, of a policy or an issuer; a policy's own unless given
@@ -149,6 +150,7 @@ impl Server {
             | Kind::Guard
             | Kind::Role
             | Kind::AttestationKeys
+            | Kind::TpmManufacturer
             | _ => in_force.version.saturating_add(1),
         };
         let mount = self.governance()?.mount;

@@ -19,6 +19,7 @@ pub(crate) fn difference(item: &Item, old: &str, new: &str) -> Result<String, No
         Kind::Role => facts("role", old, new),
         Kind::Guard => Ok(guard(item, old, new)),
         Kind::AttestationKeys => Ok(keys(old, new)),
+        Kind::TpmManufacturer => manufacturer(old, new),
         Kind::CollateralSigners => Ok(signers(old, new)),
         Kind::Auth => {
             let named = |text: &str| {
@@ -61,6 +62,13 @@ fn approvers(old: &str, new: &str) -> Result<String, NotJudged> {
 fn roots(old: &str, new: &str) -> Result<String, NotJudged> {
     let (were, are) = (blocks(old)?, blocks(new)?);
     let mut text = format!("{} additional roots (was {})\n", are.len(), were.len());
+    believed(&mut text, &were, &are);
+    Ok(text)
+}
+
+fn manufacturer(old: &str, new: &str) -> Result<String, NotJudged> {
+    let (were, are) = (blocks(old)?, blocks(new)?);
+    let mut text = format!("{} certificates and lists of a manufacturer of TPMs (was {})\n", are.len(), were.len());
     believed(&mut text, &were, &are);
     Ok(text)
 }

@@ -8,6 +8,7 @@ use super::names::{self, Form};
 use super::store::object_key;
 use super::{import, status};
 use crate::mount::Mount;
+use crate::nodes::manufacturers;
 use crate::reply;
 
 /// Answers `collateral/…` and `config/collateral…`; `None` where the path is another room's.
@@ -33,6 +34,9 @@ pub(crate) async fn manage(
         }
         (Operation::Update, ["config", "collateral-signers"]) => {
             config::store_signers(mount, host, body()).await.map(|()| None)
+        }
+        (operation, ["collateral", "tpm-manufacturer", name]) => {
+            manufacturers::answer(mount, host, operation, name, body()).await
         }
         (operation, ["collateral", form, name]) => match Form::named(form) {
             Some(form) => names::answer(mount, host, operation, form, name, body()).await,

@@ -90,7 +90,7 @@ pub(super) async fn declare(
 fn is_brief(kind: Kind) -> Result<(), Error> {
     match kind {
         Kind::Approvers => Err(bad_request("emergency: the approvers change by proposal only")),
-        Kind::Guard | Kind::Role | Kind::AttestationKeys => {
+        Kind::Guard | Kind::Role | Kind::AttestationKeys | Kind::TpmManufacturer => {
             Err(bad_request(format!("emergency: kind {kind} changes by proposal only")))
         }
         Kind::Policy | Kind::Roots | Kind::Auth | Kind::WorkloadIssuer | Kind::Seal | _ => Ok(()),

@@ -14,6 +14,7 @@ use serde_json::json;
 use super::roots::certificates;
 use super::steps::{Desk, Writes};
 use super::{enrolment, ungoverned};
+use crate::nodes::manufacturers;
 use crate::collateral::pack_signers;
 use crate::mount::Mount;
 use crate::policies::fits;
@@ -63,7 +64,7 @@ pub(super) fn key(item: &Item) -> String {
         Kind::Auth => AUTH_ACCESSOR.to_owned(),
         Kind::Seal => SEAL.to_owned(),
         Kind::CollateralSigners => COLLATERAL_SIGNERS.to_owned(),
-        Kind::Policy | Kind::WorkloadIssuer | Kind::Guard | Kind::Role | Kind::AttestationKeys | _ => {
+        Kind::Policy | Kind::WorkloadIssuer | Kind::Guard | Kind::Role | Kind::AttestationKeys | Kind::TpmManufacturer | _ => {
             format!("{}/{}", item.kind, item.name)
         }
     }
@@ -131,6 +132,9 @@ impl Stored {
             Kind::Role => role::fits(storage, content).await.map(|()| next),
             Kind::AttestationKeys => {
                 enrolment::fits(storage, item.name.as_str(), content).await.map(|()| next)
+            }
+            Kind::TpmManufacturer => {
+                manufacturers::fits(storage, item.name.as_str(), content).await.map(|()| next)
             }
             Kind::CollateralSigners => pack_signers(content).map(|_| next),
             Kind::Auth | _ => accessor(content).map(|()| next),

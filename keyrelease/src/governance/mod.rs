@@ -11,6 +11,7 @@ pub(crate) mod emergency;
 mod enrolment;
 mod founding;
 pub(crate) mod items;
+pub(crate) mod pem;
 mod proposals;
 mod roots;
 mod status;

@@ -7,35 +7,20 @@
 
 use attest::TrustAnchors;
 use attest::governance::Kind;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use openbao_plugin::{Error, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::items::{self, ROOTS};
+use super::pem::blocks;
 use super::steps::Desk;
 use crate::reply::{self, bad_request};
 
 /// The certificates in a text of PEM blocks, each of an authority.
 pub(super) fn certificates(text: &str) -> Result<Vec<Vec<u8>>, Error> {
-    let mut found = Vec::new();
-    let mut body: Option<String> = None;
-    for line in text.lines().map(str::trim) {
-        match (line, body.as_mut()) {
-            (BEGIN, None) => body = Some(String::new()),
-            (END, Some(base64)) => {
-                found.push(STANDARD.decode(base64.as_bytes()).map_err(bad_request)?);
-                body = None;
-            }
-            (line, Some(base64)) if !line.starts_with("-----") => base64.push_str(line),
-            ("", None) => {}
-            (_, None | Some(_)) => return Err(bad_request(FORM)),
-        }
-    }
-    if body.is_some() || found.len() > MOST {
-        return Err(bad_request(FORM));
-    }
+    let blocks = blocks(text).filter(|blocks| blocks.iter().all(|block| block.label == "CERTIFICATE"));
+    let blocks = blocks.filter(|blocks| blocks.len() <= MOST).ok_or_else(|| bad_request(FORM))?;
+    let found: Vec<Vec<u8>> = blocks.into_iter().map(|block| block.bytes).collect();
     TrustAnchors::vendor().with_tpm_authorities(&found).map_err(bad_request)?;
     Ok(found)
 }
@@ -65,8 +50,6 @@ pub(super) async fn store(desk: &Desk<'_>, data: Map<String, Value>) -> Result<(
     items::write(desk.mount, desk.host, Kind::Roots, "", &body.certificates).await
 }
 
-const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
-const END: &str = "-----END CERTIFICATE-----";
 const FORM: &str = "roots: expected at most 16 PEM blocks CERTIFICATE and nothing else";
 /// Every quote that brings a certificate looks at all of them.
 const MOST: usize = 16;

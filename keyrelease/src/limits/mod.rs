@@ -20,6 +20,7 @@ use openbao_plugin::Error;
 
 pub(crate) use settings::{Settings, configure};
 pub(crate) use source::Source;
+pub(crate) use turns::Turn;
 pub use turns::Turns;
 
 use bucket::Bucket;

@@ -53,7 +53,7 @@ pub(super) const ROWS: &[Path] = &[
         pattern: "in-force/{kind}/{name}",
         who: Who::Token,
         synopsis: "What was approved last under a name.",
-        description: "Kinds are policy, workload-issuer, guard, role and attestation-keys. Emergencies are left out.",
+        description: "Kinds are policy, workload-issuer, guard, role, attestation-keys and tpm-manufacturer. Emergencies are left out.",
         operations: &[read("read content, digest and version")],
     },
     Path {
@@ -67,7 +67,7 @@ pub(super) const ROWS: &[Path] = &[
                 required(
                     "kind",
                     Text,
-                    "policy, approvers, roots, auth, seal, collateral-signers, workload-issuer, guard, role or attestation-keys",
+                    "policy, approvers, roots, auth, seal, collateral-signers, workload-issuer, guard, role, attestation-keys or tpm-manufacturer",
                 ),
                 optional("name", Text, "the name, where the mount has many of the kind"),
                 required("content", Text, "the new content"),

@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn only_challenges_and_evidence_come_without_a_token() {
         assert_eq!(SECRETS.special().unauthenticated, ["challenge", "release/+/open"]);
-        assert_eq!(AUTH.special().unauthenticated, ["challenge", "login"]);
+        assert_eq!(AUTH.special().unauthenticated, ["challenge", "login", "enrol"]);
     }
 
     #[test]

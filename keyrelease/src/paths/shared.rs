@@ -41,7 +41,7 @@ pub(super) const ROWS: &[Path] = &[
         pattern: "collateral/{kind}/",
         who: Who::Token,
         synopsis: "List stored collateral.",
-        description: "Kinds are certificate, crl, document and attestation-key.",
+        description: "Kinds are certificate, crl, document, attestation-key and, on an auth mount, tpm-manufacturer.",
         operations: &[list("list the names of one kind")],
     },
     Path {
@@ -63,7 +63,8 @@ pub(super) const ROWS: &[Path] = &[
         who: Who::Token,
         synopsis: "What machines need not bring.",
         description: "Kinds are certificate, crl, document (Intel's TCB info and QE identity) and attestation-key \
-                      (enrolled TPM keys). Objects are verified and imported like those of a pack; the name is a note. \
+                      (enrolled TPM keys); on an auth mount also tpm-manufacturer (PEM of the roots whose endorsement keys \
+                      are believed, and of their revocation lists). Objects are verified and imported like those of a pack; the name is a note. \
                       Certificates and lists are read back as base64 of their DER.",
         operations: &[
             read("read one"),

@@ -281,7 +281,7 @@ fn approvers_are_named_once_and_change_by_proposal_only() {
     }
     refused(
         &try_propose(&server, "policies", "x", "y"),
-        "kind: expected one of policy, approvers, roots, auth, workload-issuer, seal, collateral-signers, guard, role, attestation-keys",
+        "kind: expected one of policy, approvers, roots, auth, workload-issuer, seal, collateral-signers, guard, role, attestation-keys, tpm-manufacturer",
     );
     refused(&try_propose(&server, "approvers", "x", "y"), "a mount has only one approvers");
 }
