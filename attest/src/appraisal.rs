@@ -96,7 +96,7 @@ impl Admitted {
 
     pub(crate) fn knowing(self, standing: Option<Standing>, proven: Proven) -> Self {
         let machine = self.machine.endorsed(&proven.ids);
-        Self { standing, machine, proven, ..self }
+        Self { machine, standing, proven, ..self }
     }
 
     /// Which machine it proved to be, and in which start.
@@ -215,7 +215,7 @@ pub struct Refused {
     appraisal: Box<Appraisal>,
     machine: Option<Box<Machine>>,
     answered: Answered,
-    standing: Option<Standing>,
+    standing: Option<Box<Standing>>,
 }
 
 /// Whether evidence answered the verifier's own question, just now.
@@ -232,13 +232,13 @@ impl Refused {
 
     pub(crate) fn knowing(self, standing: Option<Standing>, proven: &Proven) -> Self {
         let machine = self.machine.map(|machine| Box::new(machine.endorsed(&proven.ids)));
-        Self { standing, machine, ..self }
+        Self { machine, standing: standing.map(Box::new), ..self }
     }
 
     /// What was known of the machine beside its evidence.
     #[must_use]
     pub fn standing(&self) -> Option<&Standing> {
-        self.standing.as_ref()
+        self.standing.as_deref()
     }
 
     /// Which machine it was; `None` if the evidence is not genuine.

@@ -22,10 +22,10 @@ use crate::mount::{self, Judged, Mount};
 use crate::nodes::{self, Asking, Enrol};
 use crate::paths::AUTH;
 use crate::record::Receipt;
+use crate::reply::bad_request;
 use crate::role::{Role, RoleToken};
 use crate::standing::{self, Renewal};
 use crate::workload::metadata;
-use crate::reply::bad_request;
 use crate::{reply, vouch};
 
 /// The auth method.
@@ -125,7 +125,9 @@ impl AuthMethod {
         let asking = self.asking(host, &role, name, answer).await?;
         let mount = request.mount_point.trim_end_matches('/');
         let (path, named) = match &asking.name {
-            Some(name) => (node_login_context(mount, role_name, name), format!(" in the name of node {name}")),
+            Some(name) => {
+                (node_login_context(mount, role_name, name), format!(" in the name of node {name}"))
+            }
             None => (login_context(mount, role_name), String::new()),
         };
         let purpose = Purpose {
@@ -197,7 +199,8 @@ impl AuthMethod {
             (vouch::DECISION.to_owned(), decision.clone()),
         ]);
         claims.extend(admitted.workload().map(metadata::write).unwrap_or_default());
-        claims.extend(nodes::registered(admitted).map(|name| ("registered_node".to_owned(), name.to_owned())));
+        claims
+            .extend(nodes::registered(admitted).map(|name| ("registered_node".to_owned(), name.to_owned())));
         // Where the hardware hides its id (a VLEK), the guest has a name, and the decision where nothing else has one: an
         // entity for each login would fill OpenBao's memory.
         let name = machine.hardware_name(&AwsLcRs).or_else(|| machine.instance_name(&AwsLcRs));

@@ -6,13 +6,12 @@
 
 use std::sync::Arc;
 
-use attest::crypto::AwsLcRs;
 use attest::log::{SecretRef, Subject};
 use attest::node::{Endorsed, Proven};
 use attest::workload::Presented;
 use attest::{
-    Bundle, CannotJudge, Challenge, Decision, Digest, Endorsements, Evidence, Known, Node, OfferedKey, Platform,
-    Standing, UnixTime, parse, tpm,
+    Bundle, CannotJudge, Challenge, Decision, Digest, Endorsements, Evidence, Known, Node, OfferedKey,
+    Platform, Standing, UnixTime, parse, tpm,
 };
 use openbao_plugin::Error;
 use protocol::release::{Base64, Bearer, Presentation};

@@ -210,7 +210,9 @@ impl Mount {
             (config::Kind::Auth, Seal) => Err(bad_request("kind: an auth mount seals nothing")),
             (config::Kind::Auth, Guard) => Err(bad_request("kind: an auth mount has no secrets to guard")),
             (config::Kind::Secrets, Role) => Err(bad_request("kind: only an auth mount has roles")),
-            (config::Kind::Secrets, TpmManufacturer) => Err(bad_request("kind: only an auth mount enrols TPMs")),
+            (config::Kind::Secrets, TpmManufacturer) => {
+                Err(bad_request("kind: only an auth mount enrols TPMs"))
+            }
             _ => Ok(()),
         }
     }
@@ -319,7 +321,7 @@ impl Mount {
                 // A refusal's own objects go with it: anybody can bring any.
                 let (shared, own): (Vec<_>, Vec<_>) = unknown.partition(|(name, _)| *name == policy);
                 let own: Vec<_> = own.into_iter().map(|(_, object)| object).collect();
-                let draft = Draft { shared, own, ..case.draft(Err(&refused), signed) };
+                let draft = Draft { own, shared, ..case.draft(Err(&refused), signed) };
                 self.refuse(case, refused, draft, &state.limits).await
             }
         }
@@ -341,7 +343,9 @@ impl Mount {
         }
         let receipt = record(&case.ledger, &admitted, draft).await?;
         taking.into_iter().for_each(Taking::done);
-        binding.into_iter().for_each(|binding| case.nodes.apply(binding));
+        if let Some(binding) = binding {
+            case.nodes.apply(binding);
+        }
         self.metrics.admitted(admitted.appraisal().platform);
         Ok(Judged::Admitted(Box::new(admitted), receipt))
     }

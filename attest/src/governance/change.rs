@@ -99,10 +99,7 @@ impl Kind {
     /// Whether a mount has many of it, each with a name.
     #[must_use]
     pub fn has_names(self) -> bool {
-        !matches!(
-            self,
-            Self::Approvers | Self::Roots | Self::Auth | Self::Seal | Self::CollateralSigners
-        )
+        !matches!(self, Self::Approvers | Self::Roots | Self::Auth | Self::Seal | Self::CollateralSigners)
     }
 }
 

@@ -115,8 +115,9 @@ impl Node {
     /// The checks on a machine that proved this.
     pub(crate) fn ask(&self, proven: &Proven, checks: &mut Checks) {
         self.known(checks);
-        self.machine(&proven.ids, checks);
-        if let Some(latest) = self.entry.as_ref().and_then(|entry| entry.boot.as_ref()) {
+        let same = self.machine(&proven.ids, checks);
+        // Counters of two machines say nothing of each other.
+        if let Some(latest) = self.entry.as_ref().and_then(|entry| entry.boot.as_ref()).filter(|_| same) {
             self.boot(latest, &proven.boot, checks);
         }
     }
@@ -135,7 +136,7 @@ impl Node {
         checks.ask("node.known", known, expected, found);
     }
 
-    fn machine(&self, ids: &Ids, checks: &mut Checks) {
+    fn machine(&self, ids: &Ids, checks: &mut Checks) -> bool {
         let entry = self.entry.as_ref().map(|entry| &entry.ids);
         let expected = entry.filter(|ids| !ids.is_empty()).map_or_else(
             || "a machine that proves which one it is, and has no other name".to_owned(),
@@ -148,7 +149,7 @@ impl Node {
         }
         faults.extend(self.others.iter().map(|other| format!("{} of node {}", other.id, other.name)));
         let found = if faults.is_empty() { ids.words() } else { faults.join("; ") };
-        checks.ask("node.machine", faults.is_empty(), expected, found);
+        checks.ask("node.machine", faults.is_empty(), expected, found)
     }
 
     fn boot(&self, latest: &Boot, found: &Boot, checks: &mut Checks) {

@@ -68,7 +68,8 @@ fn roots(old: &str, new: &str) -> Result<String, NotJudged> {
 
 fn manufacturer(old: &str, new: &str) -> Result<String, NotJudged> {
     let (were, are) = (blocks(old)?, blocks(new)?);
-    let mut text = format!("{} certificates and lists of a manufacturer of TPMs (was {})\n", are.len(), were.len());
+    let mut text =
+        format!("{} certificates and lists of a manufacturer of TPMs (was {})\n", are.len(), were.len());
     believed(&mut text, &were, &are);
     Ok(text)
 }

@@ -14,9 +14,9 @@ use serde_json::json;
 use super::roots::certificates;
 use super::steps::{Desk, Writes};
 use super::{enrolment, ungoverned};
-use crate::nodes::manufacturers;
 use crate::collateral::pack_signers;
 use crate::mount::Mount;
+use crate::nodes::manufacturers;
 use crate::policies::fits;
 use crate::reply::{self, bad_request};
 use crate::{forward, guard, role, workload};
@@ -64,7 +64,13 @@ pub(super) fn key(item: &Item) -> String {
         Kind::Auth => AUTH_ACCESSOR.to_owned(),
         Kind::Seal => SEAL.to_owned(),
         Kind::CollateralSigners => COLLATERAL_SIGNERS.to_owned(),
-        Kind::Policy | Kind::WorkloadIssuer | Kind::Guard | Kind::Role | Kind::AttestationKeys | Kind::TpmManufacturer | _ => {
+        Kind::Policy
+        | Kind::WorkloadIssuer
+        | Kind::Guard
+        | Kind::Role
+        | Kind::AttestationKeys
+        | Kind::TpmManufacturer
+        | _ => {
             format!("{}/{}", item.kind, item.name)
         }
     }

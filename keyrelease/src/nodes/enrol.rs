@@ -153,7 +153,7 @@ fn offer(
     let above = request.chain.iter().map(|one| one.0.clone());
     let certificates: Vec<Vec<u8>> = std::iter::once(certificate.clone()).chain(above).collect();
     let vouched = state.manufacturers.verify(&area, &certificates, whose, now);
-    let Vouched { ek, root } = vouched.map_err(not_vouched)?;
+    let Vouched { ek, root } = vouched.map_err(|why| not_vouched(&why))?;
     let expires = now.plus(Challenges::LIFETIME);
     let (enrolment, credential) = sealed(&ek, &request.ak_public.0, expires)?;
     let until = ek.certificate().window.until;
@@ -173,7 +173,7 @@ fn sealed(ek: &Ek, ak_area: &[u8], expires: UnixTime) -> Result<(Enrolment, Cred
         match Enrolment::begin(&AwsLcRs, ek, ak_area, &offer) {
             Ok(begun) => return Ok(begun),
             Err(NotOffered::Credential(NoCredential::DrawAgain)) => {}
-            Err(NotOffered::Key(why)) => return Err(not_vouched(why.into())),
+            Err(NotOffered::Key(why)) => return Err(not_vouched(&why.into())),
             Err(why) => return Err(bad_request(format!("enrol: {why}"))),
         }
     }
@@ -181,12 +181,13 @@ fn sealed(ek: &Ek, ak_area: &[u8], expires: UnixTime) -> Result<(Enrolment, Cred
 }
 
 /// A key that is not genuine is a "no", with every failing check; what cannot be judged is the caller's fault.
-fn not_vouched(why: NotVouched) -> Error {
-    let NotVouched::Unverified(Unverified::Rejected(rejected)) = &why else {
+fn not_vouched(why: &NotVouched) -> Error {
+    let NotVouched::Unverified(Unverified::Rejected(rejected)) = why else {
         return bad_request(format!("enrol: {why}"));
     };
     let failing = rejected.checks().iter().filter(|check| check.verdict == Answer::Fail);
-    let failing = failing.map(|check| format!("{}: expected {}, found {}", check.id, check.expected, check.found));
+    let failing =
+        failing.map(|check| format!("{}: expected {}, found {}", check.id, check.expected, check.found));
     let message = format!("refused: {}", failing.collect::<Vec<_>>().join("; "));
     Error::Coded { status: 403, message }
 }
@@ -198,3 +199,70 @@ const DRAWS: u32 = 3;
 /// Above the certificate of a key, below the root.
 const MOST_CHAIN: usize = 4;
 const MOST_BYTES: usize = 32 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use attest::Crypto;
+    use attest::tpm::NotEnrolled;
+    use minicbor::bytes::ByteVec;
+
+    const NOW: UnixTime = UnixTime(1000);
+    const SECRET: [u8; 32] = [7; 32];
+
+    /// As the mount's own begins: a key's name, its TPM, the digest of the secret, the expiry.
+    fn begun(expires: UnixTime) -> Pending {
+        let name = ByteVec::from([&[0, 0x0b][..], &[0x5a; 32]].concat());
+        let fields = (name, Digest([1; 32]), AwsLcRs.sha256(&[&SECRET]), expires);
+        let enrolment = minicbor::decode(&minicbor::to_vec(fields).unwrap()).unwrap();
+        Pending { enrolment, root: Digest([2; 32]), until: UnixTime(9000), expires }
+    }
+
+    fn brought(key: u8, expires: UnixTime, answer: &[u8]) -> EnrolAnswer {
+        let token = Enrolments::new(&[key; 32]).sealed(&begun(expires)).unwrap();
+        EnrolAnswer { token: Base64(token), answer: Base64(answer.to_vec()) }
+    }
+
+    fn finish(brought: &EnrolAnswer) -> Result<Proof, NotProven> {
+        Enrolments::new(&[1; 32]).finish(brought, NOW)
+    }
+
+    #[test]
+    fn any_node_with_the_mounts_key_finishes_what_another_began_until_it_expires() {
+        let proof = finish(&brought(1, UnixTime(1001), &SECRET)).unwrap();
+        assert_eq!((proof.ek, proof.root, proof.until), (Digest([1; 32]), Digest([2; 32]), UnixTime(9000)));
+        let late = NotProven::NotEnrolled(NotEnrolled::Expired { expires: NOW, now: NOW });
+        assert_eq!(finish(&brought(1, NOW, &SECRET)).unwrap_err(), late);
+        let far = NOW.plus(Challenges::LIFETIME).plus(Challenges::SKEW).plus(1);
+        let ahead = NotProven::Ahead { expires: far, now: NOW };
+        assert_eq!(finish(&brought(1, far, &SECRET)).unwrap_err(), ahead);
+    }
+
+    #[test]
+    fn what_another_mount_began_and_what_the_tpm_did_not_open_prove_nothing() {
+        let good = brought(1, UnixTime(1100), &SECRET);
+        assert_eq!(finish(&brought(2, UnixTime(1100), &SECRET)).unwrap_err(), NotProven::Foreign);
+        let wrong = NotProven::NotEnrolled(NotEnrolled::WrongAnswer);
+        for answer in [&[][..], &[8; 32], &[7; 31]] {
+            assert_eq!(finish(&brought(1, UnixTime(1100), answer)).unwrap_err(), wrong);
+        }
+        for bit in 0..good.token.0.len() * 8 {
+            let mut forged = good.clone();
+            forged.token.0[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(finish(&forged).unwrap_err(), NotProven::Foreign, "bit {bit}");
+        }
+        for cut in 0..good.token.0.len() {
+            let mut short = good.clone();
+            short.token.0.truncate(cut);
+            assert_eq!(finish(&short).unwrap_err(), NotProven::Foreign, "{cut}");
+        }
+    }
+
+    /// An attack: a challenge, which anybody may draw, is passed off as an enrolment.
+    #[test]
+    fn a_challenge_is_no_enrolment() {
+        let (bytes, _) = Challenges::new(&[1; 32]).issue([7; 32], NOW);
+        let brought = EnrolAnswer { token: Base64(bytes), answer: Base64(SECRET.to_vec()) };
+        assert_eq!(finish(&brought).unwrap_err(), NotProven::Foreign);
+    }
+}

@@ -44,7 +44,8 @@ impl Manufacturers {
         let mut believed = Vec::new();
         for name in storage.list(FOLDER).await? {
             let content = storage.get(&format!("{FOLDER}{name}")).await?.unwrap_or_default();
-            let damaged = |why: &dyn std::fmt::Display| Error::Internal(format!("stored {FOLDER}{name}: {why}"));
+            let damaged =
+                |why: &dyn std::fmt::Display| Error::Internal(format!("stored {FOLDER}{name}: {why}"));
             let text = String::from_utf8(content).map_err(|why| damaged(&why))?;
             believed.push(Manufacturer::parse(&text).map_err(|why| damaged(&why))?);
         }
@@ -138,7 +139,8 @@ fn one(
 
 impl Manufacturer {
     fn parse(text: &str) -> Result<Self, Error> {
-        let found = blocks(text).filter(|found| found.len() <= MOST_BLOCKS).ok_or_else(|| bad_request(FORM))?;
+        let found =
+            blocks(text).filter(|found| found.len() <= MOST_BLOCKS).ok_or_else(|| bad_request(FORM))?;
         let mut manufacturer = Self::default();
         for Block { label, bytes } in found {
             match label.as_str() {

@@ -40,7 +40,7 @@ impl Peer {
     }
 
     /// An enclave or an instance, whose documents bring everything.
-    fn nitro(module: Module, platform: Platform, debug: bool) -> Self {
+    pub(crate) fn nitro(module: Module, platform: Platform, debug: bool) -> Self {
         let sign = move |data: [u8; 64], nonce: [u8; 32]| {
             let document = module.document().nonce(&nonce).user_data(&data);
             if debug { document.debug().sign() } else { document.sign() }

@@ -85,6 +85,13 @@ impl Module {
         self
     }
 
+    /// Starts the enclave anew: the hypervisor names each by sixteen hex digits of its own.
+    #[must_use]
+    pub fn started_as(mut self, digits: &str) -> Self {
+        self.id = format!("{}-enc{digits}", self.instance);
+        self
+    }
+
     /// Runs it in another region.
     #[must_use]
     pub fn in_region(mut self, region: &str) -> Self {
