@@ -32,7 +32,9 @@
 //! *Here:* evidence alone gives nothing away. What is released is sealed to the key that the same hardware signed, so
 //! whoever relays carries ciphertext. A policy that must know *which* machine answers names chips (`snp.chip`),
 //! platforms (`tdx.platform.ppid`), instances (`nitro.instance`) or attestation keys (`tpm.ak.allowed`). A relay *into*
-//! a machine that the policy admits is that machine's own work, and no verifier sees it.
+//! a machine that the policy admits is that machine's own work, and no verifier sees it. Where a machine asks in a
+//! name, its hardware signs the name, and `node.machine` asks whose it is:
+//! `l31_the_answer_of_another_machine_does_not_pass_for_the_nodes`.
 //! Pieces of two machines do not add up to one: `l31_the_quote_of_one_machine_with_the_report_of_another_is_refused`,
 //! `l31_runtime_data_that_the_hardware_did_not_sign_is_not_read`, `a_chip_can_be_allowed_and_denied_by_name`.
 //!
@@ -54,7 +56,8 @@
 //! After a failure some verifiers ask once more, and forget that they had ever seen it fail.
 //! *Here:* an appraisal is a value with an instant and an end ([`Appraisal::valid_until`](crate::Appraisal)); no state
 //! turns a refusal into an admission. A new answer needs a new challenge, and the ledger keeps the old refusal.
-//! `the_record_names_all_failing_checks`.
+//! `the_record_names_all_failing_checks`. A TPM that makes itself a new key is the same machine still:
+//! `l17_a_failure_stays_with_the_tpm_whatever_key_it_enrols`.
 //!
 //! # Links that are missing from the chain
 //!
@@ -176,7 +179,10 @@
 //! (CVE-2025-13609).
 //! *Here:* there is nothing to register in this library. Machines go by what hardware proves
 //! ([`Claims::hardware_id`](crate::Claims::hardware_id)); an attestation key is believed by the hash of its whole public
-//! area, which the operator compared (`tpm.ak.enrolled`).
+//! area, which the operator compared (`tpm.ak.enrolled`). The verifier that keeps a register of names asks for the very
+//! machine that a name was given to, and gives a machine no second one (`node.machine`):
+//! `l15_a_name_is_its_first_machines_until_an_operator_forgets_it`, `l15_a_machine_has_one_name`,
+//! `l15_another_tpm_does_not_take_a_nodes_name_whatever_it_presents`.
 //!
 //! ## L16: management that is open by default
 //! Interfaces that add policies or keys stood open: Keylime's registrar let callers without authentication change what

@@ -1,7 +1,7 @@
 //! The register in memory: nodes by name, and by whatever tells their machines apart.
 //!
 //! It says what is known of a name and a machine ([`Nodes::node`], which [`attest::Node`] judges), and what an admission
-//! binds ([`Nodes::bind`]). Two that join at once may have read the same register: beside each node there is a key for each
+//! binds ([`Nodes::admission`]). Two that join at once may have read the same register: beside each node there is a key for each
 //! of its ids, with all who hold it. Whoever binds writes these keys, and rests on what they were; so of two that bind one name
 //! or one id, wherever they run, one is judged again.
 //!
@@ -17,7 +17,7 @@ use openbao_plugin::{Error, Storage};
 
 use super::stored::{Enrolled, StoredNode};
 use crate::log::Draft;
-use crate::record::DecisionId;
+use crate::record::{DecisionId, LedgerError};
 
 /// All nodes of a mount.
 #[derive(Debug, Default)]
@@ -49,15 +49,6 @@ pub(crate) struct Binding {
     pub(super) rests_on: Vec<(String, Option<Vec<u8>>)>,
     name: String,
     held: Option<Held>,
-}
-
-/// What binds.
-#[derive(Debug)]
-struct Joined<'a> {
-    proven: &'a Proven,
-    enrolled: Option<Enrolled>,
-    id: DecisionId,
-    now: UnixTime,
 }
 
 impl Binding {
@@ -93,14 +84,7 @@ impl Nodes {
         if name.is_none() && rule == Rule::Any {
             return None;
         }
-        let index = self.read();
-        let held = name.and_then(|name| index.nodes.get(name)).map(|held| &held.node);
-        let entry = held.map(|node| Entry { ids: node.ids.clone(), boot: node.boot.clone() });
-        let replaced = held.is_some_and(|node| {
-            proven.boot.launch.as_ref().is_some_and(|launch| node.former.contains(launch))
-        });
-        let others = index.others(name, held, proven);
-        Some(Node { name: name.map(str::to_owned), rule, entry, others, replaced, endorsed })
+        Some(self.read().node(name, rule, endorsed, proven))
     }
 
     /// How the attestation key of this name came to be believed, and the endorsement key behind it.
@@ -133,24 +117,22 @@ impl Nodes {
         enrolled: Option<Enrolled>,
         id: DecisionId,
         now: UnixTime,
-    ) -> Result<Option<Binding>, Error> {
-        let Some(name) = registered(admitted) else { return Ok(None) };
+    ) -> Result<Option<Binding>, LedgerError> {
+        let (Some(name), Some(judged)) = (registered(admitted), judged(admitted)) else { return Ok(None) };
         self.room(name)?;
-        let proven = admitted.proven();
-        self.bind(name, Joined { proven, enrolled, id, now }).map(Some)
-    }
-
-    /// What changes when this machine is admitted under this name.
-    fn bind(&self, name: &str, joined: Joined<'_>) -> Result<Binding, Error> {
-        let index = self.read();
-        let mut node = index.nodes.get(name).map(|held| held.node.clone());
-        let node = node.get_or_insert_with(|| StoredNode::new(Ids::default(), joined.now));
-        node.ids = std::mem::take(&mut node.ids).with(&joined.proven.ids);
-        node.started(&joined.proven.boot);
-        node.enrolled = joined.enrolled.or(node.enrolled.take());
-        node.seen = Some(joined.now);
-        node.decision = Some(joined.id.to_string());
-        index.binding(name, Some(node.clone()))
+        let (index, proven) = (self.read(), admitted.proven());
+        // Another may have joined since this was judged; what the storage has is compared with what is here now.
+        if index.node(Some(name), judged.rule, judged.endorsed.clone(), proven) != *judged {
+            return Err(LedgerError::Changed);
+        }
+        let node = index.nodes.get(name).map(|held| held.node.clone());
+        let mut node = node.unwrap_or_else(|| StoredNode::new(Ids::default(), now));
+        node.ids = std::mem::take(&mut node.ids).with(&proven.ids);
+        node.started(&proven.boot);
+        node.enrolled = enrolled.or(node.enrolled);
+        node.seen = Some(now);
+        node.decision = Some(id.to_string());
+        Ok(Some(index.binding(name, Some(node))?))
     }
 
     /// What changes when an operator writes this of a node, or deletes it.
@@ -176,12 +158,27 @@ impl Nodes {
 
 /// The name in the register under which a machine was admitted.
 pub(crate) fn registered(admitted: &Admitted) -> Option<&str> {
-    let node = admitted.standing()?.node.as_ref()?;
+    let node = judged(admitted)?;
     let name = node.name.as_deref()?;
     (node.rule != Rule::Any || node.entry.is_some()).then_some(name)
 }
 
+/// What the register said when it was judged.
+fn judged(admitted: &Admitted) -> Option<&Node> {
+    admitted.standing()?.node.as_ref()
+}
+
 impl Index {
+    fn node(&self, name: Option<&str>, rule: Rule, endorsed: Option<Endorsed>, proven: &Proven) -> Node {
+        let held = name.and_then(|name| self.nodes.get(name)).map(|held| &held.node);
+        let entry = held.map(|node| Entry { ids: node.ids.clone(), boot: node.boot.clone() });
+        let replaced = held.is_some_and(|node| {
+            proven.boot.launch.as_ref().is_some_and(|launch| node.former.contains(launch))
+        });
+        let others = self.others(name, held, proven);
+        Node { name: name.map(str::to_owned), rule, entry, others, replaced, endorsed }
+    }
+
     /// Under which other names ids of this machine stand. An id that many machines may prove, and that stands under this name too, is
     /// no fault: only an operator writes it a second time.
     fn others(&self, name: Option<&str>, held: Option<&StoredNode>, proven: &Proven) -> Vec<Other> {

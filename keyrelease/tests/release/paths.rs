@@ -68,6 +68,7 @@ fn the_document_says_what_needs_no_token_and_what_a_body_has() {
         "attest-keys/challenge",
         "attest-keys/release/{key}/open",
         "auth/attest/challenge",
+        "auth/attest/enrol",
         "auth/attest/login",
     ];
     assert_eq!(open, expected);
