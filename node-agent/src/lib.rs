@@ -12,6 +12,7 @@
 
 pub mod answer;
 pub mod azure;
+pub mod caller;
 pub mod config;
 pub mod device;
 pub mod endorsements;
@@ -21,9 +22,14 @@ mod journal;
 pub mod kubernetes;
 pub mod logs;
 pub mod nitro;
+mod logs;
+mod places;
+mod queue;
+pub mod rates;
 pub mod registers;
 pub mod serve;
 mod slots;
 mod socket;
+mod spare;
 pub mod tsm;
 pub mod vtpm;

@@ -1,12 +1,12 @@
 //! The agent at work: callers in, replies out, until SIGTERM.
 //!
-//! Who is calling is the kernel's word (`SO_PEERCRED`). A user who is not on the list is answered whatever
-//! they send. Each caller has a thread, a place among a fixed number, and a deadline
-//! for the whole request, so that neither many callers nor slow ones keep out the others for long.
+//! Who is calling is the kernel's word ([`crate::caller`]). Whoever may not ask is answered whatever they send. Each
+//! request has a thread, a place among a fixed number, and a deadline; each caller has a share of the places, and a pace.
+//! So neither many callers nor slow ones keep out the others, and nobody keeps out others but by being many.
 //!
 //! Untrusted: callers.
 
-use std::collections::BTreeSet;
+use std::cell::{Cell, RefCell};
 use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::fd::AsFd as _;
@@ -19,16 +19,20 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::SignalFd;
-use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use protocol::agent::{BadFrame, MAX_REQUEST, Reply, body_length, to_frame};
 
-use crate::answer::{Answerer, BUSY, DENIED, fail, malformed};
+use crate::answer::{Answerer, BUSY, CALLER, DENIED, RATE, fail, malformed};
+use crate::caller::process::{Peer, Surety};
+use crate::caller::{Book, Caller, Key, Refused};
 use crate::config::Config;
 use crate::endorsements::Unreadable;
 use crate::join::{self, Membership};
-use crate::journal::{self, Caller, Line, Outcome};
-use crate::slots::{Slot, Slots};
+use crate::journal::{self, Journal, Line, Outcome};
+use crate::places::{Place, Places};
+use crate::rates::{Pace, Rates};
+use crate::slots::Slots;
 use crate::socket::Socket;
+use crate::spare::{Spare, is_exhaustion, suffice};
 
 pub use crate::socket::Occupied;
 
@@ -39,12 +43,13 @@ pub fn serve(config: &Config) -> Result<(), Error> {
     end.add(Signal::SIGINT);
     end.thread_block().map_err(calling("blocking signals"))?;
     let end = SignalFd::new(&end).map_err(calling("opening a signal descriptor"))?;
-    let reception = Reception {
-        answerer: Arc::new(Answerer::new(config)?),
-        allowed: config.allowed_uids.clone(),
-        places: Slots::new(config.max_connections),
-        lobby: Slots::new(LOBBY),
-    };
+    let reception = Reception::new(config)?;
+    let callers = config.max_connections.saturating_add(LOBBY);
+    if !suffice(callers).map_err(calling("raising the limit of file descriptors"))? {
+        journal::write(&format_args!(
+            "the limit of file descriptors is too low for {callers} callers at once"
+        ));
+    }
     let socket = Socket::bind(&config.socket, config.socket_mode)?;
     socket.listener.set_nonblocking(true).map_err(Error::Listen)?;
     journal::write(&format_args!("listening on {}", config.socket.display()));
@@ -65,13 +70,35 @@ pub fn serve(config: &Config) -> Result<(), Error> {
 #[derive(Debug)]
 struct Reception {
     answerer: Arc<Answerer>,
-    allowed: BTreeSet<u32>,
-    places: Arc<Slots>,
+    book: Book,
+    start: Instant,
+    pace: Pace,
+    rates: RefCell<Rates<Key>>,
+    places: Arc<Places>,
     /// For callers who were refused and are on their way out.
     lobby: Arc<Slots>,
+    journal: Arc<Journal>,
+    spare: RefCell<Spare>,
+    /// Whether the journal knows already how unsure callers are.
+    warned: Cell<bool>,
 }
 
 impl Reception {
+    fn new(config: &Config) -> Result<Self, Error> {
+        Ok(Self {
+            answerer: Arc::new(Answerer::new(config)?),
+            book: Book::new(config.allowed_uids.clone(), config.pods.clone()),
+            start: Instant::now(),
+            pace: config.pace,
+            rates: RefCell::new(Rates::new(config.pace)),
+            places: Places::new(config.max_connections),
+            lobby: Slots::new(LOBBY),
+            journal: Arc::new(Journal::new()),
+            spare: RefCell::new(Spare::new().map_err(Error::Listen)?),
+            warned: Cell::new(false),
+        })
+    }
+
     fn receive(&self, socket: &Socket, end: &SignalFd) -> Result<(), Error> {
         loop {
             let mut wanted = [
@@ -89,34 +116,59 @@ impl Reception {
             match socket.listener.accept() {
                 Ok((stream, _)) => self.admit(stream),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => {
-                    journal::write(&format_args!("accepting a caller: {error}"));
-                    // Out of descriptors, most likely: they come back when callers leave.
-                    thread::sleep(BREATH);
-                }
+                Err(error) => self.not_accepted(socket, &error),
             }
         }
     }
 
+    /// Descriptors come back when callers leave. Until then one caller after the other is told.
+    fn not_accepted(&self, socket: &Socket, error: &io::Error) {
+        let (_, outcome) = fail(None, BUSY, format!("accepting a caller: {error}"));
+        let nobody = Caller::unplaced(Peer { uid: 0, pid: 0 });
+        self.journal.note(&Line { caller: &nobody, outcome: &outcome, took: Duration::ZERO });
+        let parting = |stream: &UnixStream| {
+            let (reply, _) = fail(None, BUSY, "the agent has no file descriptors left".to_owned());
+            drop(send(stream, &reply, PARTING));
+        };
+        if !is_exhaustion(error) || !self.spare.borrow_mut().relieve(&socket.listener, parting) {
+            thread::sleep(BREATH);
+        }
+    }
+
     fn admit(&self, stream: UnixStream) {
-        let caller = match getsockopt(&stream, PeerCredentials) {
-            Ok(found) => Caller { uid: found.uid(), pid: found.pid() },
+        let peer = match Peer::of(&stream) {
+            Ok(peer) => peer,
             Err(error) => return journal::write(&format_args!("asking who is calling: {error}")),
         };
-        if !self.allowed.contains(&caller.uid) {
-            let message = format!("user {} may not ask for evidence", caller.uid);
-            return self.dismiss(stream, caller, fail(None, DENIED, message));
+        let (caller, surety) = match self.book.look_up(&stream, peer) {
+            Ok(known) => known,
+            Err(refused) => {
+                let code = match refused {
+                    Refused::Denied(_) => DENIED,
+                    Refused::Unknown(_) => CALLER,
+                };
+                return self.dismiss(stream, &Caller::unplaced(peer), fail(None, code, refused.to_string()));
+            }
+        };
+        if surety == Surety::ByNumber && !self.warned.replace(true) {
+            journal::write(&BY_NUMBER);
         }
-        match self.places.take(Duration::ZERO) {
-            Some(place) => self.attend(stream, caller, place),
-            None => self.dismiss(stream, caller, fail(None, BUSY, "too many callers".to_owned())),
+        let now = self.start.elapsed();
+        if !self.rates.borrow_mut().take(&caller.key(), now) {
+            let Pace { per_second, burst } = self.pace;
+            let message = format!("too many requests: at most {burst} at once, and {per_second} a second");
+            return self.dismiss(stream, &caller, fail(None, RATE, message));
+        }
+        match self.places.take(caller.key()) {
+            Ok(place) => self.attend(stream, caller, place),
+            Err(full) => self.dismiss(stream, &caller, fail(None, BUSY, full.to_string())),
         }
     }
 
     /// Answers somebody whose request does not count. So few bytes fit the socket's buffer: nothing waits.
-    fn dismiss(&self, stream: UnixStream, caller: Caller, (reply, outcome): (Reply, Outcome)) {
+    fn dismiss(&self, stream: UnixStream, caller: &Caller, (reply, outcome): (Reply, Outcome)) {
         drop(send(&stream, &reply, PARTING));
-        journal::write(&Line { caller, outcome: &outcome, took: Duration::ZERO });
+        self.journal.note(&Line { caller, outcome: &outcome, took: Duration::ZERO });
         // A caller who is still sending when the line breaks does not read why. If too many are, so be it.
         if let Some(place) = self.lobby.take(Duration::ZERO) {
             let see_out = move || {
@@ -128,12 +180,12 @@ impl Reception {
         }
     }
 
-    fn attend(&self, stream: UnixStream, caller: Caller, place: Slot) {
-        let answerer = Arc::clone(&self.answerer);
+    fn attend(&self, stream: UnixStream, caller: Caller, place: Place) {
+        let (answerer, journal) = (Arc::clone(&self.answerer), Arc::clone(&self.journal));
         let work = move || {
             let start = Instant::now();
-            let outcome = converse(&stream, &answerer);
-            journal::write(&Line { caller, outcome: &outcome, took: start.elapsed() });
+            let outcome = converse(&stream, &answerer, &caller);
+            journal.note(&Line { caller: &caller, outcome: &outcome, took: start.elapsed() });
             drop(place);
         };
         if let Err(error) = thread::Builder::new().name("caller".to_owned()).spawn(work) {
@@ -143,9 +195,9 @@ impl Reception {
 }
 
 /// One request, one reply.
-fn converse(stream: &UnixStream, answerer: &Answerer) -> Outcome {
+fn converse(stream: &UnixStream, answerer: &Answerer, caller: &Caller) -> Outcome {
     let (reply, outcome) = match receive(stream, &Deadline::after(REQUEST_TIME)) {
-        Ok(body) => answerer.answer_frame(&body),
+        Ok(body) => answerer.answer_frame(&body, caller),
         Err(Unheard::Frame(bad)) => malformed(&bad),
         Err(Unheard::Call(error)) => return gone("agent.unheard", &error),
     };
@@ -258,6 +310,8 @@ const REPLY_TIME: Duration = Duration::from_secs(5);
 /// How long a refused caller may still be sending.
 const PARTING: Duration = Duration::from_secs(1);
 const LOBBY: usize = 64;
+const BY_NUMBER: &str = "this kernel is older than Linux 6.5 and has no SO_PEERPIDFD: callers are known by the number of their \
+                         process alone, which another process can have by the time it is looked up";
 /// How long callers may still be served after SIGTERM.
 const FAREWELL: Duration = Duration::from_secs(10);
 const BREATH: Duration = Duration::from_millis(100);

@@ -99,7 +99,7 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
-            Self::Failed(failure) => failure.code == "agent.busy",
+            Self::Failed(failure) => ["agent.busy", "agent.rate"].contains(&failure.code.as_str()),
             Self::Malformed(_) => false,
         }
     }

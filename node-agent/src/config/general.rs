@@ -30,12 +30,16 @@ pub(super) fn max_connections(written: Option<usize>, problems: &mut Vec<String>
     most
 }
 
-pub(super) fn allowed_uids(written: Option<Vec<u32>>, problems: &mut Vec<String>) -> BTreeSet<u32> {
+pub(super) fn allowed_uids(
+    written: Option<Vec<u32>>,
+    pods: bool,
+    problems: &mut Vec<String>,
+) -> BTreeSet<u32> {
     let Some(uids) = written else {
         problems.push("allowed_uids: missing; list the user ids that may ask for evidence".to_owned());
         return BTreeSet::new();
     };
-    if uids.is_empty() {
+    if uids.is_empty() && !pods {
         problems.push("allowed_uids: empty, so nobody could ask for evidence".to_owned());
     }
     if uids.contains(&OVERFLOW_UID) {

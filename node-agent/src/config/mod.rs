@@ -12,6 +12,7 @@ mod hardware;
 mod join;
 mod kubernetes;
 mod nitro;
+mod pods;
 mod tpm;
 mod tsm;
 
@@ -21,6 +22,9 @@ use std::path::{Path, PathBuf};
 
 use attest::Platform;
 use serde::Deserialize;
+
+use crate::caller;
+use crate::rates::Pace;
 
 pub use hardware::Hardware;
 pub use tpm::{parse_handle, parse_tcti};
@@ -36,6 +40,9 @@ pub struct RawConfig {
     #[serde(default)]
     endorsements: Vec<PathBuf>,
     prefer: Option<String>,
+    requests_per_second: Option<u32>,
+    requests_burst: Option<u32>,
+    pods: Option<pods::RawPods>,
     snp: Option<tsm::RawSnp>,
     tdx: Option<tsm::RawTdx>,
     tpm: Option<tpm::RawTpm>,
@@ -57,6 +64,10 @@ pub struct Config {
     pub max_connections: usize,
     /// Who may call.
     pub allowed_uids: BTreeSet<u32>,
+    /// How pods are known, if callers may be in some.
+    pub pods: Option<caller::Settings>,
+    /// How often each caller may ask.
+    pub pace: Pace,
     /// Files, and directories of files, with certificates and revocation lists.
     pub endorsements: Vec<PathBuf>,
     /// Which hardware speaks when the caller does not say.
@@ -114,11 +125,14 @@ impl TryFrom<RawConfig> for Config {
         .flatten()
         .collect();
         let join = join::join(raw.openbao, raw.join, &mut hardware, &mut problems);
+        let pods = raw.pods.as_ref().and_then(|section| pods::pods(section, &mut problems));
         let config = Self {
             socket: general::socket(raw.socket, &mut problems),
             socket_mode: general::socket_mode(raw.socket_mode, &mut problems),
             max_connections: general::max_connections(raw.max_connections, &mut problems),
-            allowed_uids: general::allowed_uids(raw.allowed_uids, &mut problems),
+            allowed_uids: general::allowed_uids(raw.allowed_uids, pods.is_some(), &mut problems),
+            pods,
+            pace: pods::pace(raw.requests_per_second, raw.requests_burst, &mut problems),
             prefer: hardware::prefer(raw.prefer.as_deref(), &hardware, &mut problems),
             endorsements: raw.endorsements,
             hardware,

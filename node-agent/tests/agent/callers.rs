@@ -114,17 +114,68 @@ fn a_frame_of_something_else_is_malformed() {
 }
 
 #[test]
-fn one_caller_too_many_is_told_that_the_agent_is_busy() {
-    let agent = Agent::start(&format!("max_connections = 2\n{NO_HARDWARE}"));
+fn a_request_too_many_of_one_caller_is_told_that_the_agent_is_busy() {
+    let agent = Agent::start(&format!("max_connections = 8\n{NO_HARDWARE}"));
     let mut silent = [agent.connect(), agent.connect()];
     let failure = agent.failure(&request(1, None));
-    assert_eq!((&*failure.code, &*failure.message), ("agent.busy", "too many callers"));
+    let expected = "too many requests of one caller at once: at most 2";
+    assert_eq!((&*failure.code, &*failure.message), ("agent.busy", expected));
     silent[0].shutdown(Shutdown::Write).unwrap();
     assert_eq!(failed(reply(&mut silent[0])).code, "agent.malformed");
     agent.journal_with("outcome=agent.malformed");
     let patience = Instant::now();
     while agent.failure(&request(1, None)).code != "agent.hardware" {
+        std::thread::sleep(Duration::from_millis(100));
         assert!(patience.elapsed() < Duration::from_secs(30));
+    }
+}
+
+#[test]
+fn a_caller_who_asks_too_often_is_told_the_pace() {
+    let agent = Agent::start(&format!("requests_per_second = 1\nrequests_burst = 3\n{NO_HARDWARE}"));
+    let codes: Vec<String> = (0..5).map(|_| agent.failure(&request(1, None)).code).collect();
+    let (hardware, rate) = ("agent.hardware", "agent.rate");
+    assert!(codes.starts_with(&[hardware; 3].map(str::to_owned)), "{codes:?}");
+    assert!(codes[3..].iter().any(|code| code == rate), "{codes:?}");
+    let journal = agent.journal_with("outcome=agent.rate");
+    assert!(journal.contains("too many requests: at most 3 at once, and 1 a second"), "{journal}");
+    std::thread::sleep(Duration::from_millis(1100));
+    assert_eq!(agent.failure(&request(1, None)).code, hardware);
+}
+
+#[test]
+fn a_flood_is_counted_in_the_journal_and_does_not_fill_it() {
+    let agent = Agent::start_for(&format!("[{}]", own_uid() + 1), NO_HARDWARE);
+    for _ in 0..2000 {
+        drop(agent.connect());
+    }
+    std::thread::sleep(Duration::from_millis(1100));
+    assert_eq!(failed(reply(&mut agent.connect())).code, "agent.denied");
+    let journal = agent.journal_with(" unsaid=");
+    let lines = journal.matches("outcome=agent.denied").count();
+    assert!((50..200).contains(&lines), "{lines} lines");
+}
+
+/// As many silent callers as there are descriptors: each of the others is told, and served when they have gone.
+#[test]
+fn an_agent_without_descriptors_says_so_and_recovers() {
+    let limit = ["prlimit", "--nofile=24:24"];
+    let agent = Agent::start_by(
+        &limit,
+        &format!("[{}]", own_uid()),
+        &format!("max_connections = 100\n{NO_HARDWARE}"),
+    );
+    assert!(agent.journal().contains("the limit of file descriptors is too low for 164 callers at once"));
+    let silent: Vec<UnixStream> = (0..25).map(|_| agent.connect()).collect();
+    let journal = agent.journal_with("Too many open files");
+    assert!(journal.contains("outcome=agent.busy"), "{journal}");
+    let failure = failed(reply(&mut agent.connect()));
+    assert_eq!((&*failure.code, &*failure.message), ("agent.busy", "the agent has no file descriptors left"));
+    drop(silent);
+    let patience = Instant::now();
+    while agent.failure(&request(1, None)).code != "agent.hardware" {
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(patience.elapsed() < Duration::from_secs(30), "{}", agent.journal());
     }
 }
 

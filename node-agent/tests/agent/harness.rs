@@ -54,6 +54,16 @@ impl Agent {
         agent
     }
 
+    /// Starts it by another program, which is given the agent's command line.
+    pub(crate) fn start_by(program: &[&str], uids: &str, rest: &str) -> Self {
+        let scratch = TempDir::new().unwrap();
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]).arg(PROGRAM);
+        let mut agent = Self::launch(command, scratch.path(), uids, rest);
+        agent.scratch = Some(scratch);
+        agent
+    }
+
     /// Starts it where another one was.
     pub(crate) fn start_in(directory: &Path, rest: &str) -> Self {
         Self::launch(Command::new(PROGRAM), directory, &format!("[{}]", own_uid()), rest)
@@ -122,10 +132,13 @@ impl Agent {
         }
     }
 
+    pub(crate) fn pid(&self) -> nix::unistd::Pid {
+        nix::unistd::Pid::from_raw(self.child.id().try_into().unwrap())
+    }
+
     /// SIGTERM, and the end.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
-        let pid = nix::unistd::Pid::from_raw(self.child.id().try_into().unwrap());
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        nix::sys::signal::kill(self.pid(), nix::sys::signal::Signal::SIGTERM).unwrap();
         self.child.wait().unwrap()
     }
 

@@ -3,6 +3,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     clippy::print_stderr,
     clippy::disallowed_methods,
     clippy::unnecessary_debug_formatting,
@@ -11,10 +12,12 @@
 
 mod azure;
 mod callers;
+mod cgroups;
 mod endorsement;
 mod harness;
 mod logs;
 mod nitro;
+mod pods;
 mod registers;
 mod snp;
 mod socket;
