@@ -295,7 +295,7 @@ mod tests {
         let notary = Notary::default();
         let context = protocol::release::node_login_context("auth/attest", "node", "n1");
         let request = EvidenceRequest { context, ..request() };
-        let (reply, outcome) = answerer(&notary).answer_frame(&body(&request));
+        let (reply, outcome) = answerer(&notary).answer_frame(&body(&request), &user());
         let message = "a node's login is for the agent itself to ask".to_owned();
         assert_eq!(reply, Reply::Failed(Failure { code: "agent.denied".to_owned(), message }));
         assert_eq!(outcome.word, "agent.denied");

@@ -22,7 +22,6 @@ mod journal;
 pub mod kubernetes;
 pub mod logs;
 pub mod nitro;
-mod logs;
 mod places;
 mod queue;
 pub mod rates;

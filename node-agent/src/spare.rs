@@ -51,7 +51,7 @@ const OTHERS: u64 = 64;
 
 /// Whether an error of `accept` says that there are no descriptors: of this process, or of the system.
 pub(crate) fn is_exhaustion(error: &io::Error) -> bool {
-    [nix::libc::EMFILE, nix::libc::ENFILE].map(Some).contains(&error.raw_os_error())
+    [Errno::EMFILE, Errno::ENFILE].map(Some).contains(&error.raw_os_error().map(Errno::from_raw))
 }
 
 fn open() -> io::Result<File> {

@@ -82,9 +82,9 @@ impl Registry {
 }
 
 fn read(path: &Path) -> Result<String, Unknown> {
-    let gone = [nix::libc::ENOENT, nix::libc::ESRCH].map(Some);
+    let gone = [Errno::ENOENT, Errno::ESRCH].map(Some);
     let unreadable = |source: io::Error| {
-        if gone.contains(&source.raw_os_error()) {
+        if gone.contains(&source.raw_os_error().map(Errno::from_raw)) {
             Unknown::Ended
         } else {
             Unknown::Unreadable { path: path.to_owned(), source }
