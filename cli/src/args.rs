@@ -15,11 +15,11 @@ use crate::unseal;
 use crate::{attest_inspect, attest_verify, evidence_log, evidence_show, evidence_verify};
 use crate::{collateral_import, collateral_pack, collateral_refresh, collateral_show, collateral_verify};
 use crate::{measure_nitro, measure_snp, measure_tdx, measure_uki};
+use crate::{node_detect, recall, reinstate, revoke};
 use crate::{
     policy_approve, policy_check, policy_diff, policy_emergency, policy_explain, policy_propose,
     policy_schema, policy_sign, policy_status, policy_test, policy_verify, source_doctor,
 };
-use crate::{recall, reinstate, revoke};
 
 /// Reads attestation evidence, judges it offline, says why.
 #[derive(Debug, Parser)]
@@ -43,6 +43,9 @@ enum Command {
     /// Compute reference values from the files that a machine boots
     #[command(subcommand)]
     Measure(Measure),
+    /// Look at this machine
+    #[command(subcommand)]
+    Node(Node),
     /// Write, compare, sign, test, propose and approve policies
     #[command(subcommand)]
     Policy(Policy),
@@ -111,6 +114,11 @@ enum Policy {
 }
 
 #[derive(Debug, Subcommand)]
+enum Node {
+    Detect(node_detect::Args),
+}
+
+#[derive(Debug, Subcommand)]
 enum Source {
     Doctor(source_doctor::Args),
 }
@@ -150,6 +158,7 @@ impl Cli {
             Command::Unseal(Unseal::Approve(args)) => unseal::approve::run(args, now),
             Command::Unseal(Unseal::Keygen(args)) => unseal::keygen::run(args),
             Command::Unseal(Unseal::Split(args)) => unseal::split::run(args),
+            Command::Node(Node::Detect(args)) => node_detect::run(args),
             Command::Source(Source::Doctor(args)) => source_doctor::run(args, now),
         }
     }

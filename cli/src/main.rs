@@ -29,6 +29,7 @@ mod measure_nitro;
 mod measure_snp;
 mod measure_tdx;
 mod measure_uki;
+mod node_detect;
 mod openbao;
 mod policy_approve;
 mod policy_check;

@@ -1,5 +1,7 @@
 //! The command line: what was typed, and what it does.
 
+mod detect;
+
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -39,6 +41,8 @@ enum Command {
     Join(Join),
     /// How this machine stands: 0 is attested, 1 is not.
     Status(Stand),
+    /// Says which kinds of evidence this machine gives, and what its kernel says of itself.
+    Detect(detect::Detect),
     /// The TPM's attestation key.
     #[command(subcommand)]
     Ak(Ak),
@@ -117,6 +121,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Evidence(once) => ask_once(&once),
         Command::Join(join) => join_once(&join),
         Command::Status(stand) => tell_status(&stand),
+        Command::Detect(asked) => detect::run(&asked),
         Command::Ak(Ak::Create(place)) => print_name(vtpm::create(&place.tcti, place.handle)),
         Command::Ak(Ak::Name(place)) => print_name(vtpm::name(&place.tcti, place.handle)),
     }

@@ -24,8 +24,9 @@ use protocol::agent::{BadFrame, MAX_REQUEST, Reply, body_length, to_frame};
 use crate::answer::{Answerer, BUSY, CALLER, DENIED, RATE, fail, malformed};
 use crate::caller::process::{Peer, Surety};
 use crate::caller::{Book, Caller, Key, Refused};
-use crate::config::Config;
+use crate::config::{Config, Hardware};
 use crate::endorsements::Unreadable;
+use crate::facts;
 use crate::join::{self, Membership};
 use crate::journal::{self, Journal, Line, Outcome};
 use crate::places::{Place, Places};
@@ -43,6 +44,10 @@ pub fn serve(config: &Config) -> Result<(), Error> {
     end.add(Signal::SIGINT);
     end.thread_block().map_err(calling("blocking signals"))?;
     let end = SignalFd::new(&end).map_err(calling("opening a signal descriptor"))?;
+    if let Some(settings) = &config.facts {
+        let places = config.hardware.values().filter_map(Hardware::facts).collect();
+        facts::keep(settings, places).map_err(Error::Facts)?;
+    }
     let reception = Reception::new(config)?;
     let callers = config.max_connections.saturating_add(LOBBY);
     if !suffice(callers).map_err(calling("raising the limit of file descriptors"))? {
@@ -290,6 +295,9 @@ pub enum Error {
     /// The socket cannot be listened on.
     #[error("listening: {0}")]
     Listen(io::Error),
+    /// Nobody would look whether the facts changed.
+    #[error("starting a thread for the facts: {0}")]
+    Facts(io::Error),
     /// A failed call.
     #[error("{call}: {source}")]
     Call {

@@ -10,6 +10,7 @@ mod logs;
 mod machine;
 mod measure;
 mod nitro;
+mod node;
 mod policy;
 mod policy_cases;
 mod quote;

@@ -18,6 +18,7 @@ use attest::crypto::AwsLcRs;
 use attest::{Malformed, Part, Platform, Transcript};
 
 use crate::device::{Collected, Device, Fault};
+use crate::facts;
 use crate::logs::Beside;
 use crate::vtpm::{self, Tpm, Vtpm};
 pub use imds::Error as ImdsError;
@@ -152,6 +153,7 @@ impl Device for Azure {
     }
 
     fn sign(&self, transcript: &Transcript<'_>) -> Result<Collected, Fault> {
+        let _still = facts::still();
         let caller_data = transcript.caller_data(&AwsLcRs, self.platform());
         let (beside, certificates) = self.collect(&caller_data)?;
         let (evidence, remarks) = beside.into_parcel();

@@ -3,10 +3,12 @@
 //! Trusted: whoever may write the file.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use attest::Platform;
 
 use crate::device::Device;
+use crate::facts::{Layout, Measured, Place};
 use crate::registers::Register;
 use crate::{azure, nitro, tsm, vtpm};
 
@@ -63,6 +65,28 @@ impl Hardware {
     pub(super) fn quote_the_cluster(&mut self) {
         if let Self::Tpm(settings) | Self::Azure(azure::Settings { tpm: settings, .. }) = self {
             settings.pcrs.values_mut().for_each(|pcrs| pcrs.extend([CLUSTER_PCR]));
+        }
+    }
+
+    /// The register that takes facts in, if they are measured and this hardware has one.
+    #[must_use]
+    pub fn facts(&self) -> Option<Place> {
+        match self {
+            Self::Tpm(settings) | Self::Azure(azure::Settings { tpm: settings, .. }) => settings.facts(),
+            Self::Tdx(settings) => settings.facts(),
+            Self::Snp(_) | Self::Nitro(_) => None,
+        }
+    }
+
+    /// Keeps what is measured in this folder, and sends it with the log.
+    pub(super) fn keep_facts(&mut self, folder: &Path) {
+        match self {
+            Self::Tpm(settings) | Self::Azure(azure::Settings { tpm: settings, .. }) => {
+                settings.logs.measured = Some(Measured::new(folder, Layout::Tpm));
+                settings.pcrs.values_mut().for_each(|pcrs| pcrs.extend([vtpm::FACTS_PCR]));
+            }
+            Self::Tdx(settings) => settings.measured = Some(Measured::new(folder, Layout::Cc)),
+            Self::Snp(_) | Self::Nitro(_) => {}
         }
     }
 }

@@ -7,6 +7,7 @@
 //! Trusted: whoever may write the file.
 
 mod azure;
+mod facts;
 mod general;
 mod hardware;
 mod join;
@@ -46,6 +47,7 @@ pub struct RawConfig {
     snp: Option<tsm::RawSnp>,
     tdx: Option<tsm::RawTdx>,
     tpm: Option<tpm::RawTpm>,
+    facts: Option<facts::RawFacts>,
     kubernetes: Option<kubernetes::RawKubernetes>,
     nitro: Option<nitro::RawNitro>,
     azure: Option<azure::RawAzure>,
@@ -74,6 +76,8 @@ pub struct Config {
     pub prefer: Platform,
     /// The hardware that is enabled.
     pub hardware: BTreeMap<Platform, Hardware>,
+    /// What the system says of itself, if it is measured.
+    pub facts: Option<crate::facts::Settings>,
     /// This machine's Node, if it is to say how the machine stands.
     pub kubernetes: Option<crate::kubernetes::Settings>,
     /// What the machine joins, if it joins something.
@@ -126,6 +130,7 @@ impl TryFrom<RawConfig> for Config {
         .collect();
         let join = join::join(raw.openbao, raw.join, &mut hardware, &mut problems);
         let pods = raw.pods.as_ref().and_then(|section| pods::pods(section, &mut problems));
+        let facts = raw.facts.and_then(|section| facts::facts(section, &mut hardware, &mut problems));
         let config = Self {
             socket: general::socket(raw.socket, &mut problems),
             socket_mode: general::socket_mode(raw.socket_mode, &mut problems),
@@ -136,6 +141,7 @@ impl TryFrom<RawConfig> for Config {
             prefer: hardware::prefer(raw.prefer.as_deref(), &hardware, &mut problems),
             endorsements: raw.endorsements,
             hardware,
+            facts,
             kubernetes: raw.kubernetes.and_then(|section| kubernetes::kubernetes(section, &mut problems)),
             join,
         };

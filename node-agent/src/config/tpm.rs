@@ -74,6 +74,7 @@ pub(super) fn quoting(
     let logs = logs::Settings {
         event_log: source("event_log", raw.event_log, log),
         ima_log: source("ima_log", raw.ima_log, list),
+        measured: None,
     };
     if matches!(logs.ima_log, Source::Named(_)) && !with_pcr_10 {
         problems

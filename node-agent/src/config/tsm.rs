@@ -8,7 +8,7 @@ use attest::Platform;
 use serde::Deserialize;
 
 use super::Hardware;
-use crate::tsm::{self, Address, Rtmr3, SnpSettings, Tdx, TdxSettings};
+use crate::tsm::{self, Address, Rtmr, SnpSettings, Tdx, TdxSettings};
 
 /// `[snp]` as it was written.
 #[derive(Clone, Debug, Deserialize)]
@@ -30,6 +30,7 @@ pub(super) struct RawTdx {
     quoting: Option<String>,
     event_log: Option<PathBuf>,
     register: Option<PathBuf>,
+    facts_register: Option<PathBuf>,
 }
 
 pub(super) fn snp(raw: RawSnp, problems: &mut Vec<String>) -> Option<(Platform, Hardware)> {
@@ -54,12 +55,21 @@ pub(super) fn tdx(raw: RawTdx, problems: &mut Vec<String>) -> Option<(Platform, 
     let reports = path("path", raw.path, tsm::REPORTS);
     let device = path("device", raw.device, "/dev/tdx_guest");
     let event_log = path("event_log", raw.event_log, Tdx::EVENT_LOG);
-    let register = path("register", raw.register, Rtmr3::PATH);
+    let register = path("register", raw.register, Rtmr::RTMR_3);
+    let facts_register = path("facts_register", raw.facts_register, Rtmr::RTMR_2);
     let quoting = raw.quoting.as_deref().map_or(Ok(Address::HOST), str::parse);
     if let Err(problem) = &quoting {
         problems.push(format!("tdx.quoting: {problem}"));
     }
-    let settings = TdxSettings { path: reports, device, quoting: quoting.ok()?, event_log, register };
+    let settings = TdxSettings {
+        path: reports,
+        device,
+        quoting: quoting.ok()?,
+        event_log,
+        register,
+        facts_register,
+        measured: None,
+    };
     Some((Platform::Tdx, Hardware::Tdx(settings)))
 }
 

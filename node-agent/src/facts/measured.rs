@@ -9,6 +9,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use attest::crypto::Hash;
 use attest::eventlog::Facts;
@@ -18,8 +19,15 @@ use crate::device::Fault;
 use crate::logs::file::{Unread, read};
 use crate::registers::Register;
 
+/// As long as this is held, no facts are measured: a quote and the log that is read after it are then of one state.
+pub(crate) fn still() -> RwLockReadGuard<'static, ()> {
+    STILL.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+static STILL: RwLock<()> = RwLock::new(());
+
 /// The texts that one register took in.
-#[derive(Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Measured {
     folder: PathBuf,
     layout: Layout,
@@ -38,6 +46,7 @@ impl Measured {
 
     /// Has the register take these facts in, unless they are what it took in last. Says whether it did.
     pub fn measure(&self, facts: &Facts, register: &dyn Register) -> Result<bool, NotMeasured> {
+        let _alone = STILL.write().unwrap_or_else(PoisonError::into_inner);
         let kept = |source| self.unkept(source);
         fs::create_dir_all(&self.folder).map_err(kept)?;
         let before = strongest(register)?;

@@ -9,6 +9,7 @@
 
 mod build;
 mod events;
+mod keeper;
 mod kernel;
 mod measured;
 mod programs;
@@ -21,6 +22,8 @@ use attest::eventlog::Facts;
 use crate::logs::file;
 
 pub use events::Layout;
+pub use keeper::{Place, keep};
+pub(crate) use measured::still;
 pub use measured::{Measured, NotMeasured};
 
 /// What the configuration says about facts.
@@ -32,6 +35,19 @@ pub struct Settings {
     pub files: BTreeMap<String, PathBuf>,
     /// The file with the enforcer's process id.
     pub enforcer: PathBuf,
+}
+
+impl Settings {
+    /// A folder that is gone after a reboot, as what the register holds is.
+    pub const FOLDER: &'static str = "/run/cloudtaser/facts";
+    /// Where the enforcer says who it is.
+    pub const ENFORCER: &'static str = "/run/cloudtaser/enforcer.pid";
+
+    /// The usual places, and no files.
+    #[must_use]
+    pub fn usual() -> Self {
+        Self { folder: Self::FOLDER.into(), files: BTreeMap::new(), enforcer: Self::ENFORCER.into() }
+    }
 }
 
 /// Asks the system at `root` (`/`, but for tests) for all facts.

@@ -17,6 +17,7 @@ use attest::ima::ImaLog;
 use attest::{Part, parcel};
 
 use super::file::{Unread, read};
+use crate::facts::Measured;
 use crate::vtpm::Selection;
 
 /// Where a log is.
@@ -37,6 +38,8 @@ pub struct Settings {
     pub event_log: Source,
     /// The kernel's list of files (`binary_runtime_measurements`).
     pub ima_log: Source,
+    /// What the agent itself measured since, which goes behind the firmware's events.
+    pub measured: Option<Measured>,
 }
 
 /// What stands beside a quote.
@@ -48,14 +51,24 @@ pub(crate) struct Beside {
 
 impl Settings {
     /// No logs.
-    pub const OFF: Self = Self { event_log: Source::Off, ima_log: Source::Off };
+    pub const OFF: Self = Self { event_log: Source::Off, ima_log: Source::Off, measured: None };
 
     /// Reads what there is, now.
     pub(crate) fn collect(&self, pcrs: &Selection) -> Beside {
         let mut beside = Beside::default();
-        beside.take(Part::EventLog, &self.event_log, |bytes| event_log_fits(bytes, pcrs));
-        beside.take(Part::ImaLog, &self.ima_log, |bytes| ima_log_fits(bytes, pcrs));
+        beside.take(Part::EventLog, &self.event_log, |bytes| {
+            event_log_fits(&bytes, pcrs)?;
+            self.appended(bytes)
+        });
+        beside.take(Part::ImaLog, &self.ima_log, |bytes| ima_log_fits(&bytes, pcrs).map(|()| bytes));
         beside
+    }
+
+    fn appended(&self, log: Vec<u8>) -> Result<Vec<u8>, String> {
+        match &self.measured {
+            Some(measured) => measured.appended(log).map_err(|error| error.to_string()),
+            None => Ok(log),
+        }
     }
 }
 
@@ -87,7 +100,7 @@ impl Beside {
     }
 
     /// The one place through which a log's bytes go before they are evidence.
-    fn take(&mut self, part: Part, source: &Source, fits: impl Fn(&[u8]) -> Result<(), String>) {
+    fn take(&mut self, part: Part, source: &Source, ready: impl Fn(Vec<u8>) -> Result<Vec<u8>, String>) {
         let (path, expected) = match source {
             Source::Off => return,
             Source::Usual(path) => (path, false),
@@ -95,8 +108,8 @@ impl Beside {
         };
         let left = MAX_LOGS.saturating_sub(self.parts.values().map(Vec::len).sum());
         match read(path, left) {
-            Ok(bytes) => match fits(&bytes) {
-                Ok(()) => self.put(part, bytes),
+            Ok(bytes) => match ready(bytes) {
+                Ok(bytes) => self.put(part, bytes),
                 Err(why) => self.leave(part, path, &why),
             },
             Err(Unread::Call { source, .. }) if !expected && source.kind() == io::ErrorKind::NotFound => {}

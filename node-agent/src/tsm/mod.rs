@@ -28,7 +28,7 @@ use attest::{Platform, Transcript};
 
 pub use error::Error;
 pub use qgs::{Address, Error as QuotingError};
-pub use rtmr::Rtmr3;
+pub use rtmr::Rtmr;
 pub use snp::{Settings as SnpSettings, Snp};
 pub use tdx::{Settings as TdxSettings, Tdx};
 

@@ -1,7 +1,7 @@
-//! RTMR 3 of a TD, by the kernel's files (Linux 6.16).
+//! RTMR 2 and 3 of a TD, by the kernel's files (Linux 6.16).
 //!
-//! Writing 48 bytes extends the register by them; reading gives its value. Firmware, boot loader and kernel use
-//! registers 0 to 2.
+//! Writing 48 bytes extends the register by them; reading gives its value. Firmware and boot loader use registers 0 to 2, and
+//! the last of these takes in what the system says of itself; 3 is left to the cluster.
 //!
 //! Source: Linux `Documentation/ABI/testing/sysfs-devices-virtual-misc-tdx_guest`.
 
@@ -16,20 +16,23 @@ use super::{Error, Provider};
 use crate::device::Fault;
 use crate::registers::Register;
 
-/// The register that is left to what runs in the TD.
+/// A register that what runs in the TD may extend.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Rtmr3 {
+pub struct Rtmr {
+    number: u8,
     path: PathBuf,
 }
 
-impl Rtmr3 {
-    /// Where Linux has it.
-    pub const PATH: &'static str = "/sys/devices/virtual/misc/tdx_guest/measurements/rtmr3:sha384";
+impl Rtmr {
+    /// Where Linux has RTMR 2.
+    pub const RTMR_2: &'static str = "/sys/devices/virtual/misc/tdx_guest/measurements/rtmr2:sha384";
+    /// Where Linux has RTMR 3.
+    pub const RTMR_3: &'static str = "/sys/devices/virtual/misc/tdx_guest/measurements/rtmr3:sha384";
 
     /// Touches nothing yet.
     #[must_use]
-    pub fn new(path: PathBuf) -> Self {
-        Self { path }
+    pub fn new(number: u8, path: PathBuf) -> Self {
+        Self { number, path }
     }
 
     fn failed(&self, call: &'static str, source: io::Error) -> Error {
@@ -41,9 +44,9 @@ impl Rtmr3 {
     }
 }
 
-impl Register for Rtmr3 {
+impl Register for Rtmr {
     fn name(&self) -> String {
-        "RTMR 3".to_owned()
+        format!("RTMR {}", self.number)
     }
 
     fn values(&self) -> Result<BTreeMap<Hash, Vec<u8>>, Fault> {

@@ -10,8 +10,9 @@ use std::path::PathBuf;
 use attest::eventlog::EventLog;
 use attest::{Part, Platform, Transcript, parcel};
 
-use super::{Address, Blobs, Error, Provider, Rtmr3, either, inblob, patiently, report, tdx_guest};
+use super::{Address, Blobs, Error, Provider, Rtmr, either, inblob, patiently, report, tdx_guest};
 use crate::device::{Collected, Device, Fault};
+use crate::facts::{self, Measured, Place};
 use crate::logs::file;
 
 /// What the configuration says about TDX.
@@ -25,15 +26,26 @@ pub struct Settings {
     pub quoting: Address,
     /// The event log that the firmware left (ACPI table CCEL).
     pub event_log: PathBuf,
-    /// The run-time register that takes in what is learnt after boot.
+    /// RTMR 3, which takes in the cluster's name.
     pub register: PathBuf,
+    /// RTMR 2, which takes facts in.
+    pub facts_register: PathBuf,
+    /// What it took in.
+    pub measured: Option<Measured>,
 }
 
 impl Settings {
     /// RTMR 3, which firmware and kernel leave alone.
     #[must_use]
-    pub fn register(&self) -> Rtmr3 {
-        Rtmr3::new(self.register.clone())
+    pub fn register(&self) -> Rtmr {
+        Rtmr::new(3, self.register.clone())
+    }
+
+    /// RTMR 2, and what it took in, if facts are measured.
+    #[must_use]
+    pub fn facts(&self) -> Option<Place> {
+        let register = Rtmr::new(2, self.facts_register.clone());
+        Some((self.measured.clone()?, Box::new(register)))
     }
 }
 
@@ -67,8 +79,18 @@ impl Tdx {
         let path = &self.settings.event_log;
         let log = file::read(path, MAX_LOG).map_err(|unread| unread.to_string())?;
         match EventLog::parse(&log) {
-            Ok(_) => Ok(log),
+            Ok(_) => self.appended(log),
             Err(error) => Err(format!("{}: {error}", path.display())),
+        }
+    }
+}
+
+impl Tdx {
+    /// With what was measured since.
+    fn appended(&self, log: Vec<u8>) -> Result<Vec<u8>, String> {
+        match &self.settings.measured {
+            Some(measured) => measured.appended(log).map_err(|error| error.to_string()),
+            None => Ok(log),
         }
     }
 }
@@ -79,6 +101,7 @@ impl Device for Tdx {
     }
 
     fn sign(&self, transcript: &Transcript<'_>) -> Result<Collected, Fault> {
+        let _still = facts::still();
         let quote = self.ask(&inblob(transcript, self.platform())?)?.outblob;
         let (evidence, remark) = match self.event_log() {
             Ok(log) => (parcel::assemble(&[(Part::TdQuote, &quote), (Part::Ccel, &log)]), None),

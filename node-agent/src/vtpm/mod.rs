@@ -26,6 +26,7 @@ use tss_esapi::tcti_ldr::TctiNameConf;
 use tss_esapi::traits::Marshall as _;
 
 use crate::device::{Collected, Device, Fault};
+use crate::facts::{self, Place};
 use crate::logs;
 pub use clock::{Clock, clock};
 pub use endorsement::{EkKind, Endorsement, activate, endorsement};
@@ -59,6 +60,14 @@ pub struct Settings {
     pub pcrs: Selection,
     /// What goes with the quote.
     pub logs: logs::Settings,
+}
+
+impl Settings {
+    /// PCR 14, and what it took in, if facts are measured.
+    #[must_use]
+    pub fn facts(&self) -> Option<Place> {
+        Some((self.logs.measured.clone()?, Box::new(pcr(&self.tcti, FACTS_PCR))))
+    }
 }
 
 /// A TPM with an attestation key.
@@ -98,6 +107,7 @@ impl Device for Vtpm {
     }
 
     fn sign(&self, transcript: &Transcript<'_>) -> Result<Collected, Fault> {
+        let _still = facts::still();
         let quote = self.quote(&transcript.caller_data(&AwsLcRs, self.platform()))?;
         let (evidence, remarks) = self.settings.logs.collect(&self.settings.pcrs).with(quote);
         let remark = (!remarks.is_empty()).then(|| remarks.join("; "));
@@ -139,6 +149,8 @@ fn assemble(
     Ok(attest::tpm::assemble(&attest, &signature, &public, values))
 }
 
+/// Shim measures the machine owner's keys there, and nobody anything later.
+pub const FACTS_PCR: u32 = 14;
 /// PCRs change at boot and, where IMA measures, when programs start: twice in a row is rare already.
 const ATTEMPTS: u32 = 5;
 
