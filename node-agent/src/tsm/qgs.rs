@@ -238,6 +238,13 @@ mod tests {
     }
 
     #[test]
+    fn every_truncation_is_refused() {
+        let whole = answer([1, 29, 0, 2, 3], b"idquo");
+        assert!((0..whole.len()).all(|cut| quote_in(&whole[..cut]).is_err()));
+        assert!(quote_in(&[whole.as_slice(), b"x"].concat()).is_err());
+    }
+
+    #[test]
     fn an_address_is_a_port_of_the_host_or_a_socket() {
         assert_eq!("vsock:2:4050".parse(), Ok(Address::HOST));
         assert_eq!("unix:/run/qgs".parse(), Ok(Address::Unix("/run/qgs".into())));

@@ -214,7 +214,7 @@ pub(crate) fn verified(reply: &EvidenceReply, anchors: &TrustAnchors) -> Verifie
     let endorsements = Endorsements {
         certificates: reply.certificates.iter().map(|der| der.to_vec()).collect(),
         revocation_lists: reply.revocation_lists.iter().map(|der| der.to_vec()).collect(),
-        ..Endorsements::default()
+        documents: reply.documents.iter().map(|json| json.to_vec()).collect(),
     };
     let evidence = Evidence::parse(reply.platform, &reply.evidence).unwrap();
     let prepared = endorsements.prepare(&AwsLcRs, &evidence, anchors, Revocation::Required, NOW).unwrap();

@@ -21,4 +21,5 @@ mod pods;
 mod registers;
 mod snp;
 mod socket;
+mod tdx;
 mod tpm;
