@@ -40,7 +40,7 @@ impl Guest {
             return None;
         }
         let platform = tdx::Platform::new(1);
-        let log = EventLog::production("ro quiet");
+        let log = EventLog::production("/vmlinuz ro quiet");
         let td = Td::new(platform.quote().rtmrs(log.rtmrs())).event_log(log.encode());
         let directory = TempDir::new().unwrap();
         let folder = |name: &str| {
@@ -110,7 +110,7 @@ fn a_quote_comes_with_the_log_that_its_registers_prove() {
     let Some(guest) = Guest::start(Fault::Healthy) else { return };
     let agent = Agent::start(&guest.config());
     let boot = guest.claims(&agent).boot.unwrap();
-    assert!(boot.command_lines.iter().any(|line| line.text.as_deref() == Some("ro quiet")), "{boot:?}");
+    assert!(boot.command_lines.iter().any(|line| line.text.as_deref() == Some("/vmlinuz ro quiet")), "{boot:?}");
     assert_eq!(guest.leftovers(), 0);
     assert!(!agent.journal().contains("detail"), "{}", agent.journal());
 }
@@ -171,7 +171,7 @@ fn a_log_that_cannot_be_had_is_remarked_on_and_the_quote_goes_out_alone() {
 fn a_log_of_another_machine_goes_out_and_is_for_the_verifier_to_refuse() {
     let Some(guest) = Guest::start(Fault::Healthy) else { return };
     let path = guest.directory.path().join("log");
-    fs::write(&path, EventLog::production("ro init=/bin/sh").encode()).unwrap();
+    fs::write(&path, EventLog::production("/vmlinuz init=/bin/sh").encode()).unwrap();
     let agent = Agent::start(&guest.config_with_log(&path));
     let reply = agent.evidence(&request(1, None));
     assert!(attest::Parcel::looks_like(&reply.evidence));

@@ -14,7 +14,7 @@ pub(super) const TEE: Tee = Tee {
     arrival: "A simulated TD with its event log, and the unchanged node agent in it",
     interface: "at /sys/kernel/config/tsm/report",
     policy: include_str!("tdx.toml"),
-    variables: &[("COMMAND_LINE", "ro quiet")],
+    variables: &[("COMMAND_LINE", "/vmlinuz ro quiet")],
     machine,
     root: Some("root.der"),
     brings: Brings {
@@ -27,7 +27,7 @@ pub(super) const TEE: Tee = Tee {
             name: "debug",
             what: "A TD that its host may debug",
             hardware: &["--debug"],
-            checks: &["tdx.attributes.debug", "tdx.attributes.sept_ve_disable"],
+            checks: &["tdx.attributes.debug"],
         },
         Attack {
             name: "image",
@@ -45,13 +45,13 @@ pub(super) const TEE: Tee = Tee {
             name: "withdrawn",
             what: "A platform whose certificate was revoked",
             hardware: &["--revoke", "pck"],
-            checks: &["tdx.crl.pck"],
+            checks: &["tdx.revoked.pck"],
         },
         Attack {
             name: "foreign",
             what: "A platform under somebody else's root, under the same names",
             hardware: &["--vendor", "other"],
-            checks: &["tdx.chain.root"],
+            checks: &["tdx.chain.root", "tdx.chain.root_signature", "tdx.chain.authority_signature"],
         },
     ],
     before: None,
@@ -61,7 +61,7 @@ pub(super) const TEE: Tee = Tee {
 
 fn machine(stage: &Stage, name: &str, hardware: &[&str]) -> Result<Machine> {
     // The last one counts: an attack may bring its own.
-    booted(stage, name, "ro quiet", hardware)
+    booted(stage, name, "/vmlinuz ro quiet", hardware)
 }
 
 fn booted(stage: &Stage, name: &str, command_line: &str, hardware: &[&str]) -> Result<Machine> {
@@ -78,14 +78,15 @@ fn booted(stage: &Stage, name: &str, command_line: &str, hardware: &[&str]) -> R
 /// What only the event log tells.
 fn more(story: &mut Story, stage: &Stage, _: &Machine, _: &str) -> Result<()> {
     chapter("What the event log proves");
-    let shell = booted(stage, "shell", "ro quiet init=/bin/sh", &[])?;
+    let shell = booted(stage, "shell", "/vmlinuz ro quiet init=/bin/sh", &[])?;
     let what = "Refused: the same firmware and kernel, and a command line that starts a shell";
     refusals::asks(story, stage, &shell, what, &["tdx.boot.kernel_cmdline"])?;
-    let silent = booted(stage, "silent", "ro quiet", &[])?;
+    let silent = booted(stage, "silent", "/vmlinuz ro quiet", &[])?;
     std::fs::remove_file(stage.dir.path().join("silent.ccel"))?;
     let what = "Refused: the log was deleted, so that it tells nothing";
-    refusals::asks(story, stage, &silent, what, &["tdx.boot.kernel_cmdline"])?;
-    let forged = booted(stage, "forged", "ro quiet init=/bin/sh", &[])?;
+    let untold = ["tdx.boot.log", "tdx.boot.exit_boot_services", "tdx.boot.kernel_cmdline"];
+    refusals::asks(story, stage, &silent, what, &untold)?;
+    let forged = booted(stage, "forged", "/vmlinuz ro quiet init=/bin/sh", &[])?;
     std::fs::copy(stage.dir.path().join("good.ccel"), stage.dir.path().join("forged.ccel"))?;
     let what = "Refused: the log of an honest TD in the place of its own";
     refusals::asks(story, stage, &forged, what, &["tdx.log.replay"])
