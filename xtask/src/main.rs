@@ -24,6 +24,7 @@ mod suite;
 mod tally;
 mod tools;
 mod vectors;
+mod vm;
 mod wasm;
 
 fn main() -> ExitCode {
@@ -51,7 +52,7 @@ fn dispatch(house: &House, words: &[&str]) -> anyhow::Result<()> {
         ["bench", "--smoke"] => bench::run(house, bench::Length::Smoke),
         ["package"] => package::run(house),
         ["wasm"] => wasm::run(house),
-        ["tools"] => tools::ensure(house).map(drop),
+        ["tools"] => tools::ensure(house).and_then(|_| vm::ensure(house)).map(drop),
         _ => anyhow::bail!("expected one of {USAGE}; found {:?}", words.join(" ")),
     }
 }

@@ -18,14 +18,17 @@ use crate::kubebed;
 use crate::tally::{Show, Tally};
 use crate::tools;
 use crate::vectors;
+use crate::vm;
 
 pub(crate) fn run(house: &House) -> Result<()> {
     let tools = tools::ensure(house)?;
     let vectors = vectors::folder(house, std::env::var_os("CLOUDTASER_VECTORS"));
     let helm = helm::ensure(house)?;
     let kubebed = kubebed::ensure(house)?;
+    let vm = vm::ensure(house)?;
     let mut seen = machine(vectors.is_some(), helm.is_some());
     seen.extend(kubebed.as_ref().map(|_| "kube"));
+    seen.extend(vm.as_ref().map(|_| "vm"));
     let features = features(&seen, std::env::var_os("REQUIRE"));
     println!("features that tests may not skip: {}", features.join(" "));
 
@@ -40,6 +43,9 @@ pub(crate) fn run(house: &House) -> Result<()> {
     }
     if let Some(kubebed) = &kubebed {
         cargo.env("CLOUDTASER_KUBEBED", kubebed);
+    }
+    if let Some(vm) = &vm {
+        cargo.env("CLOUDTASER_VM", vm);
     }
     std::fs::create_dir_all(&house.target)?;
     let log = house.target.join("test.log");

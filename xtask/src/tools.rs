@@ -28,7 +28,7 @@ impl Tools {
 }
 
 /// Debian packages, and what each is for.
-const DEBIAN: [(&str, &str); 16] = [
+const DEBIAN: [(&str, &str); 17] = [
     ("fuse3", "the simulated configfs-tsm is a FUSE file system"),
     ("gcc", "aws-lc and the linker"),
     ("libtss2-dev", "the node agent's TPM library"),
@@ -38,6 +38,7 @@ const DEBIAN: [(&str, &str); 16] = [
     ("pesign", "the second opinion on digests of PE images"),
     ("pkg-config", "finds libtss2"),
     ("python3-prometheus-client", "the second reader of the plugin's metrics"),
+    ("qemu-system-x86", "a machine with measured boot"),
     ("sbsigntool", "signs images that are measured"),
     ("softhsm2", "a hardware module in software"),
     ("swtpm", "the software TPM"),
@@ -149,13 +150,17 @@ fn sev_snp_measure(house: &House) -> Result<PathBuf> {
     let program = venv.join("bin/sev-snp-measure");
     if !program.is_file() {
         eprintln!("xtask: installing sev-snp-measure {SEV_SNP_MEASURE}");
-        make_venv(&venv)?;
-        let package = format!("sev-snp-measure=={SEV_SNP_MEASURE}");
-        child::twice(|| {
-            child::read(Command::new(venv.join("bin/pip")).args(["install", "--quiet", &package]))
-        })?;
+        python(&venv, &format!("sev-snp-measure=={SEV_SNP_MEASURE}"))?;
     }
     Ok(program)
+}
+
+/// A new environment of Python with one package of `PyPI`.
+pub(crate) fn python(venv: &Path, package: &str) -> Result<()> {
+    make_venv(venv)?;
+    let install =
+        || child::read(Command::new(venv.join("bin/pip")).args(["install", "--quiet", package])).map(drop);
+    child::twice(install)
 }
 
 fn openbao_version(bao: &Path) -> Result<String> {
