@@ -75,7 +75,7 @@ fn kernel(dir: &Path) -> Result<()> {
 
 fn busybox(dir: &Path) -> Result<()> {
     let scratch = tempfile::tempdir()?;
-    let mut apt = || {
+    let apt = || {
         child::read(Command::new("apt-get").current_dir(scratch.path()).args(["download", "busybox-static"]))
     };
     if apt().is_err() {
@@ -101,10 +101,10 @@ fn copy_only(dir: &Path, beginning: &str, to: &Path) -> Result<()> {
 /// The entry of a folder whose name begins so.
 fn only(dir: &Path, beginning: &str) -> Result<PathBuf> {
     let entries = fs::read_dir(dir).with_context(|| dir.display().to_string())?;
-    let paths: Vec<PathBuf> = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
-    let named = |path: &PathBuf| {
-        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(beginning))
-    };
+    let paths: Vec<PathBuf> =
+        entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    let named =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(beginning));
     let found = paths.into_iter().find(named);
     found.with_context(|| format!("{}: expected an entry {beginning}…, found none", dir.display()))
 }

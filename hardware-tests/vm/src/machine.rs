@@ -150,11 +150,9 @@ impl Machine {
     }
 
     fn wait<T>(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> Result<Option<T>>) -> Result<T> {
-        let waited = wait(what, PATIENCE, || {
-            match self.emulator.0.try_wait()? {
-                Some(status) => bail!("the machine went off: {status}"),
-                None => done(self),
-            }
+        let waited = wait(what, PATIENCE, || match self.emulator.0.try_wait()? {
+            Some(status) => bail!("the machine went off: {status}"),
+            None => done(self),
         });
         waited.with_context(|| self.console())
     }
@@ -173,4 +171,3 @@ fn wait<T>(what: &str, patience: Duration, mut done: impl FnMut() -> Result<Opti
 
 /// How long a machine may take to come up. It is emulated, on a host that may have other things to do.
 const PATIENCE: Duration = Duration::from_mins(5);
-

@@ -48,7 +48,10 @@ impl Shell {
         self.tell(script)?;
         let mut line = String::new();
         self.guest.read_line(&mut line).context("listening to the machine")?;
-        let (code, output) = line.trim_end_matches(['\r', '\n']).split_once(' ').with_context(|| format!("{line:?} of {script:?}"))?;
+        let (code, output) = line
+            .trim_end_matches(['\r', '\n'])
+            .split_once(' ')
+            .with_context(|| format!("{line:?} of {script:?}"))?;
         let output = STANDARD.decode(output).with_context(|| format!("the output of {script:?}"))?;
         Ok(Said { code: code.parse()?, output })
     }

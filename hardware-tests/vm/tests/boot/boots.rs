@@ -59,7 +59,8 @@ impl Boots {
         let image = system.image(COMMAND_LINE, &folder.join("good")).unwrap();
         let other = system.image(CHANGED_COMMAND_LINE, &folder.join("changed")).unwrap();
         let signed = image.sign(&owner).unwrap();
-        let power = Power { secure_boot: SecureBoot::On(&owner), image: signed.path(), tpm: &tpm, server: None };
+        let power =
+            Power { secure_boot: SecureBoot::On(&owner), image: signed.path(), tpm: &tpm, server: None };
 
         // Beside the others: firmware is all that runs there.
         let unsigned = thread::spawn({
@@ -68,11 +69,11 @@ impl Boots {
         });
         let mut key = String::new();
         let good = boot(&power, |shell| {
-            key = String::from_utf8(shell.read("cloudtaser-node-agent ak create 2>/run/noise").unwrap()).unwrap();
+            key = String::from_utf8(shell.read("cloudtaser-node-agent ak create 2>/run/noise").unwrap())
+                .unwrap();
         });
         let changed = boot(&Power { image: other.sign(&owner).unwrap().path(), ..power }, |_| {});
-        let unguarded =
-            boot(&Power { secure_boot: SecureBoot::Off, image: image.path(), ..power }, |_| {});
+        let unguarded = boot(&Power { secure_boot: SecureBoot::Off, image: image.path(), ..power }, |_| {});
         let (key, unsigned) = (key.trim().to_owned(), unsigned.join().unwrap());
         Self { folder, kit, owner, image, signed, key, good, changed, unguarded, unsigned }
     }

@@ -27,7 +27,9 @@ pub(crate) fn text(boots: &Boots) -> String {
         ("linux", section(".linux")),
     ];
     let reference = |(id, value): (&str, String)| {
-        format!("[[reference]]\nid = {id:?}\nvalue = {value:?}\nprovenance = \"computed from what was built\"\n")
+        format!(
+            "[[reference]]\nid = {id:?}\nvalue = {value:?}\nprovenance = \"computed from what was built\"\n"
+        )
     };
     let references: String = references.map(reference).concat();
     TEMPLATE.replace("REFERENCES", &references).replace("COMMAND_LINE", COMMAND_LINE)
@@ -35,7 +37,8 @@ pub(crate) fn text(boots: &Boots) -> String {
 
 /// The digest by which firmware knows an image.
 fn authenticode(image: &Path) -> String {
-    let output = Command::new(program("cloudtaser")).args(["measure", "uki", "-o", "json"]).arg(image).output();
+    let output =
+        Command::new(program("cloudtaser")).args(["measure", "uki", "-o", "json"]).arg(image).output();
     let report: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
     let text = report.to_string();
     let digest = text.split("Authenticode SHA-256").nth(1).and_then(|rest| {
