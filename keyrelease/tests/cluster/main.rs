@@ -28,6 +28,7 @@ mod load;
 mod machine;
 mod namespaces;
 mod nodes;
+mod register;
 mod requests;
 mod server;
 mod upgrade;
