@@ -82,7 +82,7 @@ impl Backend for AuthMethod {
             (operation, ["node", name]) => {
                 nodes::answer(&self.mount, host, operation, name, request.data).await
             }
-            (Operation::Update, ["login"]) => self.login(request, host).await.map(Some),
+            (Operation::Update, ["login"]) => Box::pin(self.login(request, host)).await.map(Some),
             (Operation::Renew, ["login"]) => self.renew(request, host).await.map(Some),
             (Operation::ResolveRole, ["login"]) => {
                 // OpenBao takes the answer for a string unseen, and panics where it is none.

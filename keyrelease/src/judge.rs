@@ -18,7 +18,7 @@ use protocol::release::{Base64, Bearer, Presentation};
 
 use crate::collateral::{Bag, Candidate, Shelf, fresh};
 use crate::limits::Source;
-use crate::nodes::{Asking, Believed, Enrolled, Nodes};
+use crate::nodes::{Asking, Believed, KnownKey, Nodes};
 use crate::policies::StoredPolicy;
 use crate::reply::bad_request;
 use crate::standing::Bars;
@@ -53,7 +53,7 @@ pub(crate) struct Verdict {
     /// What an admitted machine brought that the store lacks.
     pub(crate) fresh: Vec<Candidate>,
     /// How the attestation key of a TPM came to be believed.
-    pub(crate) enrolled: Option<Enrolled>,
+    pub(crate) enrolled: Option<KnownKey>,
 }
 
 /// One judgement, owned, for a thread of the pool.

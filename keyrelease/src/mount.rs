@@ -24,7 +24,7 @@ use crate::limits::{Limited, Limits, Settings, Source, Turn, Turns};
 use crate::log::{Draft, Facts, Log, subject};
 use crate::memory::{Memory, Reading};
 use crate::metrics::{Metrics, Step};
-use crate::nodes::{self, Asking, Enrolled, Nodes};
+use crate::nodes::{self, Asking, KnownKey, Nodes};
 use crate::record::{DecisionId, Ledger, LedgerError, Receipt, record};
 use crate::remembered::Remembered;
 use crate::reply::bad_request;
@@ -332,7 +332,7 @@ impl Mount {
         case: Closing<'_>,
         admitted: Admitted,
         mut draft: Draft,
-        (fresh, enrolled): (Vec<Candidate>, Option<Enrolled>),
+        (fresh, enrolled): (Vec<Candidate>, Option<KnownKey>),
     ) -> Result<Judged, LedgerError> {
         let (host, now) = (case.ledger.host, case.ledger.now);
         let taking = self.collateral.taking(host, fresh, now).await?;

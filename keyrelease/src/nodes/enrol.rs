@@ -20,7 +20,7 @@ use protocol::enrol::{EnrolAnswer, EnrolReply, EnrolRequest};
 use protocol::release::Base64;
 
 use super::manufacturers::{NotVouched, Vouched};
-use super::stored::Enrolled;
+use super::stored::KnownKey;
 use crate::challenge::Challenges;
 use crate::limits::Source;
 use crate::mount::Mount;
@@ -56,9 +56,9 @@ pub(crate) struct Proof {
 }
 
 impl Proof {
-    pub(super) fn enrolled(&self) -> (Enrolled, Endorsed) {
+    pub(super) fn enrolled(&self) -> (KnownKey, Endorsed) {
         let ak = self.ak.as_bytes().to_vec().into();
-        (Enrolled { ak, root: self.root, until: self.until }, Endorsed::new(&self.ak, self.ek))
+        (KnownKey { ak, root: self.root, until: self.until }, Endorsed::new(&self.ak, self.ek))
     }
 }
 

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use enrol::{Enrolments, Proof, begin};
 pub(crate) use paths::answer;
 pub(crate) use register::{Nodes, registered};
-pub(crate) use stored::Enrolled;
+pub(crate) use stored::KnownKey;
 
 use crate::reply::bad_request;
 use crate::state::State;
@@ -55,7 +55,7 @@ pub(crate) struct Believed {
     /// The TPM that holds it, where a manufacturer vouches for it.
     pub(crate) endorsed: Option<Endorsed>,
     /// What the register is to remember of that.
-    pub(crate) enrolled: Option<Enrolled>,
+    pub(crate) enrolled: Option<KnownKey>,
 }
 
 impl Asking {
@@ -79,7 +79,7 @@ impl Asking {
         let ak = quote.ak_name(&AwsLcRs);
         let by_operator = state.attestation_keys.contains(&ak);
         let remembered = || {
-            let holds = |enrolled: &Enrolled| now < enrolled.until && state.manufacturers.has(enrolled.root);
+            let holds = |enrolled: &KnownKey| now < enrolled.until && state.manufacturers.has(enrolled.root);
             nodes.enrolled(&ak).filter(|(enrolled, _)| holds(enrolled))
         };
         let enrolled = match (self.enrol, &self.proof) {

@@ -15,7 +15,7 @@ use attest::node::{Endorsed, Entry, Ids, Other, Proven, Rule};
 use attest::{Admitted, Crypto, Node, UnixTime, tpm};
 use openbao_plugin::{Error, Storage};
 
-use super::stored::{Enrolled, StoredNode};
+use super::stored::{KnownKey, StoredNode};
 use crate::log::Draft;
 use crate::record::{DecisionId, LedgerError};
 
@@ -88,7 +88,7 @@ impl Nodes {
     }
 
     /// How the attestation key of this name came to be believed, and the endorsement key behind it.
-    pub(crate) fn enrolled(&self, ak: &tpm::Name) -> Option<(Enrolled, Endorsed)> {
+    pub(crate) fn enrolled(&self, ak: &tpm::Name) -> Option<(KnownKey, Endorsed)> {
         let index = self.read();
         let names = index.holders.get(&("ak", ak.to_string()))?;
         let node = &index.nodes.get(names.first()?)?.node;
@@ -114,7 +114,7 @@ impl Nodes {
     pub(crate) fn admission(
         &self,
         admitted: &Admitted,
-        enrolled: Option<Enrolled>,
+        enrolled: Option<KnownKey>,
         id: DecisionId,
         now: UnixTime,
     ) -> Result<Option<Binding>, LedgerError> {

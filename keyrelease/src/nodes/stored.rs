@@ -26,7 +26,7 @@ pub(crate) struct StoredNode {
     pub(crate) former: Vec<String>,
     /// How its attestation key came to be believed.
     #[n(4)]
-    pub(crate) enrolled: Option<Enrolled>,
+    pub(crate) enrolled: Option<KnownKey>,
     /// When it was written or joined.
     #[n(5)]
     pub(crate) since: UnixTime,
@@ -40,7 +40,7 @@ pub(crate) struct StoredNode {
 
 /// An attestation key that was enrolled through a manufacturer's certificate.
 #[derive(Clone, Debug, Eq, PartialEq, Encode, Decode)]
-pub(crate) struct Enrolled {
+pub(crate) struct KnownKey {
     /// Its name.
     #[n(0)]
     pub(crate) ak: ByteVec,

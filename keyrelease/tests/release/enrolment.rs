@@ -357,7 +357,7 @@ fn what_is_no_enrolment_is_not_begun() {
             "at most 4 certificates",
         ),
         (
-            json!({ "ek_certificate": STANDARD.encode([0; 33_000]), "ak_public": "AA==" }),
+            json!({ "ek_certificate": STANDARD.encode(vec![0; 33_000]), "ak_public": "AA==" }),
             "32768 bytes in all",
         ),
     ] {

@@ -1,5 +1,5 @@
 //! The plugin in a real OpenBao: what is released, what is refused, what is on record.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "tests")]
 #![forbid(unsafe_code)]
 
 mod admission;
