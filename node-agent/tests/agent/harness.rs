@@ -236,11 +236,15 @@ pub(crate) struct Guest {
 impl Guest {
     /// A mounted guest, or nothing on a machine that proves to have no FUSE.
     pub(crate) fn start(settings: impl FnOnce(Machine) -> Machine) -> Option<Self> {
+        Self::on(Chip::new(1, Product::Genoa), settings)
+    }
+
+    /// The same on this chip.
+    pub(crate) fn on(chip: Chip, settings: impl FnOnce(Machine) -> Machine) -> Option<Self> {
         if !Path::new("/dev/fuse").exists() {
             skip("fuse", "/dev/fuse is absent");
             return None;
         }
-        let chip = Chip::new(1, Product::Genoa);
         let directory = TempDir::new().unwrap();
         let reports = directory.path().join("report");
         fs::create_dir(&reports).unwrap();
