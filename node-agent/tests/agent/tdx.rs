@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use attest::crypto::{AwsLcRs, Crypto as _, Hash};
 use attest::{Claims, Evidence, Platform, TrustAnchors};
 use node_agent::registers::Register as _;
-use node_agent::tsm::Rtmr3;
+use node_agent::tsm::Rtmr;
 use simulator::snp::{Chip, Product};
 use simulator::td::{Files, Quoting, QuotingFault, Td};
 use simulator::tdx::{self, EventLog};
@@ -84,7 +84,7 @@ impl Guest {
         let claims = verified(&reply, &self.anchors());
         challenge(&asked).redeem(&AwsLcRs, asked.key, &claims, NOW).unwrap();
         let Claims::Tdx(claims) = claims.claims() else { panic!("{claims:?}") };
-        claims.clone()
+        claims.as_ref().clone()
     }
 
     fn leftovers(&self) -> usize {
@@ -110,7 +110,10 @@ fn a_quote_comes_with_the_log_that_its_registers_prove() {
     let Some(guest) = Guest::start(Fault::Healthy) else { return };
     let agent = Agent::start(&guest.config());
     let boot = guest.claims(&agent).boot.unwrap();
-    assert!(boot.command_lines.iter().any(|line| line.text.as_deref() == Some("/vmlinuz ro quiet")), "{boot:?}");
+    assert!(
+        boot.command_lines.iter().any(|line| line.text.as_deref() == Some("/vmlinuz ro quiet")),
+        "{boot:?}"
+    );
     assert_eq!(guest.leftovers(), 0);
     assert!(!agent.journal().contains("detail"), "{}", agent.journal());
 }
@@ -119,7 +122,7 @@ fn a_quote_comes_with_the_log_that_its_registers_prove() {
 fn what_is_added_to_rtmr_3_is_in_the_next_quote_and_stays() {
     let Some(guest) = Guest::start(Fault::Healthy) else { return };
     let agent = Agent::start(&guest.config());
-    let register = Rtmr3::new(guest.files.register(3));
+    let register = Rtmr::new(3, guest.files.register(3));
     let before = guest.claims(&agent).report.rtmrs[3].0;
     register.extend(b"cluster").unwrap();
     let added = AwsLcRs.sha384(&[b"cluster"]).0;
@@ -132,14 +135,14 @@ fn what_is_added_to_rtmr_3_is_in_the_next_quote_and_stays() {
 #[test]
 fn a_register_that_is_not_there_or_belongs_to_the_firmware_is_told_as_such() {
     let Some(guest) = Guest::start(Fault::Healthy) else { return };
-    let absent = Rtmr3::new("/sys/devices/no-such-register".into());
+    let absent = Rtmr::new(3, "/sys/devices/no-such-register".into());
     assert_eq!(absent.values().unwrap(), BTreeMap::new());
     let error = absent.extend(b"cluster").unwrap_err().to_string();
     assert!(
         error.starts_with("no run-time register at /sys/devices/no-such-register: Linux 6.16 has it"),
         "{error}"
     );
-    let other = Rtmr3::new(guest.files.event_log());
+    let other = Rtmr::new(3, guest.files.event_log());
     let error = other.values().unwrap_err().to_string();
     assert!(error.contains("expected a value of 48 bytes, found"), "{error}");
 }
@@ -265,7 +268,7 @@ fn a_kernel_without_the_interface_is_asked_by_its_device_and_the_hosts_quoting_s
     let Some(guest) = Guest::start(Fault::NoProvider) else { return };
     let agent = Agent::start(&guest.config());
     let before = guest.claims(&agent).report.rtmrs[3].0;
-    Rtmr3::new(guest.files.register(3)).extend(b"cluster").unwrap();
+    Rtmr::new(3, guest.files.register(3)).extend(b"cluster").unwrap();
     assert_ne!(guest.claims(&agent).report.rtmrs[3].0, before);
 }
 
