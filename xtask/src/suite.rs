@@ -113,6 +113,8 @@ fn machine(vectors: bool, helm: bool) -> Vec<&'static str> {
         ("pesign", true),
         ("sbsign", true),
         ("systemd-stub", true),
+        ("strace", true),
+        ("systemd", child::which("systemd-analyze").is_some()),
         ("python3", true),
         ("systemd-measure", Path::new("/usr/lib/systemd/systemd-measure").is_file()),
         ("softhsm", Path::new("/usr/lib/softhsm/libsofthsm2.so").is_file()),

@@ -28,7 +28,7 @@ impl Tools {
 }
 
 /// Debian packages, and what each is for.
-const DEBIAN: [(&str, &str); 17] = [
+const DEBIAN: [(&str, &str); 18] = [
     ("fuse3", "the simulated configfs-tsm is a FUSE file system"),
     ("gcc", "aws-lc and the linker"),
     ("libtss2-dev", "the node agent's TPM library"),
@@ -41,6 +41,7 @@ const DEBIAN: [(&str, &str); 17] = [
     ("qemu-system-x86", "a machine with measured boot"),
     ("sbsigntool", "signs images that are measured"),
     ("softhsm2", "a hardware module in software"),
+    ("strace", "the agent's system calls are held against its unit"),
     ("swtpm", "the software TPM"),
     ("swtpm-tools", "its manufacturing"),
     ("systemd-boot-efi", "the stub of unified kernel images that are measured"),

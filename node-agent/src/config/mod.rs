@@ -130,6 +130,12 @@ impl TryFrom<RawConfig> for Config {
         .collect();
         let join = join::join(raw.openbao, raw.join, &mut hardware, &mut problems);
         let pods = raw.pods.as_ref().and_then(|section| pods::pods(section, &mut problems));
+        let kubernetes = raw.kubernetes.and_then(|section| kubernetes::kubernetes(section, &mut problems));
+        if kubernetes.is_some() && join.is_none() {
+            problems.push(
+                "kubernetes: expected a section [join] too: its outcome is what the Node says".to_owned(),
+            );
+        }
         let facts = raw.facts.and_then(|section| facts::facts(section, &mut hardware, &mut problems));
         let config = Self {
             socket: general::socket(raw.socket, &mut problems),
@@ -142,7 +148,7 @@ impl TryFrom<RawConfig> for Config {
             endorsements: raw.endorsements,
             hardware,
             facts,
-            kubernetes: raw.kubernetes.and_then(|section| kubernetes::kubernetes(section, &mut problems)),
+            kubernetes,
             join,
         };
         if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
@@ -259,6 +265,16 @@ mod tests {
             let Hardware::Tpm(tpm) = &config.hardware[&Platform::Tpm2] else { panic!("{config:?}") };
             assert_eq!(tpm.pcrs[&Hash::Sha256], pcrs.into_iter().collect());
         }
+    }
+
+    #[test]
+    fn a_node_that_nobody_would_mark_is_refused() {
+        let text = "allowed_uids = [0]\n[snp]\n[kubernetes]\nnode = \"n\"\nserver = \"https://10.0.0.1\"\n";
+        let Problems(problems) = Config::parse(text).unwrap_err();
+        assert_eq!(
+            problems,
+            ["kubernetes: expected a section [join] too: its outcome is what the Node says"]
+        );
     }
 
     /// Lesson L5: a field that this version does not know may have been a restriction.

@@ -64,6 +64,21 @@ impl Agent {
         agent
     }
 
+    /// Starts it by a command that ends where the agent's own arguments begin.
+    pub(crate) fn start_as(command: Command, rest: &str) -> Self {
+        let scratch = TempDir::new().unwrap();
+        let mut agent = Self::launch(command, scratch.path(), &format!("[{}]", own_uid()), rest);
+        agent.scratch = Some(scratch);
+        agent
+    }
+
+    /// What its process, and whatever it becomes, may ever do: `CapBnd` of proc(5).
+    pub(crate) fn capabilities(&self) -> String {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let bound = status.lines().find_map(|line| line.strip_prefix("CapBnd:"));
+        bound.unwrap().trim().to_owned()
+    }
+
     /// Starts it where another one was.
     pub(crate) fn start_in(directory: &Path, rest: &str) -> Self {
         Self::launch(Command::new(PROGRAM), directory, &format!("[{}]", own_uid()), rest)
@@ -87,6 +102,17 @@ impl Agent {
     pub(crate) fn fail(directory: &Path, uids: &str, rest: &str) -> (Option<i32>, String) {
         let status = spawn(Command::new(PROGRAM), directory, uids, rest).wait().unwrap();
         (status.code(), fs::read_to_string(directory.join("journal")).unwrap())
+    }
+
+    /// The same for another command that ends where the agent's own arguments begin.
+    pub(crate) fn fail_as(command: Command, directory: &Path, rest: &str) -> (Option<i32>, String) {
+        let status = spawn(command, directory, "[0]", rest).wait().unwrap();
+        (status.code(), fs::read_to_string(directory.join("journal")).unwrap())
+    }
+
+    /// Starts it in a directory that is made ready for `command`.
+    pub(crate) fn start_as_in(command: Command, directory: &Path, rest: &str) -> Self {
+        Self::launch(command, directory, &format!("[{}]", own_uid()), rest)
     }
 
     pub(crate) fn socket(&self) -> PathBuf {

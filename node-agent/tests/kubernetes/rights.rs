@@ -1,6 +1,6 @@
 //! The agent's rights in the cluster, as the chart gives them: each is needed, and none reaches further.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
@@ -36,10 +36,10 @@ fn in_force(cluster: &Cluster, admin: &Client) {
     agent.register(&json!([]));
     let other = cluster.client(&token(&agent)).unwrap();
     // Another change each time: what changes nothing is let pass.
-    let tries = Cell::new(0);
+    let tries = RefCell::new(0..);
     let refused = || {
-        tries.set(tries.get() + 1);
-        let change = json!({"metadata": {"labels": {"probe": tries.get().to_string()}}});
+        let number: u32 = tries.borrow_mut().next().unwrap();
+        let change = json!({"metadata": {"labels": {"probe": number.to_string()}}});
         other.patch(&agent.path(), Patch::Merge, &change).unwrap().status == 403
     };
     eventually(|| refused().then_some(()), || admin.get(POLICY).unwrap().body.to_string());
