@@ -59,6 +59,11 @@ impl Answerer {
         self.desks.insert(device.platform(), Desk { device, queue: Arc::default() });
     }
 
+    /// The certificates that the operator keeps.
+    pub(crate) fn certificates(&self) -> Vec<Vec<u8>> {
+        self.shelf.current().0.certificates
+    }
+
     /// Answers one request, of an operator at a terminal.
     #[must_use]
     pub fn answer(&self, request: &EvidenceRequest) -> Reply {

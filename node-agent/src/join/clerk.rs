@@ -15,6 +15,7 @@ use release_client::{AuthMount, Error, Keys, LoggedIn, Login, OpenBaoError, Open
 
 use super::Settings;
 use super::claim::Claim;
+use super::issuers::issuers;
 use super::machine::{Refusal, Unclaimed, Verdict};
 use crate::answer::Answerer;
 use crate::{journal, vtpm};
@@ -53,9 +54,10 @@ impl Clerk {
             vtpm::ensure(&tpm.tcti, tpm.ak)?;
         }
         let endorsement = vtpm::endorsement(&tpm.tcti)?;
+        let known = [endorsement.chain, self.answerer.certificates()].concat();
         let request = EnrolRequest {
+            chain: issuers(&endorsement.certificate, &known).into_iter().map(Base64).collect(),
             ek_certificate: Base64(endorsement.certificate),
-            chain: endorsement.chain.into_iter().map(Base64).collect(),
             ek_public: None,
             ak_public: Base64(vtpm::ak_public(&tpm.tcti, tpm.ak)?),
         };

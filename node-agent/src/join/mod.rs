@@ -10,6 +10,7 @@
 mod claim;
 mod clerk;
 mod clock;
+mod issuers;
 mod life;
 pub mod machine;
 pub mod schedule;

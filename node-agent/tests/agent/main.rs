@@ -13,6 +13,7 @@
 mod azure;
 mod callers;
 mod cgroups;
+mod cluster;
 mod endorsement;
 mod harness;
 mod join;

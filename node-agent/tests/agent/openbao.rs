@@ -89,6 +89,17 @@ impl OpenBao {
         self.write(&format!("auth/attest/role/{name}"), &role);
     }
 
+    /// A role of this name for TPMs of whoever issued this root, under this policy.
+    pub(crate) fn tpm_role(&self, name: &str, policy: &str, root: &str) {
+        self.write(&format!("auth/attest/collateral/tpm-manufacturer/{name}"), &json!({ "value": root }));
+        self.write(&format!("auth/attest/policy/{name}"), &json!({ "policy": policy }));
+        let role = json!({
+            "policy": name, "token_policies": ["node"], "token_ttl_seconds": 600,
+            "nodes": "first-come", "enrol": "manufacturer",
+        });
+        self.write(&format!("auth/attest/role/{name}"), &role);
+    }
+
     /// This edition of a policy.
     pub(crate) fn policy(&self, name: &str, version: u32, change: impl FnOnce(String) -> String) {
         let text =
