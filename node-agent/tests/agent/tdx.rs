@@ -77,7 +77,7 @@ impl Guest {
         TrustAnchors::insecure_simulated(&[self.platform.root().der()]).unwrap()
     }
 
-    fn claims(&self, agent: &Agent) -> Box<attest::tdx::Claims> {
+    fn claims(&self, agent: &Agent) -> attest::tdx::Claims {
         let asked = request(1, None);
         let reply = agent.evidence(&asked);
         assert_eq!(reply.platform, Platform::Tdx);
