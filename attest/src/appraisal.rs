@@ -249,12 +249,16 @@ impl Refused {
 
     /// The machine, if it has itself shown that it is not what the policy wants: genuine evidence, in answer to this very
     /// challenge, in a state that the policy does not allow. Nobody else can make a machine fail: not by an old answer, not by
-    /// another guest's, and not by a list that has run out.
+    /// another guest's, not by a list that has run out, and not by a copy of its keys: nothing fails whom the register took for
+    /// another, or for an earlier start.
     #[must_use]
     pub fn failed(&self) -> Option<&Machine> {
         let mut failing = self.appraisal.failing();
         let fails = self.answered == Answered::Fresh
-            && !self.appraisal.failing().any(|check| catalogue::presented(&check.id))
+            && !self
+                .appraisal
+                .failing()
+                .any(|check| catalogue::presented(&check.id) || of_register(&check.id))
             && failing.any(|check| catalogue::about_state(&check.id));
         self.machine().filter(|_| fails)
     }
@@ -264,6 +268,11 @@ impl Refused {
     pub fn appraisal(&self) -> &Appraisal {
         &self.appraisal
     }
+}
+
+/// Whether a check asks the register whose evidence it is.
+fn of_register(id: &str) -> bool {
+    id.starts_with("node.")
 }
 
 impl std::fmt::Display for Refused {

@@ -91,6 +91,11 @@ impl Machine {
         std::fs::read(self.path(name)).unwrap()
     }
 
+    /// Runs something that the policy does not allow.
+    fn extend_23(&self) {
+        self.run("tpm2_pcrextend", &[&format!("23:sha256={}", "01".repeat(32))]);
+    }
+
     /// What this machine says to enrol its key of this name.
     fn request(&self, ak: &str) -> EnrolRequest {
         EnrolRequest {
@@ -315,6 +320,10 @@ fn a_tpm_whose_state_was_set_back_is_refused_and_bars_nobody() {
         assert_eq!(refused.failing(), ["node.boot"]);
         replays(&server, &refused);
     }
+    // Nor in a state that the policy does not allow, in the node's name or in another.
+    machine.extend_23();
+    assert_eq!(machine.login(&server, "ak", "t1", None).failing(), ["node.boot", "tpm.pcr.sha256.23"]);
+    assert_eq!(machine.login(&server, "ak", "t2", None).failing(), ["node.machine", "tpm.pcr.sha256.23"]);
     assert_eq!(server.list("auth/attest/failure").status, 404);
     machine.vtpm = None;
     std::fs::copy(&genuine, &state).unwrap();
@@ -330,10 +339,7 @@ fn l17_a_failure_stays_with_the_tpm_whatever_key_it_enrols() {
     let server = fresh();
     believe(&server, "swtpm", &machine.root());
     let first = machine.enrol(&server, "ak");
-    machine.run(
-        "tpm2_pcrextend",
-        &["23:sha256=0000000000000000000000000000000000000000000000000000000000000001"],
-    );
+    machine.extend_23();
     assert_eq!(machine.login(&server, "ak", "t1", Some(&first)).failing(), ["tpm.pcr.sha256.23"]);
     machine.run("tpm2_pcrreset", &["23"]);
     assert_eq!(machine.login(&server, "ak", "t1", Some(&first)).failing(), ["standing.failed"]);
