@@ -20,7 +20,7 @@ use protocol::release::is_node_login;
 
 use crate::caller::cgroup::Pod;
 use crate::caller::{Caller, Key};
-use crate::config::Config;
+use crate::config::{Config, Hardware};
 use crate::device::Device;
 use crate::endorsements::{self, Shelf, Unreadable};
 use crate::journal::{EVIDENCE, Outcome};
@@ -44,13 +44,18 @@ struct Desk {
 impl Answerer {
     /// Reads the endorsements; touches no device yet.
     pub fn new(config: &Config) -> Result<Self, Unreadable> {
-        let mut answerer = Self {
-            desks: BTreeMap::new(),
-            prefer: config.prefer,
-            shelf: Shelf::open(config.endorsements.clone())?,
-        };
-        for hardware in config.hardware.values() {
-            answerer.seat(hardware.open());
+        Self::with(config, config.hardware.values().map(Hardware::open))
+    }
+
+    /// The same, with these devices.
+    pub fn with(
+        config: &Config,
+        devices: impl IntoIterator<Item = Box<dyn Device>>,
+    ) -> Result<Self, Unreadable> {
+        let shelf = Shelf::open(config.endorsements.clone())?;
+        let mut answerer = Self { desks: BTreeMap::new(), prefer: config.prefer, shelf };
+        for device in devices {
+            answerer.seat(device);
         }
         Ok(answerer)
     }

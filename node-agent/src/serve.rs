@@ -39,6 +39,11 @@ pub use crate::socket::Occupied;
 
 /// Serves until SIGTERM or SIGINT. Call it before any other thread runs: it blocks these signals.
 pub fn serve(config: &Config) -> Result<(), Error> {
+    serve_by(config, Answerer::new(config)?)
+}
+
+/// The same, with an answerer that has devices of its own.
+pub fn serve_by(config: &Config, answerer: Answerer) -> Result<(), Error> {
     let mut end = SigSet::empty();
     end.add(Signal::SIGTERM);
     end.add(Signal::SIGINT);
@@ -48,7 +53,7 @@ pub fn serve(config: &Config) -> Result<(), Error> {
         let places = config.hardware.values().filter_map(Hardware::facts).collect();
         facts::keep(settings, places).map_err(Error::Facts)?;
     }
-    let reception = Reception::new(config)?;
+    let reception = Reception::new(config, answerer)?;
     let callers = config.max_connections.saturating_add(LOBBY);
     if !suffice(callers).map_err(calling("raising the limit of file descriptors"))? {
         journal::write(&format_args!(
@@ -89,9 +94,9 @@ struct Reception {
 }
 
 impl Reception {
-    fn new(config: &Config) -> Result<Self, Error> {
+    fn new(config: &Config, answerer: Answerer) -> Result<Self, Error> {
         Ok(Self {
-            answerer: Arc::new(Answerer::new(config)?),
+            answerer: Arc::new(answerer),
             book: Book::new(config.allowed_uids.clone(), config.pods.clone()),
             start: Instant::now(),
             pace: config.pace,

@@ -121,6 +121,8 @@ fn machine(vectors: bool, helm: bool) -> Vec<&'static str> {
         ("swtpm", child::which("swtpm").is_some()),
         ("fuse", fuse),
         ("memfd_secret", has_memfd_secret()),
+        ("cgroup", makes_cgroups()),
+        ("unshare", makes_pid_namespaces()),
         ("vectors", vectors),
         ("helm", helm),
     ];
@@ -131,6 +133,24 @@ fn machine(vectors: bool, helm: bool) -> Vec<&'static str> {
 fn has_memfd_secret() -> bool {
     let call = "import ctypes, sys; sys.exit(ctypes.CDLL(None).syscall(447, 0) < 0)";
     child::read(Command::new("python3").args(["-c", call])).is_ok()
+}
+
+/// Whether tests may have processes in pods: in cgroups with kubelet's names.
+fn makes_cgroups() -> bool {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let mut folders = mounts.lines().filter_map(|line| {
+        let mut fields = line.split(' ').skip(1);
+        let folder = fields.next()?;
+        (fields.next()? == "cgroup2").then(|| Path::new(folder).join("cloudtaser-xtask"))
+    });
+    folders.next().is_some_and(|probe| {
+        std::fs::create_dir(&probe).is_ok() && std::fs::remove_dir(&probe).is_ok()
+    })
+}
+
+fn makes_pid_namespaces() -> bool {
+    let apart = ["--pid", "--fork", "--mount-proc", "--kill-child", "true"];
+    child::read(Command::new("unshare").args(apart)).is_ok()
 }
 
 /// What is there and what the caller demands, once each.

@@ -23,6 +23,7 @@ mod metrics;
 mod nodes;
 mod paths;
 mod platforms;
+mod pods;
 mod policies;
 mod records;
 mod refusal;

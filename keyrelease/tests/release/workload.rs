@@ -75,6 +75,13 @@ impl Cluster {
         self.signed(&Self::claims(account))
     }
 
+    /// A token of this pod.
+    pub(crate) fn token_in(&self, account: &str, pod: &str) -> Bearer {
+        let mut claims = Self::claims(account);
+        claims["kubernetes.io"]["pod"]["uid"] = json!(pod);
+        self.signed(&claims)
+    }
+
     fn signed(&self, claims: &Value) -> Bearer {
         self.signer.token(&self.signer.header(), claims)
     }

@@ -1,0 +1,4 @@
+//! Fuzz targets of `node-agent`.
+#![forbid(unsafe_code)]
+
+pub mod targets;
