@@ -143,9 +143,9 @@ fn makes_cgroups() -> bool {
         let folder = fields.next()?;
         (fields.next()? == "cgroup2").then(|| Path::new(folder).join("cloudtaser-xtask"))
     });
-    folders.next().is_some_and(|probe| {
-        std::fs::create_dir(&probe).is_ok() && std::fs::remove_dir(&probe).is_ok()
-    })
+    folders
+        .next()
+        .is_some_and(|probe| std::fs::create_dir(&probe).is_ok() && std::fs::remove_dir(&probe).is_ok())
 }
 
 fn makes_pid_namespaces() -> bool {

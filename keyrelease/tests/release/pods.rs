@@ -100,7 +100,8 @@ impl Pod {
     fn start(number: u32) -> Option<Self> {
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
         let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-        let Some(mount) = fields.filter(|fields| fields[2] == "cgroup2").map(|fields| fields[1].to_owned()).next()
+        let Some(mount) =
+            fields.filter(|fields| fields[2] == "cgroup2").map(|fields| fields[1].to_owned()).next()
         else {
             skip("cgroup", "cgroup2 is not mounted");
             return None;
@@ -156,7 +157,11 @@ fn a_pod_gets_its_secret_and_another_that_stole_its_token_gets_nothing() {
     let token = cluster.token_in("app", &mine.uid).0;
     let given = node.run(&mine, &cluster, &token);
     let told = String::from_utf8(given.stderr).unwrap();
-    assert_eq!((given.status.code(), String::from_utf8(given.stdout).unwrap().as_str()), (Some(0), SECRET), "{told}");
+    assert_eq!(
+        (given.status.code(), String::from_utf8(given.stdout).unwrap().as_str()),
+        (Some(0), SECRET),
+        "{told}"
+    );
 
     let stolen = node.run(&thiefs, &cluster, &token);
     let told = String::from_utf8(stolen.stderr).unwrap();

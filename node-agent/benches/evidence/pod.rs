@@ -16,11 +16,15 @@ impl Pod {
     pub(crate) fn enter() -> Option<Self> {
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
         let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-        let mount = fields.filter(|fields| fields[2] == "cgroup2").map(|fields| PathBuf::from(fields[1])).next()?;
+        let mount =
+            fields.filter(|fields| fields[2] == "cgroup2").map(|fields| PathBuf::from(fields[1])).next()?;
         let own = fs::read_to_string("/proc/self/cgroup").unwrap();
         let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
         let slice = format!("kubepods-pod{:08x}_2c1e_4b7a_9d55_3e1f0a9b8c7d.slice", std::process::id());
-        let path = mount.join("kubepods.slice").join(slice).join(format!("cri-containerd-{}.scope", "3d".repeat(32)));
+        let path = mount
+            .join("kubepods.slice")
+            .join(slice)
+            .join(format!("cri-containerd-{}.scope", "3d".repeat(32)));
         fs::create_dir_all(&path).ok()?;
         let pod = Self { path, before: mount.join(own) };
         fs::write(pod.path.join("cgroup.procs"), "0").ok()?;

@@ -13,10 +13,16 @@ pub fn cgroup(bytes: &[u8]) {
         match place(text, &root) {
             Ok(Place::Pod(pod)) => {
                 let spellings = [pod.uid.as_str().to_owned(), pod.uid.as_str().replace('-', "_")];
-                assert!(spellings.iter().any(|uid| text.contains(&format!("pod{uid}"))), "a pod out of nothing");
+                assert!(
+                    spellings.iter().any(|uid| text.contains(&format!("pod{uid}"))),
+                    "a pod out of nothing"
+                );
                 if let [line] = text.lines().collect::<Vec<_>>().as_slice() {
                     let again = place(&format!("{line}/kubepods/x"), &root);
-                    assert!(matches!(again, Ok(Place::Pod(found)) if found.uid == pod.uid), "names below a pod count");
+                    assert!(
+                        matches!(again, Ok(Place::Pod(found)) if found.uid == pod.uid),
+                        "names below a pod count"
+                    );
                 }
             }
             Ok(Place::Container(id)) => assert_eq!(id.len(), 64),
