@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use attest::{Kem, OfferedKey, Platform};
+use attest::crypto::{AwsLcRs, Hash};
+use attest::{Kem, OfferedKey, Platform, cluster_register};
 use clap::{Parser, Subcommand};
 use node_agent::answer::Answerer;
 use node_agent::config::{Config, Problems, parse_handle, parse_tcti};
@@ -39,6 +40,11 @@ enum Command {
     Evidence(Once),
     /// Logs in once, as a member of the cluster does, and says what came of it. The token is not kept.
     Join(Join),
+    /// What the registers of a machine hold that joined this cluster and no other: for policies that pin values.
+    Cluster {
+        /// The cluster's name, as in `cluster_id`.
+        id: String,
+    },
     /// How this machine stands: 0 is attested, 1 is not.
     Status(Stand),
     /// Says which kinds of evidence this machine gives, and what its kernel says of itself.
@@ -120,6 +126,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Evidence(once) => ask_once(&once),
         Command::Join(join) => join_once(&join),
+        Command::Cluster { id } => print_registers(&id),
         Command::Status(stand) => tell_status(&stand),
         Command::Detect(asked) => detect::run(&asked),
         Command::Ak(Ak::Create(place)) => print_name(vtpm::create(&place.tcti, place.handle)),
@@ -148,6 +155,14 @@ fn join_once(join: &Join) -> Result<(), Failure> {
     let answerer = Arc::new(Answerer::new(&config).map_err(Failure::other)?);
     let admitted = join::once(&config, &answerer).map_err(Failure::other)?;
     writeln!(io::stdout(), "{admitted}").map_err(Failure::other)
+}
+
+fn print_registers(cluster: &str) -> Result<(), Failure> {
+    let registers = [("PCR 15", Hash::Sha256), ("PCR 15", Hash::Sha384), ("RTMR 3", Hash::Sha384)];
+    registers.into_iter().try_for_each(|(name, bank)| {
+        let value = hex::encode(cluster_register(&AwsLcRs, bank, cluster));
+        writeln!(io::stdout(), "{name} {bank} {value}").map_err(Failure::other)
+    })
 }
 
 /// What the file says, and what that is worth.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use attest::cluster_register;
 use attest::crypto::{AwsLcRs, Hash};
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use simulator::snp::{Chip, Product};
 use simulator::vtpm::{Vtpm, manufacture};
 
-use crate::harness::{Agent, Guest, skip, vtpm};
+use crate::harness::{Agent, Guest, PROGRAM, skip, vtpm};
 use crate::openbao::{Line, eventually, openbao, status_when, today};
 
 fn is_attested(status: &Value) -> bool {
@@ -53,6 +54,17 @@ fn a_tpm_enrols_itself_and_belongs_to_one_cluster_until_it_reboots() {
         format!("this machine belongs to another cluster until it reboots: PCR 15 holds sha256:{blue}");
     assert_eq!((&lost["message"], &lost["next_try"]), (&json!(message), &Value::Null));
     drop(agent);
+}
+
+#[test]
+fn what_a_policy_pins_for_a_cluster_is_told_beforehand() {
+    let output = Command::new(PROGRAM).args(["cluster", "blue"]).output().unwrap();
+    let value = |bank| hex::encode(cluster_register(&AwsLcRs, bank, "blue"));
+    let (short, long) = (value(Hash::Sha256), value(Hash::Sha384));
+    let expected = format!("PCR 15 sha256 {short}\nPCR 15 sha384 {long}\nRTMR 3 sha384 {long}\n");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+    // TPM 2.0 Part 1, clause 17.2, by hand: SHA-256 of 32 zero bytes and SHA-256 of the name.
+    assert_eq!(short, "cda73c4eb6cc54d02e57ada5ab56bce2d52620a701ee3908de4e942e0d969664");
 }
 
 /// The label, the condition and the taint say what OpenBao said, long before the next evidence is due.
