@@ -191,10 +191,10 @@ mod tests {
         let Problems(problems) = Config::parse(text).unwrap_err();
         let expected = [
             "snp.privlevel: expected 0 to 3, found 4",
+            "tpm.ak_handle: expected 0x81000000 to 0x81ffffff, found 0x80000000",
+            "tpm.tcti: expected host=ADDRESS,port=NUMBER, found \"swtpm:path=/run/tpm\"; path= is not supported",
             "tpm.pcrs: expected sha1, sha256, sha384 or sha512, found \"md5\"",
             "tpm.pcrs.sha256: expected 0 to 23, found 24",
-            "tpm.tcti: expected host=ADDRESS,port=NUMBER, found \"swtpm:path=/run/tpm\"; path= is not supported",
-            "tpm.ak_handle: expected 0x81000000 to 0x81ffffff, found 0x80000000",
             "socket: expected an absolute path, found agent.sock",
             "socket_mode: expected an octal number such as 0o660, found 660",
             "max_connections: expected 1 to 1024, found 0",
