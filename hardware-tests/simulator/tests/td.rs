@@ -1,10 +1,6 @@
 //! A TD's device, log, registers and quoting service, as programs meet them.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that cannot set up its world has failed"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up its world has failed")]
 #![expect(clippy::print_stderr, reason = "a skip says so")]
 #![expect(clippy::disallowed_methods, reason = "REQUIRE is read here")]
 
