@@ -147,9 +147,9 @@ fn a_module_says_what_it_is() {
     assert_eq!((description.version, description.max_pcrs, &*description.digest), ([1, 0, 0], 32, "SHA384"));
     assert_eq!(description.module_id, Module::enclave(1).id());
     assert_eq!(description.locked_pcrs, (0..16).collect());
-    let random = |nsm: &Agents| match nsm.ask(&Request::GetRandom).unwrap() {
-        Response::GetRandom(random) => random,
-        other => panic!("{other:?}"),
+    let random = |nsm: &Agents| {
+        let Response::GetRandom(random) = nsm.ask(&Request::GetRandom).unwrap() else { panic!("no bytes") };
+        random
     };
     let (first, second) = (random(&enclave.asked()), random(&enclave.asked()));
     assert!(first.len() == 256 && first != second);
