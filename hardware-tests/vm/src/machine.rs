@@ -24,8 +24,6 @@ pub struct Power<'a> {
     pub image: &'a Path,
     /// The TPM's state.
     pub tpm: &'a Path,
-    /// A port of this host's loopback that is port 8200 of 10.0.2.100 inside.
-    pub server: Option<u16>,
 }
 
 /// What firmware asks of an image.
@@ -72,7 +70,7 @@ impl Power<'_> {
         fs::copy(variables, folder.path().join("variables.fd"))?;
         let tpm = self.start_tpm(folder.path())?;
         let port = UnixListener::bind(folder.path().join("shell"))?;
-        let emulator = Running(self.qemu(folder.path()).spawn().context("qemu-system-x86_64")?);
+        let emulator = Running(qemu(folder.path()).spawn().context("qemu-system-x86_64")?);
         port.set_nonblocking(true)?;
         Ok(Machine { emulator, _tpm: tpm, port, folder })
     }
@@ -85,30 +83,6 @@ impl Power<'_> {
         let tpm = Running(swtpm.stdin(Stdio::null()).spawn().context("swtpm")?);
         wait("the TPM", PATIENCE, || Ok(socket.exists().then_some(())))?;
         Ok(tpm)
-    }
-
-    fn qemu(&self, folder: &Path) -> Command {
-        let file = |name: &str| folder.join(name).display().to_string();
-        let mut qemu = Command::new("qemu-system-x86_64");
-        // Without cmpxchg16b, which QEMU 7.2 emulates wrongly, and with four levels of pages, which are quicker.
-        qemu.args(["-machine", "q35,smm=on", "-accel", "tcg", "-cpu", "max,-cx16,-la57", "-m", "512M"]);
-        qemu.args(["-nodefaults", "-display", "none", "-no-reboot"]);
-        qemu.args(["-global", "driver=cfi.pflash01,property=secure,value=on"]);
-        qemu.args(["-drive", &format!("if=pflash,format=raw,unit=0,readonly=on,file={FIRMWARE}")]);
-        qemu.args(["-drive", &format!("if=pflash,format=raw,unit=1,file={}", file("variables.fd"))]);
-        qemu.args(["-chardev", &format!("socket,id=tpm,path={}", file("tpm"))]);
-        qemu.args(["-tpmdev", "emulator,id=tpm,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm"]);
-        qemu.args(["-drive", &format!("if=none,id=disk,format=raw,readonly=on,file=fat:{}", file("disk"))]);
-        qemu.args(["-device", "virtio-blk-pci,drive=disk,bootindex=0"]);
-        let forward = self.server.map(|port| format!(",guestfwd=tcp:10.0.2.100:8200-tcp:127.0.0.1:{port}"));
-        qemu.args(["-netdev", &format!("user,id=net,restrict=on{}", forward.unwrap_or_default())]);
-        qemu.args(["-device", "virtio-net-pci,netdev=net,romfile="]);
-        qemu.args(["-device", "virtio-serial-pci"]);
-        qemu.args(["-chardev", &format!("socket,id=shell,path={}", file("shell"))]);
-        qemu.args(["-device", "virtconsole,chardev=shell"]);
-        qemu.args(["-serial", &format!("file:{}", file("console"))]);
-        qemu.stdin(Stdio::null());
-        qemu
     }
 }
 
@@ -156,6 +130,30 @@ impl Machine {
         });
         waited.with_context(|| self.console())
     }
+}
+
+fn qemu(folder: &Path) -> Command {
+    let file = |name: &str| folder.join(name).display().to_string();
+    let mut qemu = Command::new("qemu-system-x86_64");
+    // Without cmpxchg16b, which QEMU 7.2 emulates wrongly, and with four levels of pages, which are quicker.
+    qemu.args(["-machine", "q35,smm=on", "-accel", "tcg", "-cpu", "max,-cx16,-la57", "-m", "512M"]);
+    qemu.args(["-nodefaults", "-display", "none", "-no-reboot"]);
+    qemu.args(["-global", "driver=cfi.pflash01,property=secure,value=on"]);
+    qemu.args(["-drive", &format!("if=pflash,format=raw,unit=0,readonly=on,file={FIRMWARE}")]);
+    qemu.args(["-drive", &format!("if=pflash,format=raw,unit=1,file={}", file("variables.fd"))]);
+    qemu.args(["-chardev", &format!("socket,id=tpm,path={}", file("tpm"))]);
+    qemu.args(["-tpmdev", "emulator,id=tpm,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm"]);
+    qemu.args(["-drive", &format!("if=none,id=disk,format=raw,readonly=on,file=fat:{}", file("disk"))]);
+    qemu.args(["-device", "virtio-blk-pci,drive=disk,bootindex=0"]);
+    // The host's loopback is 10.0.2.2 inside.
+    qemu.args(["-netdev", "user,id=net"]);
+    qemu.args(["-device", "virtio-net-pci,netdev=net,romfile="]);
+    qemu.args(["-device", "virtio-serial-pci"]);
+    qemu.args(["-chardev", &format!("socket,id=shell,path={}", file("shell"))]);
+    qemu.args(["-device", "virtconsole,chardev=shell"]);
+    qemu.args(["-serial", &format!("file:{}", file("console"))]);
+    qemu.stdin(Stdio::null());
+    qemu
 }
 
 fn wait<T>(what: &str, patience: Duration, mut done: impl FnMut() -> Result<Option<T>>) -> Result<T> {

@@ -16,7 +16,8 @@ pub(crate) fn judge(boots: &Boots, name: &str, evidence_bytes: &[u8]) -> (String
     fs::create_dir_all(&folder).unwrap();
     let (evidence, policy) = (folder.join("evidence"), folder.join("policy.toml"));
     fs::write(&evidence, evidence_bytes).unwrap();
-    fs::write(&policy, policy::text(boots)).unwrap();
+    // The evidence was taken before the machine joined.
+    fs::write(&policy, boots.policy.replace(policy::JOINED, policy::NOT_JOINED)).unwrap();
     let mut command = Command::new(program("cloudtaser"));
     command.args(["attest", "verify", "-o", "json", "--enrolled-ak", &boots.key]);
     let output = command.arg(evidence).arg("--policy").arg(policy).output().unwrap();

@@ -14,7 +14,9 @@
 #![forbid(unsafe_code)]
 
 mod boots;
+mod joined;
 mod judge;
+mod openbao;
 mod policy;
 mod programs;
 mod refused;

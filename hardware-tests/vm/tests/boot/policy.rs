@@ -5,22 +5,22 @@ use std::process::Command;
 
 use attest::crypto::{AwsLcRs, Crypto as _};
 use serde_json::Value;
+use vm::{Image, Kit, Owner, Signed};
 
-use crate::boots::{Boots, COMMAND_LINE};
+use crate::boots::COMMAND_LINE;
 use crate::programs::program;
 
 /// The policy, in TOML.
-pub(crate) fn text(boots: &Boots) -> String {
+pub(crate) fn text(kit: &Kit, owner: &Owner, image: &Image, signed: &Signed) -> String {
     let hash = |bytes: &[u8]| hex::encode(AwsLcRs.sha256(&[bytes]).0);
-    let owner = |name: &str| hash(&boots.owner.variable(name).unwrap());
-    let section = |name: &str| hash(&boots.image.section(name, &boots.kit).unwrap());
+    let variable = |name: &str| hash(&owner.variable(name).unwrap());
+    let section = |name: &str| hash(&image.section(name, kit).unwrap());
     let references = [
-        ("pk", owner("PK")),
-        ("kek", owner("KEK")),
-        ("db", owner("db")),
-        ("dbx", owner("dbx")),
-        ("authority", hash(&boots.owner.authority().unwrap())),
-        ("image", authenticode(boots.signed.path())),
+        ("pk", variable("PK")),
+        ("kek", variable("KEK")),
+        ("db", variable("db")),
+        ("authority", hash(&owner.authority().unwrap())),
+        ("image", authenticode(signed.path())),
         ("osrel", section(".osrel")),
         ("cmdline", section(".cmdline")),
         ("initrd", section(".initrd")),
@@ -47,6 +47,9 @@ fn authenticode(image: &Path) -> String {
     digest.unwrap_or_else(|| panic!("{report:#}")).to_owned()
 }
 
+/// The rule about the cluster, and the one for evidence of before it was joined.
+pub(crate) const JOINED: &str = r#"cluster = { any_of = ["prod"] }"#;
+pub(crate) const NOT_JOINED: &str = r#"cluster = "any""#;
 const TEMPLATE: &str = r#"
 name = "own-machine"
 version = 1
@@ -92,7 +95,6 @@ uki = [
 files = { any_of = ["initrd"] }
 phases = "any"
 ima = "any"
-# Not joined.
-cluster = "any"
+cluster = { any_of = ["prod"] }
 facts = "any"
 "#;
