@@ -133,7 +133,7 @@ const TPM_LIBRARY: &str = "/lib/x86_64-linux-gnu/libtss2-tcti-device.so.0";
 /// What OpenBao lets machines have that join: names of their own, by the word of their TPM's manufacturer.
 fn role() -> Value {
     json!({
-        "policy": "own-machine", "token_policies": ["default"], "token_ttl_seconds": 600,
+        "policy": "own-machine", "token_policies": ["default"], "token_ttl_seconds": 600, "token_type": "service",
         "nodes": "first-come", "enrol": "manufacturer",
     })
 }
