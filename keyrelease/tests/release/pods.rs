@@ -70,7 +70,7 @@ impl Node {
             .arg(&pod.path)
             .arg(program("cloudtaser-wrapper"))
             .args(["--", "perl", "-e", "print $ENV{PGPASSWORD}"])
-            .env("VAULT_ADDR", cluster.server.address())
+            .env("VAULT_ADDR", format!("http://{}", cluster.server.address()))
             .env("VAULT_AUTH_METHOD", "attest")
             .env("VAULT_SKIP_VERIFY", "true")
             .env("CLOUDTASER_AGENT_SOCKET", self.dir.path().join("agent.sock"))
