@@ -17,14 +17,14 @@ use crate::harness::{Agent, request, verified, vtpm};
 use crate::tpm::{config, enrolled};
 
 /// A machine that booted and measured, with its logs in files.
-struct Booted {
-    tpm: Vtpm,
-    anchors: TrustAnchors,
+pub(crate) struct Booted {
+    pub(crate) tpm: Vtpm,
+    pub(crate) anchors: TrustAnchors,
     folder: TempDir,
 }
 
 impl Booted {
-    fn new(files: &FileList) -> Option<Self> {
+    pub(crate) fn new(files: &FileList) -> Option<Self> {
         let tpm = vtpm()?;
         let tcti = parse_tcti(&tpm.tcti()).unwrap();
         let log = EventLog::production("ro quiet");
@@ -41,7 +41,7 @@ impl Booted {
         Some(booted)
     }
 
-    fn event_log(&self) -> PathBuf {
+    pub(crate) fn event_log(&self) -> PathBuf {
         self.folder.path().join("binary_bios_measurements")
     }
 
@@ -107,7 +107,7 @@ fn a_log_of_another_boot_is_refused_by_name() {
     assert_eq!(refused(&booted, &booted.agent(BANK).evidence(&request(1, None))), ["tpm.log.replay"]);
 }
 
-fn refused(booted: &Booted, reply: &EvidenceReply) -> Vec<String> {
+pub(crate) fn refused(booted: &Booted, reply: &EvidenceReply) -> Vec<String> {
     let evidence = Evidence::parse(reply.platform, &reply.evidence).unwrap();
     let endorsements = attest::Endorsements::default();
     let (waived, now) = (attest::Revocation::Required, crate::harness::NOW);

@@ -15,6 +15,7 @@ mod callers;
 mod cgroups;
 mod cluster;
 mod endorsement;
+mod facts;
 mod harness;
 mod join;
 mod logs;
