@@ -1,6 +1,6 @@
 //! The laws of evidence, put to the hardware of a real machine through the unchanged agent.
 //!
-//! [`run`] starts the agent, asks it over its socket, puts every law to what comes back ([`laws`]), times it, and
+//! [`run`] starts the agent, asks it over its socket, puts every law to what comes back, times it, and
 //! writes a report and vectors. Simulated hardware goes the same way, so that a test here proves every line but the
 //! device.
 //!
