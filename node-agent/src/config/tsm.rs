@@ -86,3 +86,33 @@ fn absolute(
     }
     path
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Config, Hardware, Problems};
+    use attest::Platform;
+
+    use super::*;
+
+    #[test]
+    fn a_td_needs_no_word_but_its_section() {
+        let config = Config::parse("allowed_uids = [0]\n[tdx]\n").unwrap();
+        let Hardware::Tdx(td) = &config.hardware[&Platform::Tdx] else { panic!("{config:?}") };
+        assert_eq!((&td.quoting, &td.path), (&Address::HOST, &PathBuf::from(tsm::REPORTS)));
+        assert_eq!(config.prefer, Platform::Tdx);
+    }
+
+    #[test]
+    fn every_problem_of_the_sections_is_told() {
+        let text = "allowed_uids = [0]\n[snp]\ndevice = \"sev\"\n[tdx]\npath = \"report\"\nquoting = \"tcp:1\"\n\
+                    event_log = \"CCEL\"\n";
+        let Problems(problems) = Config::parse(text).unwrap_err();
+        let expected = [
+            "snp.device: expected an absolute path, found sev",
+            "tdx.path: expected an absolute path, found report",
+            "tdx.event_log: expected an absolute path, found CCEL",
+            "tdx.quoting: expected vsock:CID:PORT or unix:/PATH, found \"tcp:1\"",
+        ];
+        assert_eq!(problems, expected);
+    }
+}
