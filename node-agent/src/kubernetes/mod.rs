@@ -1,7 +1,7 @@
 //! What the cluster is told of this machine: a label, a condition and a taint of its Node.
 //!
 //! [`Node::post`] brings the Node to what a [`Notice`] says, one change at a time, and reads after each what
-//! is there ([`plan`] decides which comes next): the taint is put up before all else and taken away after all
+//! is there (`plan` decides which comes next): the taint is put up before all else and taken away after all
 //! else, so that a failure in the middle leaves the machine closed. [`Board`] does that in the background
 //! until it has succeeded, and looks now and then that nobody undid it.
 //!
