@@ -9,14 +9,14 @@ use anyhow::{Result, bail};
 use crate::bench::{self, Length};
 use crate::child;
 use crate::house::House;
-use crate::{demo, layers, measure, package, suite, tools, wasm};
+use crate::{demo, layers, measure, package, suite, tools, vm, wasm};
 
 type Stage = (&'static str, fn(&House) -> Result<()>);
 
 const STAGES: [Stage; 13] = [
     // The network is needed in these two, and in `wasm` where our compiler has no library for it.
     ("fetch", fetch),
-    ("tools", |house| tools::ensure(house).map(drop)),
+    ("tools", |house| tools::ensure(house).and_then(|_| vm::ensure(house)).map(drop)),
     ("fmt", |house| child::run(child::cargo(&house.root).args(["fmt", "--all", "--check"]))),
     ("layers", layers::run),
     ("measure", measure::run),

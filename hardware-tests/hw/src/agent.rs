@@ -45,7 +45,7 @@ impl Agent {
         let endorsements = arguments.endorsements.iter().map(absolute).collect::<Result<Vec<_>>>()?;
         let socket = file("agent.sock");
         let general = format!(
-            "socket = \"{}\"\nallowed_uids = [{uid}]\nendorsements = {endorsements:?}\n",
+            "socket = \"{}\"\nallowed_uids = [{uid}]\nendorsements = {endorsements:?}\n{RATE}",
             socket.display()
         );
         fs::write(file("agent.toml"), format!("{general}{section}"))?;
@@ -151,6 +151,8 @@ fn absolute(path: &PathBuf) -> Result<PathBuf> {
     fs::canonicalize(path).with_context(|| path.display().to_string())
 }
 
+/// One caller asks all that is asked here.
+const RATE: &str = "requests_per_second = 100000\nrequests_burst = 100000\n";
 /// What the evidence is for: nothing.
 const PURPOSE: &str = "cloudtaser/hw";
 /// The slowest hardware answers within seconds.

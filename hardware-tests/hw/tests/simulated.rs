@@ -35,7 +35,7 @@ fn run(hardware: &str, section: &str, root: Option<&[u8]>, endorsements: &[(&str
     let folder = TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name);
     let mut command = Command::new(env!("CARGO_BIN_EXE_cloudtaser-hw"));
-    command.arg(hardware).arg("--agent").arg(agent()).args(["--requests", "20", "--out"]).arg(path("out"));
+    command.arg(hardware).arg("--agent").arg(agent()).args(["--requests", "120", "--out"]).arg(path("out"));
     fs::write(path("section.toml"), section).unwrap();
     command.arg("--section").arg(path("section.toml"));
     if let Some(root) = root {
@@ -59,7 +59,7 @@ fn all_hold(ran: &Ran, vectors: &[&str]) {
     let laws = report["laws"].as_array().unwrap();
     assert_eq!(laws.len(), 8, "{report:#}");
     assert!(laws.iter().all(|law| law["holds"] == true), "{report:#}");
-    assert_eq!(report["round_trip"]["count"], 20);
+    assert_eq!(report["round_trip"]["count"], 120);
     assert_eq!(fs::read_to_string(ran.out.join("report.txt")).unwrap(), ran.text);
     for name in vectors.iter().chain(&["MANIFEST.toml"]) {
         assert!(ran.out.join("vectors").join(name).is_file(), "{name}");
