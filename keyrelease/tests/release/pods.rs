@@ -37,7 +37,10 @@ impl Node {
         let silicon = Mount::new(Machine::new(&chip), &reports).unwrap();
         let (config, socket) = (dir.path().join("agent.toml"), dir.path().join("agent.sock"));
         let text = format!(
-            "socket = {socket:?}\nallowed_uids = []\nendorsements = [{list:?}]\n[pods]\n[snp]\npath = {reports:?}\n"
+            "socket = {:?}\nallowed_uids = []\nendorsements = [{:?}]\n[pods]\n[snp]\npath = {:?}\n",
+            socket.to_str().unwrap(),
+            list.to_str().unwrap(),
+            reports.to_str().unwrap()
         );
         fs::write(&config, text).unwrap();
         let agent = Command::new(program("cloudtaser-node-agent"))
