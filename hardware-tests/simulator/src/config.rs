@@ -14,6 +14,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use simulator::nitro::DocumentBuilder;
 use simulator::snp::{Chip, CrlBuilder, Product, ReportBuilder, Role, Tcb, Vendor};
+use simulator::tpm::EventLog;
 use simulator::tsm::Fault;
 
 pub(crate) use self::azure::Azure;
@@ -129,6 +130,12 @@ enum RawCommand {
         /// First make endorsement keys with certificates.
         #[arg(long)]
         manufacture: bool,
+        /// Measure a boot with this command line.
+        #[arg(long)]
+        kernel_command_line: Option<String>,
+        /// Write the log of that boot to this file.
+        #[arg(long, requires = "kernel_command_line")]
+        write_event_log: Option<PathBuf>,
     },
 }
 
@@ -184,7 +191,7 @@ pub(crate) enum Config {
     Azure(Azure),
     Roots { write: PathBuf, vendor: Vendor },
     Exec { reports: PathBuf, command: Vec<OsString> },
-    Vtpm { state: PathBuf, keys: Keys },
+    Vtpm { state: PathBuf, keys: Keys, boot: Option<EventLog>, log: Option<PathBuf> },
 }
 
 /// A chip and the guest on it.
@@ -266,9 +273,10 @@ impl RawCommand {
                 Some(Config::Roots { write, vendor: problems.note(read_vendor(&vendor))? })
             }
             Self::Exec { reports, command } => Some(Config::Exec { reports, command }),
-            Self::Vtpm { state, manufacture } => {
+            Self::Vtpm { state, manufacture, kernel_command_line, write_event_log } => {
                 let keys = if manufacture { Keys::Manufactured } else { Keys::AsFound };
-                Some(Config::Vtpm { state, keys })
+                let boot = kernel_command_line.as_deref().map(EventLog::production);
+                Some(Config::Vtpm { state, keys, boot, log: write_event_log })
             }
         }
     }

@@ -12,6 +12,7 @@ use simulator::nitro::{self, NsmSocket};
 use simulator::snp::{Chain, Chip, Product, Vendor, pem};
 use simulator::td::{Files, Quoting, QuotingFault};
 use simulator::tdx::{Collateral, EventLog, Platform};
+use simulator::tpm;
 use simulator::tsm::{Fault, Mount, MountError, at_the_kernels_path};
 use simulator::vtpm::{Vtpm, VtpmError, manufacture};
 
@@ -83,7 +84,7 @@ pub(crate) fn run(config: Config) -> Result<(), RunError> {
         Config::Azure(machine) => run_azure(&machine),
         Config::Roots { write, vendor } => write_roots(&write, vendor),
         Config::Exec { reports, command } => exec(&reports, &command),
-        Config::Vtpm { state, keys } => run_vtpm(&state, keys),
+        Config::Vtpm { state, keys, boot, log } => run_vtpm(&state, keys, boot.as_ref(), log.as_deref()),
     }
 }
 
@@ -189,7 +190,12 @@ fn run_nsm(module: Module) -> Result<(), RunError> {
     Ok(())
 }
 
-fn run_vtpm(state: &Path, keys: Keys) -> Result<(), RunError> {
+fn run_vtpm(
+    state: &Path,
+    keys: Keys,
+    boot: Option<&tpm::EventLog>,
+    log: Option<&Path>,
+) -> Result<(), RunError> {
     let end = block_signals()?;
     make(state)?;
     match keys {
@@ -199,6 +205,10 @@ fn run_vtpm(state: &Path, keys: Keys) -> Result<(), RunError> {
         }
     }
     let vtpm = Vtpm::start_in(state)?;
+    if let Some(boot) = boot {
+        vtpm.measure(boot)?;
+        log.map_or(Ok(()), |file| write(file, boot.encode()))?;
+    }
     announce(&format!("ready {}", vtpm.tcti()))?;
     end.wait()?;
     Ok(())

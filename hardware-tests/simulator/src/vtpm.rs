@@ -13,7 +13,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use tempfile::TempDir;
+
+use crate::tpm::EventLog;
 
 /// A running TPM, started (`TPM2_Startup`) and ready for commands.
 #[derive(Debug)]
@@ -91,6 +94,22 @@ impl Vtpm {
     #[must_use]
     pub fn tcti(&self) -> String {
         format!("swtpm:host=127.0.0.1,port={}", self.port)
+    }
+
+    /// Measures a boot into the SHA-256 bank, with `tpm2_pcrextend`.
+    pub fn measure(&self, log: &EventLog) -> Result<(), VtpmError> {
+        let values = log.measured().map(|(register, content)| {
+            format!("{register}:sha256={}", hex::encode(digest(&SHA256, content)))
+        });
+        let program = "tpm2_pcrextend";
+        let mut command = Command::new(program);
+        let output = command.args(values).env("TPM2TOOLS_TCTI", self.tcti()).output();
+        let output = output.map_err(|source| VtpmError::Run { program, source })?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        Err(VtpmError::Ended { program, status: output.status, output: said })
     }
 
     fn launch(state: &Path, port: u16) -> Result<Self, VtpmError> {

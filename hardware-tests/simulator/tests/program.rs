@@ -2,6 +2,7 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::print_stderr,
     clippy::disallowed_methods,
     reason = "a test that cannot set up or read its program has failed; a skip says so"
 )]
@@ -195,6 +196,78 @@ fn a_document_is_written() {
     for problem in ["--nonce is not hexadecimal", "--pcr has 0, expected INDEX=VALUE", "--vendor is aws"] {
         assert!(error(&output).contains(problem), "{}", error(&output));
     }
+}
+
+#[test]
+fn a_tpm_that_booted_is_shown_with_its_log() {
+    if missing("swtpm") {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let (state, log) = (folder.path().join("state"), folder.path().join("log"));
+    let mut child = sim(&["vtpm", "--kernel-command-line", "ro quiet", "--state"])
+        .arg(&state)
+        .arg("--write-event-log")
+        .arg(&log)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let ready = first_line(&mut child);
+    let tcti = ready.strip_prefix("ready ").unwrap();
+    let read = Command::new("tpm2_pcrread").arg("sha256:8").env("TPM2TOOLS_TCTI", tcti).output().unwrap();
+    // SHA-256 of 32 zero bytes and the digest of `ro quiet`.
+    let expected = "C66ADFF3016B26C2457D0D56DFF9169F78FE393C238A5209A94C54F789C10D1A";
+    assert!(String::from_utf8_lossy(&read.stdout).contains(expected), "{read:?}");
+    assert_eq!(fs::read(&log).unwrap(), simulator::tpm::EventLog::production("ro quiet").encode());
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_machine_of_azures_is_shown_until_sigterm() {
+    if missing("swtpm") {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let endorsements = folder.path().join("endorsements");
+    let mut child = sim(&["azure", "--kind", "snp", "--seed", "3", "--state"])
+        .arg(folder.path().join("state"))
+        .arg("--write-endorsements")
+        .arg(&endorsements)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let ready = first_line(&mut child);
+    let [_, tcti, imds] = ready.split(' ').collect::<Vec<_>>()[..] else { unreachable!("{ready}") };
+    let report = Command::new("tpm2_nvread").arg("0x01400001").env("TPM2TOOLS_TCTI", tcti).output().unwrap();
+    assert!(report.stdout.starts_with(b"HCLA"), "{report:?}");
+    let snp = &report.stdout[32..32 + 1184];
+    verify(&endorsements, "ask", "vcek", snp).unwrap();
+    assert!(imds.starts_with("http://127.0.0.1:"), "{imds}");
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn all_problems_of_a_machine_of_azures_are_told_at_once() {
+    let output = sim(&["azure", "--kind", "sev", "--state", "x", "--fault", "fine"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    for problem in
+        ["--kind is sev, expected snp or tdx", "--fault is fine, expected one of no-report, broken"]
+    {
+        assert!(error(&output).contains(problem), "{}", error(&output));
+    }
+}
+
+/// Whether a program is not installed; says so, and is not tolerated under `REQUIRE`.
+fn missing(program: &str) -> bool {
+    if Command::new(program).arg("--version").output().is_ok() {
+        return false;
+    }
+    let required = std::env::var("REQUIRE").unwrap_or_default();
+    assert!(!required.split(',').any(|feature| feature == program), "{program} is not installed");
+    eprintln!("SKIP program: {program} is not installed");
+    true
 }
 
 fn sim(arguments: &[&str]) -> Command {

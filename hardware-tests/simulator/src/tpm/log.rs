@@ -9,7 +9,15 @@ use aws_lc_rs::digest::{Algorithm, SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 /// An event log about to be encoded.
 #[derive(Clone, Debug, Default)]
 pub struct EventLog {
-    events: Vec<(u32, u32, Vec<u8>)>,
+    events: Vec<Event>,
+}
+
+#[derive(Clone, Debug)]
+struct Event {
+    register: u32,
+    kind: u32,
+    measured: Vec<u8>,
+    logged: Vec<u8>,
 }
 
 /// A list of measured files about to be encoded.
@@ -26,19 +34,29 @@ impl EventLog {
             .fold(Self::default().event(0, S_CRTM_VERSION, b"simulated firmware"), |log, pcr| {
                 log.event(pcr, SEPARATOR, &[0; 4])
             });
-        separated.event(8, IPL, format!("kernel_cmdline: {kernel_command_line}").as_bytes())
+        let logged = format!("kernel_cmdline: {kernel_command_line}\0");
+        separated
+            .event_over(8, IPL, kernel_command_line.as_bytes(), logged.as_bytes())
+            .event(5, EFI_ACTION, b"Exit Boot Services Invocation")
+            .event(5, EFI_ACTION, b"Exit Boot Services Returned with Success")
     }
 
     /// Measures `data`, and logs it.
     #[must_use]
-    pub fn event(mut self, register: u32, kind: u32, data: &[u8]) -> Self {
-        self.events.push((register, kind, data.to_vec()));
+    pub fn event(self, register: u32, kind: u32, data: &[u8]) -> Self {
+        self.event_over(register, kind, data, data)
+    }
+
+    /// Measures one thing, and logs another.
+    #[must_use]
+    pub fn event_over(mut self, register: u32, kind: u32, measured: &[u8], logged: &[u8]) -> Self {
+        self.events.push(Event { register, kind, measured: measured.to_vec(), logged: logged.to_vec() });
         self
     }
 
     /// What goes into which register, in order.
     pub fn measured(&self) -> impl Iterator<Item = (u32, &[u8])> {
-        self.events.iter().map(|(register, _, data)| (*register, data.as_slice()))
+        self.events.iter().map(|event| (event.register, event.measured.as_slice()))
     }
 
     /// The log's bytes, as in `binary_bios_measurements`.
@@ -48,9 +66,10 @@ impl EventLog {
             [&b"Spec ID Event03\0"[..], &[0, 0, 0, 0], &[0, 2, 0, 2], &[1, 0, 0, 0], &[0x0b, 0, 32, 0], &[0]]
                 .concat();
         let head = [&word(0)[..], &word(NO_ACTION), &[0; 20], &sized(&specification)].concat();
-        let events = self.events.iter().flat_map(|(register, kind, data)| {
-            let digest = hashed(&SHA256, data);
-            [&word(*register)[..], &word(*kind), &word(1), &[0x0b, 0], &digest, &sized(data)].concat()
+        let events = self.events.iter().flat_map(|event| {
+            let digest = hashed(&SHA256, &event.measured);
+            let place = [word(event.register), word(event.kind), word(1)].concat();
+            [&place[..], &[0x0b, 0], &digest, &sized(&event.logged)].concat()
         });
         head.into_iter().chain(events).collect()
     }
@@ -103,3 +122,4 @@ const NO_ACTION: u32 = 3;
 const SEPARATOR: u32 = 4;
 const S_CRTM_VERSION: u32 = 8;
 const IPL: u32 = 0x0d;
+const EFI_ACTION: u32 = 0x8000_0007;
