@@ -46,7 +46,8 @@ pub(super) fn azure(raw: RawAzure, problems: &mut Vec<String>) -> Option<(Platfo
         Kind::Snp => Platform::AzureSnp,
         Kind::Tdx => Platform::AzureTdx,
     };
-    let tpm = vtpm::Settings { tcti, ak, create_ak: false, pcrs, logs };
+    let tpm =
+        vtpm::Settings { tcti, ak, create_ak: false, pcrs, certified: vtpm::Certified::default(), logs };
     Some((platform, Hardware::Azure(Settings { kind, tpm, imds })))
 }
 

@@ -24,6 +24,8 @@ pub(super) struct RawTpm {
     tcti: Option<String>,
     ak_handle: Option<u32>,
     create_ak: Option<bool>,
+    ak_certificate: Option<u32>,
+    ak_template: Option<u32>,
     pcrs: Option<BTreeMap<String, Vec<u32>>>,
     event_log: Option<PathBuf>,
     ima_log: Option<PathBuf>,
@@ -49,9 +51,19 @@ pub(super) fn tpm(raw: RawTpm, problems: &mut Vec<String>) -> Option<(Platform, 
         Some(number) => Ok(number),
     };
     let ak = ak.and_then(parse_handle).map_err(|problem| problems.push(format!("tpm.ak_handle: {problem}")));
+    let certified = vtpm::Certified { certificate: raw.ak_certificate, template: raw.ak_template };
+    for (name, index) in [("ak_certificate", certified.certificate), ("ak_template", certified.template)] {
+        if let Some(index) = index.filter(|index| !(0x0100_0000..=0x01ff_ffff).contains(index)) {
+            problems.push(format!("tpm.{name}: expected 0x01000000 to 0x01ffffff, found {index:#x}"));
+        }
+    }
+    if certified.template.is_some() && !create_ak {
+        problems
+            .push("tpm.ak_template: only a key that may be made has one; say create_ak = true".to_owned());
+    }
     let quote = RawQuote { tcti: raw.tcti, pcrs: raw.pcrs, event_log: raw.event_log, ima_log: raw.ima_log };
     let (tcti, pcrs, logs) = quoting("tpm", quote, problems)?;
-    let settings = vtpm::Settings { tcti, ak: ak.ok()?, create_ak, pcrs, logs };
+    let settings = vtpm::Settings { tcti, ak: ak.ok()?, create_ak, pcrs, certified, logs };
     Some((Platform::Tpm2, Hardware::Tpm(settings)))
 }
 

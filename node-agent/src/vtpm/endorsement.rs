@@ -154,7 +154,7 @@ fn chain(tpm: &mut Tpm) -> Result<Vec<Vec<u8>>, Error> {
 }
 
 /// The certificate at the beginning; what fills the index up behind it is no part of it.
-fn first_certificate(index: u32, content: &[u8]) -> Result<&[u8], Error> {
+pub(super) fn first_certificate(index: u32, content: &[u8]) -> Result<&[u8], Error> {
     let wrong = |found: String| Error::Memory { index, expected: "a certificate, DER", found };
     match x509_parser::parse_x509_certificate(content) {
         Ok((rest, _)) => {

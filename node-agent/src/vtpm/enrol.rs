@@ -4,13 +4,14 @@
 //! attributes, so a key that is enrolled is a restricted one that cannot leave its TPM.
 
 use tss_esapi::abstraction::{AsymmetricAlgorithmSelection, ak};
-use tss_esapi::handles::{ObjectHandle, PersistentTpmHandle};
+use tss_esapi::handles::{KeyHandle, ObjectHandle, PersistentTpmHandle};
 use tss_esapi::interface_types::algorithm::{HashingAlgorithm, SignatureSchemeAlgorithm};
 use tss_esapi::interface_types::dynamic_handles::Persistent;
 use tss_esapi::interface_types::ecc::EccCurve;
-use tss_esapi::interface_types::resource_handles::Provision;
+use tss_esapi::interface_types::resource_handles::{Hierarchy, Provision};
+use tss_esapi::structures::Public;
 use tss_esapi::tcti_ldr::TctiNameConf;
-use tss_esapi::traits::Marshall as _;
+use tss_esapi::traits::{Marshall as _, UnMarshall as _};
 
 use super::tpm::{Tpm, during};
 use super::{EkKind, Error};
@@ -30,7 +31,7 @@ pub fn create(tcti: &TctiNameConf, handle: PersistentTpmHandle) -> Result<Vec<u8
 /// Makes the key as [`create`] does, unless there is one at `handle`; gives its name.
 pub fn ensure(tcti: &TctiNameConf, handle: PersistentTpmHandle) -> Result<Vec<u8>, Error> {
     let mut tpm = Tpm::connect(tcti)?;
-    make_if_absent(&mut tpm, handle)?;
+    make_if_absent(&mut tpm, handle, None)?;
     Ok(tpm.key(handle)?.name.value().to_vec())
 }
 
@@ -45,8 +46,30 @@ pub fn name(tcti: &TctiNameConf, handle: PersistentTpmHandle) -> Result<Vec<u8>,
     Ok(Tpm::connect(tcti)?.key(handle)?.name.value().to_vec())
 }
 
-pub(super) fn make_if_absent(tpm: &mut Tpm, handle: PersistentTpmHandle) -> Result<(), Error> {
-    if tpm.next_handle(handle.into())? == Some(handle.into()) { Ok(()) } else { make(tpm, handle) }
+/// By the template at an NV index, if there is one.
+pub(super) fn make_if_absent(
+    tpm: &mut Tpm,
+    handle: PersistentTpmHandle,
+    template: Option<u32>,
+) -> Result<(), Error> {
+    if tpm.next_handle(handle.into())? == Some(handle.into()) {
+        return Ok(());
+    }
+    match template {
+        None => make(tpm, handle),
+        Some(index) => make_by_template(tpm, handle, index),
+    }
+}
+
+fn make_by_template(tpm: &mut Tpm, handle: PersistentTpmHandle, index: u32) -> Result<(), Error> {
+    let wrong = |found| Error::Memory { index, expected: "the template of a key", found };
+    let content = tpm.read_nv(index)?.ok_or_else(|| wrong("nothing".to_owned()))?;
+    let template = Public::unmarshall(&content).map_err(|error| wrong(error.to_string()))?;
+    let made = tpm.context.execute_with_nullauth_session(|context| {
+        context.create_primary(Hierarchy::Endorsement, template, None, None, None, None)
+    });
+    let key = made.map_err(during("making the attestation key"))?.key_handle;
+    keep(tpm, key, handle)
 }
 
 fn make(tpm: &mut Tpm, handle: PersistentTpmHandle) -> Result<(), Error> {
@@ -64,8 +87,12 @@ fn make(tpm: &mut Tpm, handle: PersistentTpmHandle) -> Result<(), Error> {
     let made = made.map_err(during("making the attestation key"))?;
     let key = ak::load_ak(context, ek, None, made.out_private, made.out_public);
     let key = key.map_err(during("loading the attestation key"))?;
+    keep(tpm, key, handle)
+}
+
+fn keep(tpm: &mut Tpm, key: KeyHandle, handle: PersistentTpmHandle) -> Result<(), Error> {
     let place = Persistent::Persistent(handle);
-    context
+    tpm.context
         .execute_with_nullauth_session(|context| {
             context.evict_control(Provision::Owner, ObjectHandle::from(key), place)
         })

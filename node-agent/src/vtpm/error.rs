@@ -14,7 +14,7 @@ use tss_esapi::constants::Tss2ResponseCodeKind as Kind;
 #[non_exhaustive]
 pub enum Error {
     /// A command that the TPM or its library refused.
-    #[error("TPM: {call}: {source}{}", advice(*.source))]
+    #[error("TPM: {call}: {}", words(*.source))]
     Call {
         /// What was tried.
         call: &'static str,
@@ -163,10 +163,14 @@ pub(super) fn kind(source: tss_esapi::Error) -> Option<Kind> {
     }
 }
 
-/// What to do about a response code, behind a semicolon.
-fn advice(source: tss_esapi::Error) -> &'static str {
-    let known = kind(source).and_then(|kind| ADVICE.iter().find(|(known, _)| *known == kind));
-    known.map_or("", |(_, advice)| advice)
+/// A response code in words that say what to do; the library's where nothing is to be done.
+fn words(source: tss_esapi::Error) -> String {
+    let known = kind(source).and_then(|kind| ADVICE.iter().find(|(known, _, _)| *known == kind));
+    match (known, source) {
+        (Some((_, name, advice)), _) => format!("{name}: {advice}"),
+        (None, tss_esapi::Error::Tss2Error(code)) if code.kind().is_none() => GONE.to_owned(),
+        (None, _) => source.to_string(),
+    }
 }
 
 /// What to do about the kernel's word, behind a semicolon.
@@ -180,18 +184,50 @@ const REMEDIES: [(io::ErrorKind, &str); 3] = [
     (io::ErrorKind::NotFound, "; this machine has no TPM, or its driver is not loaded"),
     (io::ErrorKind::ResourceBusy, "; another program has it open: use /dev/tpmrm0, which shares it"),
 ];
+/// What libtss2 has no code of the TPM's for: its transport broke.
+const GONE: &str =
+    "the device is gone, or what it says makes no sense; look for its driver, or start its program";
+
 /// TPM 2.0 Part 2, table 17, as far as a person can do something.
-const ADVICE: [(Kind, &str); 12] = [
-    (Kind::Failure, "; the TPM is in failure mode until it is reset: power the machine off and on"),
-    (Kind::Reboot, "; restart the machine"),
-    (Kind::Initialize, "; the firmware did not start the TPM: enable it there and restart the machine"),
-    (Kind::Upgrade, "; finish the TPM's firmware upgrade, then restart the machine"),
-    (Kind::Lockout, "; wait, or end the lockout with `tpm2_dictionarylockout --clear-lockout`"),
-    (Kind::NvLocked, "; the index is locked until the next boot"),
-    (Kind::AuthFail, "; a password was set on the key or hierarchy, and the agent has none"),
-    (Kind::BadAuth, "; a password was set on the key or hierarchy, and the agent has none"),
-    (Kind::Hierarchy, "; the hierarchy is disabled in the firmware"),
-    (Kind::NvSpace, "; the TPM's memory is full: evict a key (`tpm2_evictcontrol`)"),
-    (Kind::ObjectMemory, "; other programs hold all its slots: use /dev/tpmrm0, which shares them"),
-    (Kind::SessionMemory, "; other programs hold all its sessions: use /dev/tpmrm0, which shares them"),
+const ADVICE: [(Kind, &str, &str); 16] = [
+    (
+        Kind::Failure,
+        "TPM_RC_FAILURE",
+        "it is in failure mode until its power is cut: turn the machine off and on",
+    ),
+    (Kind::Reboot, "TPM_RC_REBOOT", "restart the machine"),
+    (
+        Kind::Initialize,
+        "TPM_RC_INITIALIZE",
+        "the firmware did not start it: enable it there, restart the machine",
+    ),
+    (Kind::Upgrade, "TPM_RC_UPGRADE", "finish its firmware upgrade, then restart the machine"),
+    (Kind::Lockout, "TPM_RC_LOCKOUT", "wait, or end it with `tpm2_dictionarylockout --clear-lockout`"),
+    (Kind::Retry, "TPM_RC_RETRY", "it is busy with other work: ask again later"),
+    (Kind::Testing, "TPM_RC_TESTING", "it tests itself: ask again later"),
+    (Kind::NvRate, "TPM_RC_NV_RATE", "it spares its memory: ask again later"),
+    (Kind::NvLocked, "TPM_RC_NV_LOCKED", "the index is locked until the next boot"),
+    (
+        Kind::AuthFail,
+        "TPM_RC_AUTH_FAIL",
+        "somebody gave the key or the hierarchy a password, and the agent has none",
+    ),
+    (
+        Kind::BadAuth,
+        "TPM_RC_BAD_AUTH",
+        "somebody gave the key or the hierarchy a password, and the agent has none",
+    ),
+    (Kind::Hierarchy, "TPM_RC_HIERARCHY", "the hierarchy is disabled in the firmware"),
+    (Kind::NvSpace, "TPM_RC_NV_SPACE", "its memory is full: take a key away with `tpm2_evictcontrol`"),
+    (
+        Kind::ObjectMemory,
+        "TPM_RC_OBJECT_MEMORY",
+        "others hold all its slots: use /dev/tpmrm0, which shares them",
+    ),
+    (
+        Kind::SessionMemory,
+        "TPM_RC_SESSION_MEMORY",
+        "others hold all its sessions: use /dev/tpmrm0, which shares them",
+    ),
+    (Kind::Locality, "TPM_RC_LOCALITY", "the PCR may be changed by the firmware only"),
 ];

@@ -58,6 +58,8 @@ pub struct Settings {
     pub create_ak: bool,
     /// What is quoted.
     pub pcrs: Selection,
+    /// The key's certificate and template in the TPM's memory, where a cloud put them.
+    pub certified: Certified,
     /// What goes with the quote.
     pub logs: logs::Settings,
 }
@@ -68,6 +70,15 @@ impl Settings {
     pub fn facts(&self) -> Option<Place> {
         Some((self.logs.measured.clone()?, Box::new(pcr(&self.tcti, FACTS_PCR))))
     }
+}
+
+/// NV indices by which a cloud vouches for an attestation key of its own.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Certified {
+    /// Of the certificate, which then goes with every quote.
+    pub certificate: Option<u32>,
+    /// Of the template (`TPMT_PUBLIC`) by which the key is made, under the endorsement hierarchy.
+    pub template: Option<u32>,
 }
 
 /// A TPM with an attestation key.
@@ -87,7 +98,7 @@ impl Vtpm {
     pub(crate) fn quote(&self, caller_data: &[u8]) -> Result<Vec<u8>, Error> {
         let mut tpm = Tpm::connect(&self.settings.tcti)?;
         if self.settings.create_ak {
-            enrol::make_if_absent(&mut tpm, self.settings.ak)?;
+            enrol::make_if_absent(&mut tpm, self.settings.ak, self.settings.certified.template)?;
         }
         let ak = tpm.key(self.settings.ak)?;
         for _ in 0..ATTEMPTS {
@@ -101,6 +112,16 @@ impl Vtpm {
     }
 }
 
+impl Vtpm {
+    /// The certificate of the attestation key, if the TPM is to have one.
+    fn certificate(&self) -> Result<Vec<Vec<u8>>, Error> {
+        let Some(index) = self.settings.certified.certificate else { return Ok(Vec::new()) };
+        let content = Tpm::connect(&self.settings.tcti)?.read_nv(index)?;
+        let absent = Error::Memory { index, expected: "a certificate, DER", found: "nothing".to_owned() };
+        Ok(vec![endorsement::first_certificate(index, &content.ok_or(absent)?)?.to_vec()])
+    }
+}
+
 impl Device for Vtpm {
     fn platform(&self) -> Platform {
         Platform::Tpm2
@@ -109,9 +130,14 @@ impl Device for Vtpm {
     fn sign(&self, transcript: &Transcript<'_>) -> Result<Collected, Fault> {
         let _still = facts::still();
         let quote = self.quote(&transcript.caller_data(&AwsLcRs, self.platform()))?;
-        let (evidence, remarks) = self.settings.logs.collect(&self.settings.pcrs).with(quote);
+        let (evidence, mut remarks) = self.settings.logs.collect(&self.settings.pcrs).with(quote);
+        // A verifier may know the key by its name: without the certificate there is still evidence.
+        let certificates = self.certificate().unwrap_or_else(|error| {
+            remarks.push(error.to_string());
+            Vec::new()
+        });
         let remark = (!remarks.is_empty()).then(|| remarks.join("; "));
-        Ok(Collected { evidence, certificates: Vec::new(), remark })
+        Ok(Collected { evidence, certificates, remark })
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use attest::crypto::{AwsLcRs, Crypto as _, Hash};
 use tss_esapi::Context;
+use tss_esapi::constants::Tss2ResponseCodeKind;
 use tss_esapi::handles::{KeyHandle, PersistentTpmHandle, TpmHandle};
 use tss_esapi::interface_types::algorithm::HashingAlgorithm;
 use tss_esapi::structures::{
@@ -15,7 +16,7 @@ use tss_esapi::structures::{
 use tss_esapi::tcti_ldr::TctiNameConf;
 use tss_esapi::tss2_esys::TPML_PCR_SELECTION;
 
-use super::{Error, Selection, Values};
+use super::{Error, Selection, Values, error};
 
 /// An open TPM.
 #[derive(Debug)]
@@ -49,7 +50,10 @@ impl Tpm {
     /// The key at a persistent handle.
     pub(super) fn key(&mut self, handle: PersistentTpmHandle) -> Result<Key, Error> {
         let number = u32::from(handle);
-        let missing = |source| Error::NoKey { handle: number, source };
+        let missing = |source| match error::kind(source) {
+            Some(Tss2ResponseCodeKind::Handle) => Error::NoKey { handle: number, source },
+            _ => Error::Call { call: "finding the key", source },
+        };
         let object = self.context.tr_from_tpm_public(TpmHandle::Persistent(handle)).map_err(missing)?;
         let handle = KeyHandle::from(object);
         let (public, name, _) = self.context.read_public(handle).map_err(during("reading the key"))?;

@@ -28,4 +28,5 @@ mod snp;
 mod socket;
 mod tdx;
 mod tpm;
+mod trouble;
 mod unit;

@@ -4,8 +4,9 @@ use std::process::Command;
 use std::thread;
 
 use attest::crypto::AwsLcRs;
-use attest::tpm::Name;
+use attest::tpm::{AkOrigin, Name};
 use attest::{Claims, OfferedKey, Platform, Stale, TrustAnchors};
+use simulator::tpm::Provider;
 use simulator::vtpm::{Vtpm, manufacture};
 use tempfile::TempDir;
 
@@ -177,4 +178,35 @@ fn a_machine_that_may_make_its_key_makes_it_at_the_first_request_and_keeps_it() 
     assert_eq!(code, Some(0), "{name}");
     let anchors = TrustAnchors::vendor().with_attestation_keys([name.parse::<Name>().unwrap()]);
     verified(&agent.evidence(&request(2, None)), &anchors);
+}
+
+/// What Compute Engine has: nobody enrols the key, Google vouches for it.
+#[test]
+fn a_key_that_a_cloud_certified_is_made_by_its_template_and_brings_its_certificate() {
+    let Some(tpm) = vtpm() else { return };
+    tpm.certify().unwrap();
+    let certified = "create_ak = true\nak_certificate = 0x01c10002\nak_template = 0x01c10003\n";
+    let agent = Agent::start(&format!("[tpm]\ntcti = {:?}\n{certified}", tpm.tcti()));
+    let mut reply = agent.evidence(&request(1, None));
+    assert_eq!(reply.certificates.len(), 1);
+    let provider = Provider::google();
+    reply.certificates.push(provider.intermediate().der().into());
+    reply.revocation_lists.push(provider.crl().der().into());
+    let anchors = TrustAnchors::insecure_simulated(&[provider.root().der()]).unwrap();
+    let verified = verified(&reply, &anchors);
+    let Claims::Tpm(claims) = verified.claims() else { panic!("{verified:?}") };
+    assert_eq!(claims.ak_origin, AkOrigin::Google);
+}
+
+#[test]
+fn a_certificate_that_is_not_there_costs_a_remark_and_a_template_the_evidence() {
+    let Some(tpm) = vtpm() else { return };
+    let anchors = enrolled(&tpm);
+    let agent = Agent::start(&config(&tpm, "ak_certificate = 0x01c10002\n"));
+    verified(&agent.evidence(&request(1, None)), &anchors);
+    agent.journal_with("TPM: NV index 0x01c10002: expected a certificate, DER, found nothing");
+    let more = "ak_handle = 0x81010009\ncreate_ak = true\nak_template = 0x01c10003\n";
+    let agent = Agent::start(&format!("[tpm]\ntcti = {:?}\n{more}", tpm.tcti()));
+    let failure = agent.failure(&request(1, None));
+    assert_eq!(failure.message, "TPM: NV index 0x01c10003: expected the template of a key, found nothing");
 }

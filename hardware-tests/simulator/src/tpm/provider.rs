@@ -73,10 +73,16 @@ impl Provider {
     /// The certificate of an attestation key, about to be issued: a year long.
     #[must_use]
     pub fn certificate(&self, key: &AttestationKey) -> CertBuilder {
+        self.certificate_of(key.spki())
+    }
+
+    /// The certificate of a key by its `SubjectPublicKeyInfo`, DER.
+    #[must_use]
+    pub fn certificate_of(&self, spki: Vec<u8>) -> CertBuilder {
         let issuer = self.intermediate_issuer();
         let subject = Issuer { name: name(self.organisation, "machine.example"), key: issuer.key.clone() };
         CertBuilder::new(&subject, &issuer)
-            .spki(key.spki())
+            .spki(spki)
             .serial(&[0x2a])
             .not_before(self.at.saturating_sub(DAY.saturating_mul(30)))
             .not_after(self.at.saturating_add(DAY.saturating_mul(335)))

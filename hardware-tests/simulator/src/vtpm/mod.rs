@@ -5,6 +5,9 @@
 //!
 //! Needs `swtpm`; [`manufacture`] needs `swtpm_setup` and `swtpm_localca` too.
 
+mod certified;
+mod troubled;
+
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -17,6 +20,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 use tempfile::TempDir;
 
 use crate::tpm::EventLog;
+
+pub use troubled::{Trouble, Troubled};
 
 /// A running TPM, started (`TPM2_Startup`) and ready for commands.
 #[derive(Debug)]
@@ -101,15 +106,8 @@ impl Vtpm {
         let values = log.measured().map(|(register, content)| {
             format!("{register}:sha256={}", hex::encode(digest(&SHA256, content)))
         });
-        let program = "tpm2_pcrextend";
-        let mut command = Command::new(program);
-        let output = command.args(values).env("TPM2TOOLS_TCTI", self.tcti()).output();
-        let output = output.map_err(|source| VtpmError::Run { program, source })?;
-        if output.status.success() {
-            return Ok(());
-        }
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        Err(VtpmError::Ended { program, status: output.status, output: said })
+        let values: Vec<String> = values.collect();
+        self.tool("tpm2_pcrextend", &values.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     fn launch(state: &Path, port: u16) -> Result<Self, VtpmError> {
