@@ -122,9 +122,10 @@ impl Shared {
 fn message(stream: &mut TcpStream) -> io::Result<(u32, Vec<u8>)> {
     let mut head = [0; 10];
     stream.read_exact(&mut head)?;
-    let [_, _, a, b, c, d, e, f, g, h] = head;
-    let length = u64::from(u32::from_be_bytes([a, b, c, d])).saturating_sub(10).min(64 * 1024);
+    let number =
+        |at: usize| head.get(at..).and_then(|rest| rest.first_chunk()).copied().map(u32::from_be_bytes);
+    let length = u64::from(number(2).unwrap_or(0)).saturating_sub(10).min(64 * 1024);
     let mut bytes = head.to_vec();
     stream.take(length).read_to_end(&mut bytes)?;
-    Ok((u32::from_be_bytes([e, f, g, h]), bytes))
+    Ok((number(6).unwrap_or(0), bytes))
 }
