@@ -1,6 +1,6 @@
 //! Who is calling: a user, or a pod.
 //!
-//! `process` asks the kernel who connected and in which cgroup they are, [`cgroup`] reads that, and here it is decided
+//! `process` asks the kernel who connected and in which cgroup they are, `cgroup` reads that, and here it is decided
 //! who is served, and under which name their requests are counted. A caller in a pod is that pod, whatever user it is: the
 //! agent stamps its requests, so that nobody else can have asked them. Where pods are known, whoever cannot be placed is
 //! refused: they could be in any.
