@@ -45,6 +45,9 @@ pub enum Fault {
     /// A machine with a paravisor.
     #[error(transparent)]
     Azure(#[from] azure::Error),
+    /// The TPM of an EC2 instance.
+    #[error(transparent)]
+    NitroTpm(#[from] nitro::tpm::Error),
 }
 
 impl Fault {
@@ -56,6 +59,7 @@ impl Fault {
             Self::Vtpm(error) => error.is_busy(),
             Self::Nitro(_) => false,
             Self::Azure(error) => error.is_busy(),
+            Self::NitroTpm(error) => error.is_busy(),
         }
     }
 }

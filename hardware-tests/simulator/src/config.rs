@@ -19,8 +19,8 @@ use simulator::tsm::Fault;
 
 pub(crate) use self::azure::Azure;
 use self::azure::RawAzure;
-pub(crate) use self::nitro::Module;
 use self::nitro::RawModule;
+pub(crate) use self::nitro::{Instance, Module};
 use self::tdx::RawTd;
 pub(crate) use self::tdx::Td;
 use crate::instant;
@@ -91,6 +91,8 @@ enum RawCommand {
     },
     /// Runs the security module of an AWS Nitro enclave on a Unix socket until SIGTERM.
     Nitro(Box<nitro::RawNsm>),
+    /// Runs an EC2 instance's `NitroTPM` until SIGTERM, and prints its TCTI: swtpm, with AWS' command in front of it.
+    NitroTpm(nitro::RawInstance),
     /// Writes one document of an AWS Nitro security module.
     NitroDocument {
         #[command(flatten)]
@@ -187,6 +189,7 @@ pub(crate) enum Config {
     Tdx { td: Td, mount: PathBuf, fault: Fault, files: Option<PathBuf>, quoting: Option<PathBuf> },
     TdxQuote { td: Td, report_data: [u8; 64], output: PathBuf },
     Nitro(Box<Module>),
+    NitroTpm(Instance),
     NitroDocument { document: Box<DocumentBuilder>, output: PathBuf },
     Azure(Azure),
     Roots { write: PathBuf, vendor: Vendor },
@@ -264,6 +267,7 @@ impl RawCommand {
                 let report_data = problems.note(read_hex("--report-data", &report_data));
                 Some(Config::TdxQuote { td: td?, report_data: report_data?, output })
             }
+            Self::NitroTpm(raw) => Some(Config::NitroTpm(raw.read(now, problems)?)),
             Self::Nitro(raw) => Some(Config::Nitro(Box::new(raw.read(now, problems)?))),
             Self::NitroDocument { module, output } => {
                 Some(Config::NitroDocument { document: Box::new(module.read(now, problems)?), output })

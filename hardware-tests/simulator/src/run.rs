@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::signal::{SigSet, Signal};
 use simulator::azure::{self, MachineError};
-use simulator::nitro::{self, NsmSocket};
+use simulator::nitro::{self, NitroTpm, NsmSocket};
 use simulator::snp::{Chain, Chip, Product, Vendor, pem};
 use simulator::td::{Files, Quoting, QuotingFault};
 use simulator::tdx::{Collateral, EventLog, Platform};
@@ -16,7 +16,7 @@ use simulator::tpm;
 use simulator::tsm::{Fault, Mount, MountError, at_the_kernels_path};
 use simulator::vtpm::{Vtpm, VtpmError, manufacture};
 
-use crate::config::{Auxblob, Azure, Config, Keys, Machine, Module, Signer, Td};
+use crate::config::{Auxblob, Azure, Config, Instance, Keys, Machine, Module, Signer, Td};
 
 /// Why a command did not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +80,7 @@ pub(crate) fn run(config: Config) -> Result<(), RunError> {
             write(&output, td.quote.report_data(report_data).sign())
         }
         Config::Nitro(module) => run_nsm(*module),
+        Config::NitroTpm(instance) => run_instance(&instance),
         Config::NitroDocument { document, output } => write(&output, document.sign()),
         Config::Azure(machine) => run_azure(&machine),
         Config::Roots { write, vendor } => write_roots(&write, vendor),
@@ -190,12 +191,33 @@ fn run_nsm(module: Module) -> Result<(), RunError> {
     Ok(())
 }
 
+<<<<<<< HEAD
 fn run_vtpm(
     state: &Path,
     keys: Keys,
     boot: Option<&tpm::EventLog>,
     log: Option<&Path>,
 ) -> Result<(), RunError> {
+=======
+fn run_instance(instance: &Instance) -> Result<(), RunError> {
+    let end = block_signals()?;
+    make(&instance.state)?;
+    if let Some(folder) = &instance.endorsements {
+        make(folder)?;
+        write(&folder.join("root.der"), instance.module.certificate(nitro::Role::Root).der())?;
+    }
+    match instance.keys {
+        Keys::AsFound => {}
+        Keys::Manufactured => drop(manufacture(&instance.state)?),
+    }
+    let tpm = NitroTpm::start_in(&instance.state, &instance.module, instance.fields)?;
+    announce(&format!("ready {}", tpm.tcti()))?;
+    end.wait()?;
+    Ok(())
+}
+
+fn run_vtpm(state: &Path, keys: Keys) -> Result<(), RunError> {
+>>>>>>> 346ed09 (node-agent: collect documents of a NitroTPM; simulator: one to collect from; xtask: the story on AWS Nitro)
     let end = block_signals()?;
     make(state)?;
     match keys {

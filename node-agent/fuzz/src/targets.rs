@@ -3,6 +3,7 @@
 //! Used twice: by the fuzz targets, and by `tests/corpus.rs`, which replays the committed corpora.
 
 use node_agent::caller::cgroup::{Place, Root, place};
+use node_agent::nitro::{Malformed, Response};
 
 /// `/proc/PID/cgroup`: whoever is in a pod is in one that the text names, below kubelet's root or above our own, and
 /// whatever a text adds below the container changes nothing.
@@ -32,5 +33,27 @@ pub fn cgroup(bytes: &[u8]) {
             }
             Err(_) => {}
         }
+    }
+}
+
+/// What a security module answered: a response ends where it says, and nothing behind it changes what it is.
+pub fn nsm_response(bytes: &[u8]) {
+    let (response, end) = match Response::parse_first(bytes) {
+        Ok(first) => first,
+        Err(first) => {
+            assert_eq!(Response::parse(bytes), Err(first), "one reason");
+            return;
+        }
+    };
+    let whole = bytes.get(..end).expect("a response ends within its bytes");
+    assert_eq!(Response::parse(whole).as_ref(), Ok(&response));
+    let extra = bytes.len() - end;
+    if extra > 0 {
+        assert_eq!(Response::parse(bytes), Err(Malformed::Trailing { extra }));
+    }
+    if let Response::Attestation(content) | Response::GetRandom(content) | Response::ExtendPcr(content) =
+        response
+    {
+        assert!(content.len() < end, "nothing is made up");
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use attest::Platform;
 
+use super::parse_tcti;
 use crate::device::Device;
 use crate::facts::{Layout, Measured, Place};
 use crate::registers::Register;
@@ -25,6 +26,8 @@ pub enum Hardware {
     Nitro(nitro::Settings),
     /// `[azure]`.
     Azure(azure::Settings),
+    /// `[nitro-tpm]`.
+    NitroTpm(nitro::tpm::Settings),
 }
 
 impl Hardware {
@@ -36,6 +39,7 @@ impl Hardware {
             Self::Tdx(settings) => Box::new(tsm::Tdx::new(settings.clone())),
             Self::Tpm(settings) => Box::new(vtpm::Vtpm::new(settings.clone())),
             Self::Nitro(settings) => Box::new(nitro::Nsm::new(settings.clone())),
+            Self::NitroTpm(settings) => Box::new(nitro::tpm::NitroTpm::new(settings.clone())),
             Self::Azure(settings) => Box::new(azure::Azure::new(settings.clone())),
         }
     }
@@ -50,8 +54,14 @@ impl Hardware {
                 Some(Box::new(vtpm::pcr(&settings.tcti, CLUSTER_PCR)))
             }
             Self::Tdx(settings) => Some(Box::new(settings.register())),
-            // A policy has no word for an enclave's own registers.
-            Self::Snp(_) | Self::Nitro(_) => None,
+            Self::Nitro(settings) => {
+                Some(Box::new(nitro::Pcr::new(nitro::Nsm::new(settings.clone()), ENCLAVE_PCR)))
+            }
+            Self::NitroTpm(settings) => {
+                let tcti = parse_tcti(&settings.way.to_string()).ok()?;
+                Some(Box::new(vtpm::pcr(&tcti, CLUSTER_PCR)))
+            }
+            Self::Snp(_) => None,
         }
     }
 
@@ -74,7 +84,7 @@ impl Hardware {
         match self {
             Self::Tpm(settings) | Self::Azure(azure::Settings { tpm: settings, .. }) => settings.facts(),
             Self::Tdx(settings) => settings.facts(),
-            Self::Snp(_) | Self::Nitro(_) => None,
+            Self::Snp(_) | Self::Nitro(_) | Self::NitroTpm(_) => None,
         }
     }
 
@@ -86,7 +96,7 @@ impl Hardware {
                 settings.pcrs.values_mut().for_each(|pcrs| pcrs.extend([vtpm::FACTS_PCR]));
             }
             Self::Tdx(settings) => settings.measured = Some(Measured::new(folder, Layout::Cc)),
-            Self::Snp(_) | Self::Nitro(_) => {}
+            Self::Snp(_) | Self::Nitro(_) | Self::NitroTpm(_) => {}
         }
     }
 }
@@ -118,6 +128,8 @@ pub(super) fn prefer(
 
 /// TCG leaves it to the system; a policy's `cluster` reads it.
 const CLUSTER_PCR: u32 = 15;
+/// The first register of an enclave's own: the module locks all below it.
+const ENCLAVE_PCR: u16 = 16;
 /// Memory that the host cannot read comes before memory that it can.
 const ORDER: [Platform; 7] = [
     Platform::SevSnp,
@@ -129,4 +141,4 @@ const ORDER: [Platform; 7] = [
     Platform::Tpm2,
 ];
 /// The sections about hardware, for people.
-const SECTIONS: &str = "[snp], [tdx], [tpm], [nitro] or [azure]";
+const SECTIONS: &str = "[snp], [tdx], [tpm], [nitro], [nitro-tpm] or [azure]";

@@ -53,6 +53,8 @@ pub struct RawConfig {
     azure: Option<azure::RawAzure>,
     openbao: Option<join::RawOpenBao>,
     join: Option<join::RawJoin>,
+    #[serde(rename = "nitro-tpm")]
+    nitro_tpm: Option<nitro::RawNitroTpm>,
 }
 
 /// What it means.
@@ -124,6 +126,7 @@ impl TryFrom<RawConfig> for Config {
             raw.tpm.and_then(|section| tpm::tpm(section, &mut problems)),
             raw.nitro.and_then(|section| nitro::nitro(section, &mut problems)),
             raw.azure.and_then(|section| azure::azure(section, &mut problems)),
+            raw.nitro_tpm.and_then(|section| nitro::nitro_tpm(section, &mut problems)),
         ]
         .into_iter()
         .flatten()
@@ -210,7 +213,7 @@ mod tests {
         let Problems(problems) = Config::parse("[snp]\nenabled = false\n").unwrap_err();
         let expected = [
             "allowed_uids: missing; list the user ids that may ask for evidence",
-            "no platform is enabled: expected a section [snp], [tdx], [tpm], [nitro] or [azure]",
+            "no platform is enabled: expected a section [snp], [tdx], [tpm], [nitro], [nitro-tpm] or [azure]",
         ];
         assert_eq!(problems, expected);
     }

@@ -1,4 +1,4 @@
-//! `[nitro]`: the security module of an enclave.
+//! `[nitro]`: the security module of an enclave. `[nitro-tpm]`: the TPM of an EC2 instance.
 //!
 //! Trusted: whoever may write the file.
 
@@ -18,6 +18,14 @@ pub(super) struct RawNitro {
     path: Option<PathBuf>,
 }
 
+/// The section `[nitro-tpm]` as it was written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawNitroTpm {
+    enabled: Option<bool>,
+    tcti: Option<String>,
+}
+
 pub(super) fn nitro(raw: RawNitro, problems: &mut Vec<String>) -> Option<(Platform, Hardware)> {
     if raw.enabled == Some(false) {
         return None;
@@ -27,4 +35,20 @@ pub(super) fn nitro(raw: RawNitro, problems: &mut Vec<String>) -> Option<(Platfo
         problems.push(format!("nitro.path: expected an absolute path, found {}", path.display()));
     }
     Some((Platform::Nitro, Hardware::Nitro(nitro::Settings { path })))
+}
+
+pub(super) fn nitro_tpm(
+    RawNitroTpm { enabled, tcti }: RawNitroTpm,
+    problems: &mut Vec<String>,
+) -> Option<(Platform, Hardware)> {
+    if enabled == Some(false) {
+        return None;
+    }
+    match tcti.unwrap_or_else(|| nitro::tpm::DEVICE.to_owned()).parse() {
+        Ok(way) => Some((Platform::NitroTpm, Hardware::NitroTpm(nitro::tpm::Settings { way }))),
+        Err(problem) => {
+            problems.push(format!("nitro-tpm.tcti: {problem}"));
+            None
+        }
+    }
 }

@@ -1,4 +1,5 @@
-//! Attestation documents of AWS Nitro: from the security module of an enclave (`/dev/nsm`).
+//! Attestation documents of AWS Nitro: from the security module of an enclave (`/dev/nsm`), and in [`tpm`] of an EC2
+//! instance.
 //!
 //! A document names the verifier's nonce, the hash of nonce, purpose and key, and the key itself where it is the RSA key
 //! of AWS KMS's form; an X-Wing key has 1216 bytes, the field has 1024, and the hash covers it. The module signs
@@ -12,6 +13,7 @@ mod kernel;
 mod register;
 mod request;
 mod response;
+pub mod tpm;
 
 use std::io;
 use std::path::PathBuf;

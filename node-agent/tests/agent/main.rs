@@ -20,6 +20,7 @@ mod harness;
 mod join;
 mod logs;
 mod nitro;
+mod nitro_tpm;
 mod openbao;
 mod pods;
 mod privileges;

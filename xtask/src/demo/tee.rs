@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use super::narrate::Story;
 use super::stage::{Machine, Stage};
 
+mod nitro;
 mod snp;
 mod tdx;
 
@@ -66,7 +67,7 @@ pub(crate) struct Attack {
 }
 
 /// All of them.
-pub(crate) const ALL: [&Tee; 2] = [&snp::TEE, &tdx::TEE];
+pub(crate) const ALL: [&Tee; 3] = [&snp::TEE, &tdx::TEE, &nitro::TEE];
 
 /// The one that `--tee` names.
 pub(crate) fn named(name: &str) -> Result<&'static Tee> {

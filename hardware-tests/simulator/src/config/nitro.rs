@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use simulator::nitro::{self, DocumentBuilder, Fault, Length, Nsm, Role};
 
-use super::{Problems, read_hex, read_instant, read_vendor};
+use super::{Keys, Problems, read_hex, read_instant, read_vendor};
 
 #[derive(Args, Debug)]
 pub(super) struct RawModule {
@@ -88,7 +88,7 @@ pub(super) struct RawNsm {
     #[arg(long, default_value = "simulated")]
     vendor: String,
     /// The region.
-    #[arg(long, default_value = "eu-central-1")]
+    #[arg(long, default_value = "eu-central-1", overrides_with = "region")]
     region: String,
     /// The clock at the start: seconds since 1970, or 2026-11-21T00:00:00Z.
     #[arg(long)]
@@ -96,8 +96,8 @@ pub(super) struct RawNsm {
     /// A measured register, such as 0=48 bytes in hexadecimal. May be repeated.
     #[arg(long)]
     pcr: Vec<String>,
-    /// The IAM role of the enclave's parent, an ARN: register 3.
-    #[arg(long)]
+    /// The IAM role of the enclave's parent, an ARN: register 3. The last one counts.
+    #[arg(long, overrides_with = "role")]
     role: Option<String>,
     /// Run the enclave in debug mode: its registers are zero.
     #[arg(long)]
@@ -143,6 +143,58 @@ impl RawNsm {
             nsm = nsm.debug();
         }
         Some(Module { nsm, listen: self.listen, root, endorsements: self.write_endorsements })
+    }
+}
+
+#[derive(Args, Debug)]
+pub(super) struct RawInstance {
+    /// Directory of the TPM's state; made if absent.
+    #[arg(long)]
+    state: PathBuf,
+    /// First make endorsement keys with certificates.
+    #[arg(long)]
+    manufacture: bool,
+    /// Which instance.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Whose keys: simulated or other.
+    #[arg(long, default_value = "simulated")]
+    vendor: String,
+    /// The region.
+    #[arg(long, default_value = "eu-central-1")]
+    region: String,
+    /// The clock at the start: seconds since 1970, or 2026-11-21T00:00:00Z.
+    #[arg(long)]
+    at: Option<String>,
+    /// Write the fields of documents as maps of indefinite length.
+    #[arg(long)]
+    indefinite: bool,
+    /// Write the root certificate to this directory, DER.
+    #[arg(long)]
+    write_endorsements: Option<PathBuf>,
+}
+
+/// An instance to run.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    pub(crate) module: nitro::Module,
+    pub(crate) fields: Length,
+    pub(crate) state: PathBuf,
+    pub(crate) keys: Keys,
+    pub(crate) endorsements: Option<PathBuf>,
+}
+
+impl RawInstance {
+    pub(super) fn read(self, now: u64, problems: &mut Problems) -> Option<Instance> {
+        let vendor = problems.note(read_vendor(&self.vendor));
+        let at = problems.note(self.at.as_deref().map_or(Ok(now), read_instant));
+        Some(Instance {
+            module: nitro::Module::tpm(self.seed).with_vendor(vendor?).in_region(&self.region).at(at?),
+            fields: if self.indefinite { Length::Indefinite } else { Length::Definite },
+            state: self.state,
+            keys: if self.manufacture { Keys::Manufactured } else { Keys::AsFound },
+            endorsements: self.write_endorsements,
+        })
     }
 }
 

@@ -15,13 +15,17 @@
 
 mod cbor;
 mod document;
+mod instance;
 mod module;
 mod nsm;
 mod request;
 mod socket;
+mod tpm;
+mod wire;
 
 pub use cbor::Length;
 pub use document::{Attached, DocumentBuilder, Field};
+pub use instance::NitroTpm;
 pub use module::{Kind, Module, Role, aws_name};
 pub use nsm::{Fault, Nsm};
 pub use socket::NsmSocket;

@@ -174,27 +174,16 @@ impl Nsm {
                 Ok(cbor::text("LockPCRs"))
             }
             Request::DescribeNsm => Ok(self.described()),
-            Request::Attestation(wishes) => Ok(self.attested(self.document(), wishes)?),
+            Request::Attestation(wishes) => {
+                let document = wishes.on(self.document().fields_length(self.fields))?;
+                Ok(self.named("Attestation", &[("document", cbor::bytes(&document.sign()))]))
+            }
             Request::GetRandom => {
                 let mut random = [0; RANDOM];
                 rand::fill(&mut random).map_err(|_no_entropy| "InternalError")?;
                 Ok(self.named("GetRandom", &[("random", cbor::bytes(&random))]))
             }
         }
-    }
-
-    fn attested(&self, document: DocumentBuilder, wishes: Wishes) -> Result<Vec<u8>, &'static str> {
-        let Wishes { user_data, nonce, public_key } = wishes;
-        if [&user_data, &nonce, &public_key].into_iter().flatten().any(|field| field.len() > MAX_FIELD) {
-            return Err("InputTooLarge");
-        }
-        let attached = |field: Option<Vec<u8>>| field.map_or(Attached::Null, Attached::Bytes);
-        let document = document
-            .fields_length(self.fields)
-            .attach_user_data(attached(user_data))
-            .attach_nonce(attached(nonce))
-            .attach_public_key(attached(public_key));
-        Ok(self.named("Attestation", &[("document", cbor::bytes(&document.sign()))]))
     }
 
     /// The document's registers: the locked ones.
@@ -238,13 +227,38 @@ impl Nsm {
     }
 
     fn named(&self, name: &str, fields: &[(&str, Vec<u8>)]) -> Vec<u8> {
-        let mut fields: Vec<_> =
-            fields.iter().map(|(name, value)| (cbor::text(name), value.clone())).collect();
-        if self.fault == Fault::UnknownField {
-            fields.push((cbor::text("debug"), cbor::boolean(true)));
-        }
-        cbor::map(Length::Definite, &[(cbor::text(name), cbor::map(Length::Definite, &fields))])
+        let unknown = [("debug", cbor::boolean(true))];
+        let more = if self.fault == Fault::UnknownField { &unknown[..] } else { &[] };
+        named(name, &[fields, more].concat())
     }
+}
+
+impl Wishes {
+    fn on(self, document: DocumentBuilder) -> Result<DocumentBuilder, &'static str> {
+        let Self { user_data, nonce, public_key } = self;
+        if [&user_data, &nonce, &public_key].into_iter().flatten().any(|field| field.len() > MAX_FIELD) {
+            return Err("InputTooLarge");
+        }
+        let attached = |field: Option<Vec<u8>>| field.map_or(Attached::Null, Attached::Bytes);
+        let document = document.attach_user_data(attached(user_data)).attach_nonce(attached(nonce));
+        Ok(document.attach_public_key(attached(public_key)))
+    }
+}
+
+/// The response to a request that can be for a document alone, which is this one.
+pub(super) fn attest(document: DocumentBuilder, request: &[u8]) -> Vec<u8> {
+    let wishes = match Request::parse(request) {
+        Ok(Request::Attestation(wishes)) => Ok(wishes),
+        Ok(_) | Err(_) => Err("InvalidOperation"),
+    };
+    let document = wishes.and_then(|wishes| wishes.on(document));
+    let said = document.map(|document| cbor::bytes(&document.sign()));
+    said.map_or_else(error, |document| named("Attestation", &[("document", document)]))
+}
+
+fn named(name: &str, fields: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let fields: Vec<_> = fields.iter().map(|(name, value)| (cbor::text(name), value.clone())).collect();
+    cbor::map(Length::Definite, &[(cbor::text(name), cbor::map(Length::Definite, &fields))])
 }
 
 fn error(code: &str) -> Vec<u8> {
@@ -271,10 +285,7 @@ mod tests {
     use super::*;
 
     fn ask(nsm: &mut Nsm, name: &str, fields: &[(&str, Vec<u8>)]) -> String {
-        let fields: Vec<_> = fields.iter().map(|(name, value)| (cbor::text(name), value.clone())).collect();
-        let request =
-            cbor::map(Length::Definite, &[(cbor::text(name), cbor::map(Length::Definite, &fields))]);
-        hex::encode(nsm.answer(&request))
+        hex::encode(nsm.answer(&named(name, fields)))
     }
 
     fn coded(code: &str) -> String {
