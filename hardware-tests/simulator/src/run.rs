@@ -191,14 +191,6 @@ fn run_nsm(module: Module) -> Result<(), RunError> {
     Ok(())
 }
 
-<<<<<<< HEAD
-fn run_vtpm(
-    state: &Path,
-    keys: Keys,
-    boot: Option<&tpm::EventLog>,
-    log: Option<&Path>,
-) -> Result<(), RunError> {
-=======
 fn run_instance(instance: &Instance) -> Result<(), RunError> {
     let end = block_signals()?;
     make(&instance.state)?;
@@ -216,8 +208,12 @@ fn run_instance(instance: &Instance) -> Result<(), RunError> {
     Ok(())
 }
 
-fn run_vtpm(state: &Path, keys: Keys) -> Result<(), RunError> {
->>>>>>> 346ed09 (node-agent: collect documents of a NitroTPM; simulator: one to collect from; xtask: the story on AWS Nitro)
+fn run_vtpm(
+    state: &Path,
+    keys: Keys,
+    boot: Option<&tpm::EventLog>,
+    log: Option<&Path>,
+) -> Result<(), RunError> {
     let end = block_signals()?;
     make(state)?;
     match keys {

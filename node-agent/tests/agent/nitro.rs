@@ -148,13 +148,7 @@ fn a_module_says_what_it_is() {
     assert_eq!(description.module_id, Module::enclave(1).id());
     assert_eq!(description.locked_pcrs, (0..16).collect());
     let random = |nsm: &Agents| {
-<<<<<<< HEAD
         let Response::GetRandom(random) = nsm.ask(&Request::GetRandom).unwrap() else { panic!("no bytes") };
-=======
-        let Response::GetRandom(random) = nsm.ask(&Request::GetRandom).unwrap() else {
-            panic!("expected random bytes")
-        };
->>>>>>> 346ed09 (node-agent: collect documents of a NitroTPM; simulator: one to collect from; xtask: the story on AWS Nitro)
         random
     };
     let (first, second) = (random(&enclave.asked()), random(&enclave.asked()));
