@@ -10,6 +10,7 @@ use super::stage::{Machine, Stage};
 mod nitro;
 mod snp;
 mod tdx;
+mod vtpm;
 
 /// A part of the story that only one kind of hardware has.
 pub(crate) type Chapter = fn(&mut Story, &Stage, &Machine) -> Result<()>;
@@ -67,7 +68,7 @@ pub(crate) struct Attack {
 }
 
 /// All of them.
-pub(crate) const ALL: [&Tee; 3] = [&snp::TEE, &tdx::TEE, &nitro::TEE];
+pub(crate) const ALL: [&Tee; 4] = [&snp::TEE, &tdx::TEE, &nitro::TEE, &vtpm::TEE];
 
 /// The one that `--tee` names.
 pub(crate) fn named(name: &str) -> Result<&'static Tee> {
