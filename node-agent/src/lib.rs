@@ -14,6 +14,7 @@ pub mod answer;
 pub mod azure;
 pub mod caller;
 pub mod config;
+mod crew;
 pub mod detect;
 pub mod device;
 pub mod endorsements;

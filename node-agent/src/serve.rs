@@ -25,6 +25,7 @@ use crate::answer::{Answerer, BUSY, CALLER, DENIED, RATE, fail, malformed};
 use crate::caller::process::{Peer, Surety};
 use crate::caller::{Book, Caller, Key, Refused};
 use crate::config::{Config, Hardware};
+use crate::crew::Crew;
 use crate::endorsements::Unreadable;
 use crate::facts;
 use crate::join::{self, Membership};
@@ -85,6 +86,7 @@ struct Reception {
     pace: Pace,
     rates: RefCell<Rates<Key>>,
     places: Arc<Places>,
+    crew: Arc<Crew>,
     /// For callers who were refused and are on their way out.
     lobby: Arc<Slots>,
     journal: Arc<Journal>,
@@ -102,6 +104,7 @@ impl Reception {
             pace: config.pace,
             rates: RefCell::new(Rates::new(config.pace)),
             places: Places::new(config.max_connections),
+            crew: Crew::new("caller", READY),
             lobby: Slots::new(LOBBY),
             journal: Arc::new(Journal::new()),
             spare: RefCell::new(Spare::new().map_err(Error::Listen)?),
@@ -198,7 +201,7 @@ impl Reception {
             journal.note(&Line { caller: &caller, outcome: &outcome, took: start.elapsed() });
             drop(place);
         };
-        if let Err(error) = thread::Builder::new().name("caller".to_owned()).spawn(work) {
+        if let Err(error) = self.crew.take_on(work) {
             journal::write(&format_args!("starting a thread: {error}"));
         }
     }
@@ -323,6 +326,8 @@ const REPLY_TIME: Duration = Duration::from_secs(5);
 /// How long a refused caller may still be sending.
 const PARTING: Duration = Duration::from_secs(1);
 const LOBBY: usize = 64;
+/// Threads that wait for callers when there are none.
+const READY: usize = 4;
 const BY_NUMBER: &str = "this kernel is older than Linux 6.5 and has no SO_PEERPIDFD: callers are known by the number of their \
                          process alone, which another process can have by the time it is looked up";
 /// How long callers may still be served after SIGTERM.
