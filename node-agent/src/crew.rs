@@ -102,7 +102,9 @@ mod tests {
                     next.recv().unwrap();
                 }
                 told.send(number).unwrap();
-                drop(first.map(|first| first.send(())));
+                if let Some(first) = first {
+                    first.send(()).unwrap();
+                }
             })
             .unwrap();
         }

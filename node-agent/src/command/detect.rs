@@ -79,6 +79,7 @@ allowed_uids = [0]
 [tpm]
 ak_handle = 0x81010002
 [nitro]
+[nitro-tpm]
 [azure]
 kind = "snp"
 "#;
