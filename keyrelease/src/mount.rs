@@ -24,7 +24,7 @@ use crate::limits::{Limited, Limits, Settings, Source, Turn, Turns};
 use crate::log::{Draft, Facts, Log, subject};
 use crate::memory::{Memory, Reading};
 use crate::metrics::{Metrics, Step};
-use crate::nodes::{self, Asking, KnownKey, Nodes};
+use crate::nodes::{self, Asking, Binding, KnownKey, Nodes};
 use crate::record::{DecisionId, Ledger, LedgerError, Receipt, record};
 use crate::remembered::Remembered;
 use crate::reply::bad_request;
@@ -51,6 +51,7 @@ pub struct Mount {
     state: Arc<Memory<State>>,
     nodes: Memory<Nodes>,
     reading: Mutex<()>,
+    registering: Mutex<()>,
 }
 
 /// A recorded decision.
@@ -85,6 +86,7 @@ impl Mount {
             state,
             nodes: Memory::new(),
             reading,
+            registering: Mutex::new(()),
         })
     }
 
@@ -270,13 +272,26 @@ impl Mount {
 
     /// The register of nodes.
     pub(crate) async fn nodes(&self, host: &Host) -> Result<Arc<Nodes>, Error> {
-        match self.nodes.recall() {
-            Ok(nodes) => Ok(nodes),
-            Err(reading) => {
-                let nodes = Arc::new(Nodes::load(host.storage()).await?);
-                self.nodes.keep(&reading, &nodes);
-                Ok(nodes)
-            }
+        if let Ok(nodes) = self.nodes.recall() {
+            return Ok(nodes);
+        }
+        // There may be thousands: one reads, the others wait for what it read.
+        let turn = self.registering.lock().await;
+        let reading = match self.nodes.recall() {
+            Ok(nodes) => return Ok(nodes),
+            Err(reading) => reading,
+        };
+        let nodes = Arc::new(Nodes::load(host.storage()).await?);
+        self.nodes.keep(&reading, &nodes);
+        drop(turn);
+        Ok(nodes)
+    }
+
+    /// Follows a change of the register that was stored. What was read meanwhile may be from before it.
+    pub(crate) fn follow(&self, nodes: &Arc<Nodes>, binding: Binding) {
+        nodes.apply(binding);
+        if !self.nodes.recall().is_ok_and(|kept| Arc::ptr_eq(&kept, nodes)) {
+            self.nodes.forget();
         }
     }
 
@@ -344,7 +359,7 @@ impl Mount {
         let receipt = record(&case.ledger, &admitted, draft).await?;
         taking.into_iter().for_each(Taking::done);
         if let Some(binding) = binding {
-            case.nodes.apply(binding);
+            self.follow(&case.nodes, binding);
         }
         self.metrics.admitted(admitted.appraisal().platform);
         Ok(Judged::Admitted(Box::new(admitted), receipt))

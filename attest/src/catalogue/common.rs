@@ -38,7 +38,11 @@ pub(super) const TABLE: Table = Table {
             "nobody revoked the machine, its measurement, its product line or its policy",
         ),
         ("standing.failed", Freshness, "the machine did not fail under this edition of the policy"),
-        ("node.known", Freshness, "the machine asks in a name that the register has, where one is asked for"),
+        (
+            "node.known",
+            Freshness,
+            "the machine asks in a name that an operator registered, where one is asked for",
+        ),
         ("node.machine", Freshness, "it is the machine that the name is registered to, under no other name"),
         ("node.boot", Freshness, "no later start of the machine was seen, and its counters went forward"),
         ("policy.platform", Invariant, "the policy has a section for this platform"),

@@ -161,8 +161,10 @@ impl<'c> Reading<'c> {
         }
     }
 
+    /// Whatever words the log has before the text, as GRUB puts there: they are not measured, and hide no text.
     fn facts(&self, data: &[u8], digest: &[u8]) -> Option<Facts> {
-        Facts::parse(data).filter(|_| self.hashes_to(&[data], digest))
+        let text = content::grub_text(data).unwrap_or(data);
+        Facts::parse(text).filter(|_| self.hashes_to(&[text], digest))
     }
 
     fn loader(&mut self, event: &Event<'_>, digest: &[u8], word: Option<Word>) {

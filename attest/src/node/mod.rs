@@ -66,6 +66,9 @@ pub struct Entry {
     /// The latest start that was admitted.
     #[n(1)]
     pub boot: Option<Boot>,
+    /// Whether an operator wrote it. If not, whoever came first did.
+    #[n(2)]
+    pub written: bool,
 }
 
 /// An id of the machine, and the other name that has it.
@@ -123,15 +126,19 @@ impl Node {
     }
 
     fn known(&self, checks: &mut Checks) {
+        let written = self.entry.as_ref().map(|entry| entry.written);
         let (expected, known) = match self.rule {
             Rule::Any => ("any machine", true),
-            Rule::Registered => ("a name in the register, signed with the purpose", self.entry.is_some()),
+            Rule::Registered => {
+                ("a name that an operator registered, signed with the purpose", written == Some(true))
+            }
             Rule::FirstCome => ("a name, signed with the purpose", self.name.is_some()),
         };
-        let found = match (&self.name, &self.entry) {
+        let found = match (&self.name, written) {
             (None, _) => "no name".to_owned(),
             (Some(name), None) => format!("{name}, which is not registered"),
-            (Some(name), Some(_)) => format!("{name}, which is registered"),
+            (Some(name), Some(false)) => format!("{name}, which its machine took"),
+            (Some(name), Some(true)) => format!("{name}, which is registered"),
         };
         checks.ask("node.known", known, expected, found);
     }
@@ -191,13 +198,16 @@ mod tests {
 
     #[test]
     fn a_name_is_known_as_the_rule_asks() {
-        let entry = || Some(Entry { ids: chip("aa"), boot: None });
+        let entry = || Some(Entry { ids: chip("aa"), boot: None, written: true });
+        let taken = || entry().map(|entry| Entry { written: false, ..entry });
         let nameless = |rule| Node { name: None, ..node(rule, None) };
         for (node, expected) in [
             (node(Rule::Any, None), vec![]),
             (node(Rule::Registered, entry()), vec![]),
             (node(Rule::FirstCome, None), vec![]),
             (node(Rule::Registered, None), vec!["node.known: n1, which is not registered"]),
+            (node(Rule::Registered, taken()), vec!["node.known: n1, which its machine took"]),
+            (node(Rule::FirstCome, taken()), vec![]),
             (nameless(Rule::Registered), vec!["node.known: no name"]),
             (nameless(Rule::FirstCome), vec!["node.known: no name"]),
             (nameless(Rule::Any), vec![]),
@@ -209,7 +219,7 @@ mod tests {
     #[test]
     fn another_machine_is_told_by_each_of_its_ids() {
         let ids = Ids { instance_id: Some("i-1".to_owned()), ..chip("aa") };
-        let node = node(Rule::Registered, Some(Entry { ids, boot: None }));
+        let node = node(Rule::Registered, Some(Entry { ids, boot: None, written: true }));
         let found = failing(&node, chip("bb"), Boot::default());
         assert_eq!(found, ["node.machine: chip_id bb; no instance_id"]);
         let others = vec![Other { id: "chip_id".to_owned(), name: "n2".to_owned() }];
@@ -227,7 +237,7 @@ mod tests {
             ak: Some(ak.to_owned()),
             ..Ids::default()
         };
-        let entry = Some(Entry { ids: tpm(Some(1), "k1"), boot: None });
+        let entry = Some(Entry { ids: tpm(Some(1), "k1"), boot: None, written: true });
         let node = node(Rule::Registered, entry);
         assert!(failing(&node, tpm(Some(1), "k2"), Boot::default()).is_empty());
         let without = failing(&node, tpm(None, "k2"), Boot::default());
@@ -238,7 +248,7 @@ mod tests {
 
     #[test]
     fn counters_go_forward_and_a_reset_weighs_more_than_the_clock() {
-        let entry = Entry { ids: chip("aa"), boot: Some(clock(5, 1, 1000)) };
+        let entry = Entry { ids: chip("aa"), boot: Some(clock(5, 1, 1000)), written: true };
         let node = node(Rule::Registered, Some(entry));
         for good in [clock(5, 1, 1000), clock(5, 1, 1001), clock(5, 2, 7), clock(6, 0, 7)] {
             assert!(failing(&node, chip("aa"), good.clone()).is_empty(), "{good:?}");
@@ -256,7 +266,7 @@ mod tests {
     #[test]
     fn a_start_that_was_replaced_does_not_come_back_and_one_that_hides_itself_is_none() {
         let launch = |id: &str| Boot { launch: Some(id.to_owned()), clock: None };
-        let entry = Entry { ids: chip("aa"), boot: Some(launch("r2")) };
+        let entry = Entry { ids: chip("aa"), boot: Some(launch("r2")), written: true };
         let current = node(Rule::Registered, Some(entry));
         assert!(failing(&current, chip("aa"), launch("r3")).is_empty());
         let hidden = failing(&current, chip("aa"), Boot::default());

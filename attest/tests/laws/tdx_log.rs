@@ -128,3 +128,22 @@ fn a_td_says_of_itself_what_its_policy_asks() {
     // What was measured and is not in the log that was sent.
     telling(&good, &log()).refused_by(&["tdx.log.replay"]);
 }
+
+/// An attack: the TD's own text is called a file, a command or a command line, and another text is measured behind it.
+#[test]
+fn l13_facts_that_the_log_calls_otherwise_hide_behind_no_other_facts() {
+    let (bad, good) =
+        (&b"cloudtaser/facts/v1\nlockdown=none\n"[..], b"cloudtaser/facts/v1\nlockdown=integrity\n");
+    let rule = Some(r#"{ lockdown = { any_of = ["integrity"] } }"#);
+    let command = [b"grub_cmd: ", bad].concat();
+    for name in [&b"/a/file\0"[..], &command, b"\x0d\xed\x89\xaf\0\0\0\0LOADED_IMAGE::LoadOptions\0"] {
+        let hidden = log().event_over(3, 13, bad, name).event(3, 6, good);
+        let case = telling(&hidden, &hidden).policy(|document| {
+            let section = boot("facts", rule).replace(GRUB_LINES, r#""any""#);
+            document.with("tdx.boot", &section)
+        });
+        case.refused_by(&["tdx.boot.facts"]);
+    }
+}
+
+const GRUB_LINES: &str = r#"{ by = "grub", none_of = ["init=", "debug"] }"#;

@@ -311,6 +311,21 @@ fn l13_facts_that_were_not_measured_are_a_strangers_key() {
     assert_eq!(failing(&section, &log.pcrs(), Some(&log)), ["tpm.boot.owner_keys", "tpm.boot.facts"]);
 }
 
+/// An attack: root has the agent's own text called a key of the owner's, and another text measured behind it.
+#[test]
+fn l13_facts_that_the_log_calls_a_key_hide_behind_no_other_facts() {
+    let (bad, good) = ("cloudtaser/facts/v1\nlockdown=none\n", "cloudtaser/facts/v1\nlockdown=integrity\n");
+    let log = Log::linux().add(14, IPL, bad.as_bytes(), b"MokList\0").plain(14, TAG, good.as_bytes());
+    let facts = rules("facts", Some(r#"{ lockdown = { any_of = ["integrity"] } }"#));
+    let usual = r#"owner_keys = { any_of = ["owner-keys"] }"#;
+    assert_eq!(failing(&facts, &log.pcrs(), Some(&log)), ["tpm.boot.owner_keys", "tpm.boot.facts"]);
+    let any = facts.replace(usual, r#"owner_keys = "any""#);
+    assert_eq!(failing(&any, &log.pcrs(), Some(&log)), ["tpm.boot.facts"]);
+    let prefixed = [b"grub_cmd: ", bad.as_bytes()].concat();
+    let told = Log::linux().add(14, IPL, bad.as_bytes(), &prefixed).plain(14, TAG, good.as_bytes());
+    assert_eq!(failing(&facts, &told.pcrs(), Some(&told)), ["tpm.boot.facts"]);
+}
+
 #[test]
 fn a_register_that_was_not_quoted_is_not_told() {
     let log = Log::linux();

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use enrol::{Enrolments, Proof, begin};
 pub(crate) use paths::answer;
-pub(crate) use register::{Nodes, registered};
+pub(crate) use register::{Binding, Nodes, registered};
 pub(crate) use stored::KnownKey;
 
 use crate::reply::bad_request;
@@ -78,15 +78,14 @@ impl Asking {
         };
         let ak = quote.ak_name(&AwsLcRs);
         let by_operator = state.attestation_keys.contains(&ak);
-        let remembered = || {
-            let holds = |enrolled: &KnownKey| now < enrolled.until && state.manufacturers.has(enrolled.root);
-            nodes.enrolled(&ak).filter(|(enrolled, _)| holds(enrolled))
-        };
         let enrolled = match (self.enrol, &self.proof) {
             (Enrol::None, _) => None,
             (Enrol::Manufacturer, Some(proof)) if proof.ak == ak => Some(proof.enrolled()),
-            (Enrol::Manufacturer, _) => remembered(),
+            (Enrol::Manufacturer, _) => nodes.enrolled(&ak),
         };
+        // A root that was taken off takes along what was proven under it, a moment ago too.
+        let holds = |enrolled: &KnownKey| now < enrolled.until && state.manufacturers.has(enrolled.root);
+        let enrolled = enrolled.filter(|(enrolled, _)| holds(enrolled));
         let believed = by_operator || enrolled.is_some();
         let (enrolled, endorsed) = enrolled.unzip();
         Ok(believed.then_some(Believed { ak, endorsed, enrolled }))

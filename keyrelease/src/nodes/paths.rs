@@ -5,11 +5,13 @@
 //!
 //! Trusted: the operator.
 
+use std::sync::Arc;
+
 use attest::node::Ids;
 use openbao_plugin::{Error, Host, Operation, Response};
 use serde_json::{Map, Value};
 
-use super::register::Binding;
+use super::register::{Binding, Nodes};
 use super::stored::StoredNode;
 use crate::mount::Mount;
 use crate::reply::{self, bad_request};
@@ -55,15 +57,15 @@ async fn change(
             }
         }
         let binding = nodes.replace(name, node.clone())?;
-        if stored(mount, host, binding).await? {
+        if stored(mount, host, &nodes, binding).await? {
             return Ok(None);
         }
     }
     Err(Error::Coded { status: 409, message: "another writer was faster".to_owned() })
 }
 
-/// Stores a change, if what it rests on is in storage still. Whatever comes of it, the register is read anew.
-async fn stored(mount: &Mount, host: &Host, binding: Binding) -> Result<bool, Error> {
+/// Stores a change, if what it rests on is in storage still; else the register is read anew.
+async fn stored(mount: &Mount, host: &Host, nodes: &Arc<Nodes>, binding: Binding) -> Result<bool, Error> {
     let transaction = host.transaction().await?;
     for (key, bytes) in &binding.rests_on {
         if transaction.get(key).await? != *bytes {
@@ -71,18 +73,18 @@ async fn stored(mount: &Mount, host: &Host, binding: Binding) -> Result<bool, Er
             return Ok(false);
         }
     }
-    for (key, bytes) in binding.puts {
-        transaction.put(&key, bytes).await?;
+    for (key, bytes) in &binding.puts {
+        transaction.put(key, bytes.clone()).await?;
     }
-    for key in binding.deletes {
-        transaction.delete(&key).await?;
+    for key in &binding.deletes {
+        transaction.delete(key).await?;
     }
-    let committed = mount.commit(transaction).await;
+    let Err(why) = mount.commit(transaction).await else {
+        mount.follow(nodes, binding);
+        return Ok(true);
+    };
     mount.forget_nodes();
-    match committed {
-        Err(why) if is_conflict(&why) => Ok(false),
-        other => other.map(|()| true),
-    }
+    if is_conflict(&why) { Ok(false) } else { Err(why) }
 }
 
 fn is_conflict(why: &Error) -> bool {

@@ -171,7 +171,11 @@ fn judged(admitted: &Admitted) -> Option<&Node> {
 impl Index {
     fn node(&self, name: Option<&str>, rule: Rule, endorsed: Option<Endorsed>, proven: &Proven) -> Node {
         let held = name.and_then(|name| self.nodes.get(name)).map(|held| &held.node);
-        let entry = held.map(|node| Entry { ids: node.ids.clone(), boot: node.boot.clone() });
+        let entry = held.map(|node| Entry {
+            ids: node.ids.clone(),
+            boot: node.boot.clone(),
+            written: !node.expected.is_empty(),
+        });
         let replaced = held.is_some_and(|node| {
             proven.boot.launch.as_ref().is_some_and(|launch| node.former.contains(launch))
         });

@@ -167,6 +167,13 @@ fn where_nodes_are_registered_nobody_else_logs_in() {
     server().write("auth/attest/node/n17", &json!({ "chip_id": chip.to_uppercase() })).ok();
     assert_eq!(login(&guest(18, launch), "listed", "n17").failing(), ["node.machine"]);
     login(&guest(17, launch), "listed", "n17").ok();
+    // Whoever was let in elsewhere is on no operator's list.
+    login(&guest(91, launch), "first", "n91").ok();
+    let taken = login(&guest(91, launch), "listed", "n91");
+    assert_eq!(
+        (taken.failing(), found(&taken)),
+        (vec!["node.known".to_owned()], "n91, which its machine took".to_owned())
+    );
     let shown = node("n17");
     assert_eq!(shown["expected"], json!({ "chip_id": chip }));
     assert_eq!(shown["ids"], json!({ "platform": "sev-snp", "chip_id": chip }));

@@ -185,7 +185,7 @@ impl BootPolicy {
         });
         asking.checks.ask(&id, right, expected, found);
         self.cluster(asking);
-        facts::appraise(self.facts.as_ref(), asking);
+        facts::appraise(self, asking);
     }
 
     fn cluster(&self, asking: &mut Asking<'_>) {
