@@ -50,10 +50,6 @@ pub fn serve_by(config: &Config, answerer: Answerer) -> Result<(), Error> {
     end.add(Signal::SIGINT);
     end.thread_block().map_err(calling("blocking signals"))?;
     let end = SignalFd::new(&end).map_err(calling("opening a signal descriptor"))?;
-    if let Some(settings) = &config.facts {
-        let places = config.hardware.values().filter_map(Hardware::facts).collect();
-        facts::keep(settings, places).map_err(Error::Facts)?;
-    }
     let reception = Reception::new(config, answerer)?;
     let callers = config.max_connections.saturating_add(LOBBY);
     if !suffice(callers).map_err(calling("raising the limit of file descriptors"))? {
@@ -62,6 +58,11 @@ pub fn serve_by(config: &Config, answerer: Answerer) -> Result<(), Error> {
         ));
     }
     let socket = Socket::bind(&config.socket, config.socket_mode)?;
+    // Only by the agent that has the socket: a second one would measure what the first would have to take as its own.
+    if let Some(settings) = &config.facts {
+        let places = config.hardware.values().filter_map(Hardware::facts).collect();
+        facts::keep(settings, places).map_err(Error::Facts)?;
+    }
     socket.listener.set_nonblocking(true).map_err(Error::Listen)?;
     journal::write(&format_args!("listening on {}", config.socket.display()));
     let member = join::start(config, &reception.answerer).unwrap_or_else(|error| {

@@ -26,9 +26,18 @@ fn configuration(told: &Told<'_>) -> Result<String, String> {
         let read = GzDecoder::new(compressed.as_slice()).take(MOST).read_to_string(&mut text);
         read.map(|_length| text).map_err(|error| format!("/proc/config.gz: {error}"))
     });
-    own.or_else(|why| {
+    let found = own.or_else(|why| {
         let release = told.text("proc/sys/kernel/osrelease")?;
         told.text(&format!("boot/config-{release}")).map_err(|other| format!("{why}; {other}"))
+    });
+    // Of a text that is none, every option would be one that is not set: the good word for many of them.
+    let is_one = |text: &String| text.lines().any(|line| line.starts_with("CONFIG_"));
+    found.and_then(|text| {
+        if is_one(&text) {
+            Ok(text)
+        } else {
+            Err("expected a kernel's configuration, found none of its options".to_owned())
+        }
     })
 }
 

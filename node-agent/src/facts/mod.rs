@@ -187,6 +187,24 @@ mod tests {
     }
 
     #[test]
+    fn a_descriptor_that_may_not_be_read_is_not_taken_for_none() {
+        let root = system();
+        // Not even root reads a folder as a file.
+        fs::create_dir(root.path().join("proc/42/fdinfo/10")).unwrap();
+        let (facts, remarks) = gather(root.path(), &settings(root.path()));
+        assert_eq!(facts.get("enforcer"), Some("unknown"));
+        assert!(matches!(&remarks[..], [why] if why.starts_with("enforcer: ") && why.contains("fdinfo/10")));
+    }
+
+    #[test]
+    fn a_text_that_is_no_configuration_says_nothing_of_a_kernel() {
+        let root = system();
+        fs::write(root.path().join("boot/config-6.12.95-cloud-amd64"), "moved\n").unwrap();
+        let (facts, _) = gather(root.path(), &settings(root.path()));
+        assert_eq!(facts.get("config.BPF_KPROBE_OVERRIDE"), Some("unknown"));
+    }
+
+    #[test]
     fn a_value_cannot_end_its_line() {
         let root = system();
         fs::write(root.path().join("proc/cmdline"), "quiet\nlockdown=integrity").unwrap();

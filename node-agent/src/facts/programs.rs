@@ -5,10 +5,11 @@
 //!
 //! Trusted: the kernel.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 
-use attest::crypto::{AwsLcRs, Crypto as _};
+use aws_lc_rs::digest;
 
 use super::{Settings, Told};
 use crate::logs::file::{Unread, read};
@@ -16,15 +17,29 @@ use crate::logs::file::{Unread, read};
 pub(super) fn tell(told: &mut Told<'_>, settings: &Settings) {
     for (name, path) in &settings.files {
         let name = format!("file.{name}");
-        match read(path, MAX_PROGRAM) {
-            Ok(bytes) => told.say(&name, &format!("sha256:{}", AwsLcRs.sha256(&[&bytes]))),
-            Err(unread) => told.unknown(&name, &unread.to_string()),
+        match sha256(path) {
+            Ok(digest) => told.say(&name, &format!("sha256:{digest}")),
+            Err(error) => told.unknown(&name, &format!("{}: {error}", path.display())),
         }
     }
     match enforcer(told, &settings.enforcer) {
         Ok(tags) if tags.is_empty() => told.say("enforcer", "none"),
         Ok(tags) => told.say("enforcer", &tags.join(",")),
         Err(why) => told.unknown("enforcer", &why),
+    }
+}
+
+/// Piece by piece: a program may be larger than all the memory that the agent has.
+fn sha256(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let (mut context, mut piece) = (digest::Context::new(&digest::SHA256), vec![0; PIECE]);
+    loop {
+        match file.read(&mut piece) {
+            Ok(0) => return Ok(hex::encode(context.finish())),
+            Ok(count) => context.update(piece.get(..count).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 
@@ -41,10 +56,12 @@ fn enforcer(told: &Told<'_>, pid_file: &Path) -> Result<Vec<String>, String> {
     let unlisted = |error: io::Error| format!("{}: {error}", folder.display());
     let mut tags = Vec::new();
     for entry in std::fs::read_dir(&folder).map_err(unlisted)? {
-        let path = entry.map_err(unlisted)?.path();
-        // A descriptor may be closed meanwhile.
-        let info = read(&path, MAX_INFO).unwrap_or_default();
-        tags.extend(program(&String::from_utf8_lossy(&info)));
+        match read(&entry.map_err(unlisted)?.path(), MAX_INFO) {
+            Ok(info) => tags.extend(program(&String::from_utf8_lossy(&info))),
+            // A descriptor may be closed meanwhile. Any other may be of a program that nobody then hears of.
+            Err(Unread::Call { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+            Err(unread) => return Err(unread.to_string()),
+        }
     }
     tags.sort();
     tags.dedup();
@@ -57,6 +74,6 @@ fn program(info: &str) -> Option<String> {
     Some(format!("{}:{}", field("prog_type:")?, field("prog_tag:")?))
 }
 
-const MAX_PROGRAM: usize = 256 * 1024 * 1024;
+const PIECE: usize = 64 * 1024;
 const MAX_PID: usize = 32;
 const MAX_INFO: usize = 64 * 1024;

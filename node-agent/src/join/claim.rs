@@ -8,8 +8,9 @@
 //! Untrusted: what registers and file say; a verifier believes only what the hardware signs.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
 use attest::cluster_register;
@@ -20,6 +21,7 @@ use super::clock;
 use super::machine::Unclaimed;
 use super::status::replace;
 use crate::registers::Register;
+use crate::socket::beside;
 
 /// The cluster's claim on this machine.
 #[derive(Debug)]
@@ -51,7 +53,16 @@ enum Held {
 impl Claim {
     /// Has each register take in the cluster's name, if it has not.
     pub(super) fn make(&self) -> Result<(), Unclaimed> {
+        let _alone = self.lock().map_err(|why| self.unknown(&why))?;
         self.registers.iter().try_for_each(|register| self.make_in(&**register))
+    }
+
+    /// Two at once, an agent and a person who tries `join`, would have a register take the name in twice.
+    fn lock(&self) -> io::Result<File> {
+        let path = beside(&self.memory, ".lock");
+        let file = File::options().create(true).append(true).mode(0o600).open(path)?;
+        file.lock()?;
+        Ok(file)
     }
 
     fn make_in(&self, register: &dyn Register) -> Result<(), Unclaimed> {
@@ -81,17 +92,22 @@ impl Claim {
     }
 
     fn remembers(&self, register: &str) -> Result<bool, Unclaimed> {
-        let Some(memory) = self.recall()? else { return Ok(false) };
-        if memory.cluster != self.cluster {
-            let found = format!("the name of cluster {:?}", memory.cluster);
-            return Err(Unclaimed::OtherCluster(format!("{register} holds {found}")));
+        Ok(self.remembered()?.iter().any(|name| name == register))
+    }
+
+    /// The registers that took this cluster's name in.
+    fn remembered(&self) -> Result<Vec<String>, Unclaimed> {
+        let Some(memory) = self.recall()? else { return Ok(Vec::new()) };
+        if memory.cluster != self.cluster && !memory.registers.is_empty() {
+            let (registers, other) = (memory.registers.join(", "), memory.cluster);
+            return Err(Unclaimed::OtherCluster(format!("{registers} holds the name of cluster {other:?}")));
         }
-        Ok(memory.registers.iter().any(|name| name == register))
+        Ok(memory.registers)
     }
 
     /// Remembers something else than before.
     fn keep(&self, change: impl FnOnce(&mut Vec<String>)) -> Result<(), Unclaimed> {
-        let mut registers = self.recall()?.map_or_else(Vec::new, |memory| memory.registers);
+        let mut registers = self.remembered()?;
         change(&mut registers);
         let boot = clock::boot().map_err(|why| self.unknown(&why))?;
         let memory = Memory { boot, cluster: self.cluster.clone(), registers };
@@ -210,6 +226,19 @@ mod tests {
         claim(silent, "blue", &folder).make().unwrap();
         let expected = Unclaimed::OtherCluster(r#"PCR 15 holds the name of cluster "blue""#.to_owned());
         assert_eq!(claim(silent, "green", &folder).make(), Err(expected));
+    }
+
+    #[test]
+    fn a_register_that_is_new_to_the_agent_does_not_hide_what_another_took_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let (silent, told) = (toy(true), toy(false));
+        claim(silent, "blue", &folder).make().unwrap();
+        let memory = folder.path().join("agent.sock.cluster");
+        let registers: Vec<Box<dyn Register>> = vec![Box::new(told), Box::new(silent)];
+        let both = Claim { cluster: "green".to_owned(), registers, memory };
+        let expected = Unclaimed::OtherCluster(r#"PCR 15 holds the name of cluster "blue""#.to_owned());
+        assert_eq!(both.make(), Err(expected));
+        assert_eq!(told.content()[&Hash::Sha256], vec![0; 32]);
     }
 
     #[test]

@@ -348,13 +348,13 @@ impl Member {
         None
     }
 
-    /// Something changed: evidence of before says nothing of now. Who was refused waits all the same.
+    /// Something changed: evidence of before says nothing of now, whatever comes of it. Who was refused waits all the same.
     fn hurry(&mut self, now: Uptime) {
-        if matches!(self.standing, Standing::Refused { .. }) {
-            return;
-        }
         if self.errand.is_some() {
             self.is_outdated = true;
+            return;
+        }
+        if matches!(self.standing, Standing::Refused { .. }) {
             return;
         }
         let soon = self.last_try.map_or(now, |last| last.plus(schedule::quiet(self.terms.interval)).max(now));

@@ -85,7 +85,11 @@ impl Watch {
         }
         found.extend(self.modules());
         // What is asked is not which events there were but whether the file is the same.
-        while self.folders.read_events().is_ok_and(|events| !events.is_empty()) {}
+        for _ in 0..MOST_MESSAGES {
+            if self.folders.read_events().map_or(true, |events| events.is_empty()) {
+                break;
+            }
+        }
         for (path, seen) in &mut self.files {
             let now = identity(path);
             if std::mem::replace(seen, now) != now {

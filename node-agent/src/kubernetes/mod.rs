@@ -47,7 +47,7 @@ pub struct Settings {
 pub enum Pods {
     /// They stay; none comes.
     Stay,
-    /// They have to go, unless they tolerate it.
+    /// They have to go once it is refused, unless they tolerate it.
     Leave,
 }
 

@@ -91,11 +91,11 @@ fn marks(node: &Found, notice: &Notice, pods: Pods) -> Option<Change> {
 fn taints(found: &[Map<String, Value>], notice: &Notice, pods: Pods) -> Vec<Map<String, Value>> {
     let effects: &[&str] = match (notice.standing, pods) {
         (Standing::Attested, _) => &[],
-        (Standing::Refused | Standing::Unknown, Pods::Stay) => &["NoSchedule"],
-        (Standing::Refused | Standing::Unknown, Pods::Leave) => &["NoSchedule", "NoExecute"],
+        (Standing::Refused, Pods::Leave) => &BOTH,
+        // Silence drives nobody away, or an OpenBao that is down would empty every machine; nor does it call them back.
+        (Standing::Unknown, Pods::Leave) if found.iter().any(|one| is_ours(one) && has(one, EVICTS)) => &BOTH,
+        (Standing::Refused | Standing::Unknown, _) => &["NoSchedule"],
     };
-    let is_ours = |taint: &Map<String, Value>| taint.get("key").is_some_and(|key| key == TAINT);
-    let has = |taint: &Map<String, Value>, effect: &str| taint.get("effect").is_some_and(|one| one == effect);
     let stays =
         |taint: &&Map<String, Value>| !is_ours(taint) || effects.iter().any(|effect| has(taint, effect));
     let mut wanted: Vec<_> = found.iter().filter(stays).cloned().collect();
@@ -106,6 +106,14 @@ fn taints(found: &[Map<String, Value>], notice: &Notice, pods: Pods) -> Vec<Map<
         }
     }
     wanted
+}
+
+fn is_ours(taint: &Map<String, Value>) -> bool {
+    taint.get("key").is_some_and(|key| key == TAINT)
+}
+
+fn has(taint: &Map<String, Value>, effect: &str) -> bool {
+    taint.get("effect").is_some_and(|one| one == effect)
 }
 
 fn added(notice: &Notice) -> (&'static str, Value) {
@@ -151,6 +159,9 @@ fn cut(message: &str) -> String {
 }
 
 const MAX_MESSAGE: usize = 1024;
+/// The effect that drives away who is there.
+const EVICTS: &str = "NoExecute";
+const BOTH: [&str; 2] = ["NoSchedule", EVICTS];
 
 #[cfg(test)]
 mod tests {
@@ -228,6 +239,21 @@ mod tests {
         let open = marks(&node(&tainted), &notice(Standing::Attested, 0), Pods::Leave);
         let Some(Change::Marks(patch)) = open else { panic!("{open:?}") };
         assert_eq!(patch["spec"]["taints"], others);
+    }
+
+    /// Else an agent's restart would empty its machine, and an OpenBao that is down every machine, its own too.
+    #[test]
+    fn silence_drives_no_pods_away_and_calls_none_back() {
+        let effects = |found: &[Map<String, Value>]| {
+            let wanted = taints(found, &notice(Standing::Unknown, 0), Pods::Leave);
+            wanted.iter().map(|taint| taint["effect"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(effects(&[]), ["NoSchedule"]);
+        let refused = taints(&[], &notice(Standing::Refused, 0), Pods::Leave);
+        assert_eq!(effects(&refused), ["NoSchedule", "NoExecute"]);
+        let mut other = refused[1].clone();
+        other.insert("key".to_owned(), "other".into());
+        assert_eq!(effects(&[other]), ["NoExecute", "NoSchedule"]);
     }
 
     #[test]

@@ -109,6 +109,10 @@ impl Beside {
         let left = MAX_LOGS.saturating_sub(self.parts.values().map(Vec::len).sum());
         match read(path, left) {
             Ok(bytes) => match ready(bytes) {
+                // What was measured since makes it longer than its file.
+                Ok(bytes) if bytes.len() > left => {
+                    self.leave(part, path, &format!("expected at most {left} bytes, found more"));
+                }
                 Ok(bytes) => self.put(part, bytes),
                 Err(why) => self.leave(part, path, &why),
             },

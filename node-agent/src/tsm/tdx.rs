@@ -78,10 +78,16 @@ impl Tdx {
     fn event_log(&self) -> Result<Vec<u8>, String> {
         let path = &self.settings.event_log;
         let log = file::read(path, MAX_LOG).map_err(|unread| unread.to_string())?;
-        match EventLog::parse(&log) {
-            Ok(_) => self.appended(log),
-            Err(error) => Err(format!("{}: {error}", path.display())),
+        EventLog::parse(&log).map_err(|error| format!("{}: {error}", path.display()))?;
+        let log = self.appended(log)?;
+        if log.len() > MAX_LOG {
+            return Err(format!(
+                "{}: with facts expected at most {MAX_LOG} bytes, found {}",
+                path.display(),
+                log.len()
+            ));
         }
+        Ok(log)
     }
 }
 

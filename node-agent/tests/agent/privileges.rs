@@ -42,6 +42,33 @@ fn an_agent_without_capabilities_makes_its_key_and_quotes() {
     assert_eq!(agent.evidence(&request(1, Some(Platform::Tpm2))).platform, Platform::Tpm2);
 }
 
+/// Why the unit names the group: udev gives the TPM to `tss`, and root without capabilities is somebody else.
+#[test]
+fn a_device_that_is_its_groups_is_opened_by_the_group_alone() {
+    if !is_root() {
+        return;
+    }
+    let unit = include_str!("../../systemd/cloudtaser-node-agent.service");
+    assert!(unit.lines().any(|line| line == "SupplementaryGroups=tss"));
+    let folder = TempDir::new().unwrap();
+    let device = folder.path().join("tpmrm0");
+    fs::write(&device, "").unwrap();
+    std::os::unix::fs::chown(&device, Some(65532), Some(65532)).unwrap();
+    fs::set_permissions(&device, fs::Permissions::from_mode(0o660)).unwrap();
+    let rest = format!("[tpm]\ntcti = \"device:{}\"\nak_handle = 0x81010002\n", device.display());
+    for (groups, is_denied) in [("--clear-groups", true), ("--groups=65532", false)] {
+        let mut member = Command::new("setpriv");
+        member.arg(groups).args(BARE).arg(PROGRAM);
+        let failure = Agent::start_as(member, &rest).failure(&request(1, Some(Platform::Tpm2)));
+        assert_eq!(
+            failure.message.contains("Permission denied (os error 13)"),
+            is_denied,
+            "{}",
+            failure.message
+        );
+    }
+}
+
 /// Why the manifests have it run as root.
 #[test]
 fn another_user_than_root_gets_no_report_and_is_told_why() {

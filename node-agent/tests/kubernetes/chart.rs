@@ -64,6 +64,8 @@ fn values_that_weaken_or_mean_nothing_are_refused() {
         ("platforms={tpm2}", "at '/deviceResource': minLength: got 0, want 3"),
         ("privileged=true", "at '': additional properties 'privileged' not allowed"),
         ("allowedUids={root}", "at '/allowedUids/0': got string, want integer"),
+        ("facts.folders={/}", "at '/facts/folders/0': '/' does not match pattern"),
+        ("deviceGroups={0}", "at '/deviceGroups/0': minimum: got 0, want 1"),
         ("endorsements=certs", "at '/endorsements': 'certs' does not match pattern"),
     ] {
         let output = template(&helm, "snp", &[setting]);
@@ -100,6 +102,8 @@ fn the_pod_has_no_more_than_this() {
                 "/sys/devices/virtual/misc/tdx_guest",
                 "/sys/firmware/acpi/tables/data",
                 "/sys/kernel/security",
+                "/boot",
+                "/opt/cloudtaser/bin",
             ],
         ),
     ] {

@@ -337,6 +337,18 @@ fn l17_a_refused_machine_stays_refused_until_openbao_admits_it() {
 }
 
 #[test]
+fn a_change_behind_the_evidence_of_a_refused_machine_is_not_forgotten_when_it_is_admitted() {
+    let mut member = attested();
+    assert_eq!(member.step(Event::Changed, &at(20)), [Action::Attest]);
+    member.step(Event::Judged(Verdict::Refused(refusal("node.boot"))), &at(21));
+    assert_eq!(member.step(Event::Woke, &at(321)), [Action::Enrol]);
+    assert_eq!(member.step(Event::Enrolled(Ok(())), &at(321)), [Action::Attest]);
+    assert_eq!(member.step(Event::Changed, &at(322)), []);
+    member.step(admitted(), &at(323));
+    assert_eq!(member.wake(), Some(at(326).now));
+}
+
+#[test]
 fn silence_is_no_refusal_until_the_verdict_has_ended() {
     let mut member = attested();
     let mut moment = at(201);
