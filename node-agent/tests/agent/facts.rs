@@ -5,7 +5,7 @@ use std::path::Path;
 
 use attest::Claims;
 use attest::crypto::{AwsLcRs, Crypto as _};
-use attest::eventlog::Facts;
+use attest::eventlog::{Facts, State};
 use protocol::agent::EvidenceReply;
 use simulator::tpm::FileList;
 use tempfile::TempDir;
@@ -67,9 +67,21 @@ fn facts_are_in_the_first_evidence_and_every_change_stays_on_record() {
 fn facts_that_were_taken_out_of_the_log_are_missed() {
     let Some(booted) = Booted::new(&FileList::default()) else { return };
     let scratch = TempDir::new().unwrap();
-    fs::write(scratch.path().join("wrapper"), "genuine").unwrap();
+    for (number, program) in [(1, "genuine"), (2, "replaced")] {
+        fs::write(scratch.path().join("wrapper"), program).unwrap();
+        told(&booted, &agent(&booted, scratch.path()).evidence(&request(number, None)));
+    }
     let agent = agent(&booted, scratch.path());
-    told(&booted, &agent.evidence(&request(1, None)));
+    let mut kept: Vec<_> = fs::read_dir(scratch.path().join("facts/pcr14")).unwrap().collect();
+    assert_eq!(kept.len(), 2);
+    fs::remove_file(kept.remove(0).unwrap().path()).unwrap();
+    assert_eq!(refused(&booted, &agent.evidence(&request(3, None))), ["tpm.log.replay"]);
+    // All of it: the log tells nothing of the register, which a rule about facts refuses (`tpm.boot.facts`).
     fs::remove_dir_all(scratch.path().join("facts")).unwrap();
-    assert_eq!(refused(&booted, &agent.evidence(&request(2, None))), ["tpm.log.replay"]);
+    let evidence = agent.evidence(&request(4, None));
+    assert_eq!(told(&booted, &evidence), []);
+    let verified = verified(&evidence, &booted.anchors);
+    let Claims::Tpm(claims) = verified.claims() else { panic!("{verified:?}") };
+    let registers = &claims.boot.as_ref().unwrap().registers;
+    assert!(registers.iter().any(|one| one.index == 14 && one.state == State::Silent), "{registers:?}");
 }

@@ -59,7 +59,7 @@ fn tool(tcti: &str, program: &str, arguments: &[&str]) -> String {
 fn left_behind(tcti: &str) {
     let body = "0000012a 40000001 00000009 400000090000000000 0000 000e 0180c7a5 000b 00040004 0000 2000";
     let body = hex::decode(body.replace(' ', "")).unwrap();
-    let length = u32::try_from(body.len() + 6).unwrap().to_be_bytes();
+    let length = u32::try_from(body.len().checked_add(6).unwrap()).unwrap().to_be_bytes();
     let port: u16 = tcti.rsplit('=').next().unwrap().parse().unwrap();
     let mut tpm = TcpStream::connect(("127.0.0.1", port)).unwrap();
     tpm.write_all(&[&[0x80, 0x02][..], &length, &body].concat()).unwrap();

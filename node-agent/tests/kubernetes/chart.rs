@@ -59,7 +59,7 @@ fn values_that_weaken_or_mean_nothing_are_refused() {
         ("image.tag=0.1.0", "at '/image': additional properties 'tag' not allowed"),
         (
             "platforms={sgx}",
-            "at '/platforms/0': value must be one of 'sev-snp', 'tdx', 'tpm2', 'azure', 'nitro'",
+            "at '/platforms/0': value must be one of 'sev-snp', 'tdx', 'tpm2', 'azure', 'nitro', 'nitro-tpm'",
         ),
         ("platforms={tpm2}", "at '/deviceResource': minLength: got 0, want 3"),
         ("privileged=true", "at '': additional properties 'privileged' not allowed"),
