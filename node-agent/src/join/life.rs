@@ -19,7 +19,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::clerk::Clerk;
 use super::clock;
-use super::machine::{Action, Event, Member, Notice, Standing, Verdict};
+use super::machine::{Action, Event, Member, Notice, Standing, Unknown, Verdict};
 use super::schedule::{Moment, Uptime};
 use super::status::{Refused, Status, Times};
 use super::watch::Watch;
@@ -186,6 +186,12 @@ impl Life {
     /// Writes the status file, if it would say something new.
     fn keep(&mut self, now: Uptime) {
         let Some(status) = self.status(now) else { return };
+        // An agent that ends leaves the refusal behind, not its end: the next one is to know.
+        if *self.member.standing() == Standing::Unknown(Unknown::Stopped)
+            && self.written.as_ref().is_some_and(|written| written.refusal.is_some())
+        {
+            return;
+        }
         if self
             .written
             .as_ref()
