@@ -43,6 +43,7 @@ fn is_name(text: &str) -> bool {
         "roots",
         "challenge",
         "standing",
+        "node",
         "workload",
         "key",
     ];
