@@ -250,16 +250,21 @@ impl Refused {
     /// The machine, if it has itself shown that it is not what the policy wants: genuine evidence, in answer to this very
     /// challenge, in a state that the policy does not allow. Nobody else can make a machine fail: not by an old answer, not by
     /// another guest's, not by a list that has run out, and not by a copy of its keys: nothing fails whom the register took for
-    /// another, or for an earlier start.
+    /// another, or for an earlier start. Nor does a workload make it fail by the words of a log: these count where the node
+    /// itself asked, in its name.
     #[must_use]
     pub fn failed(&self) -> Option<&Machine> {
         let mut failing = self.appraisal.failing();
+        let own = self
+            .standing()
+            .and_then(|standing| standing.node.as_ref())
+            .is_some_and(|node| node.name.is_some());
         let fails = self.answered == Answered::Fresh
             && !self
                 .appraisal
                 .failing()
                 .any(|check| catalogue::presented(&check.id) || of_register(&check.id))
-            && failing.any(|check| catalogue::about_state(&check.id));
+            && failing.any(|check| catalogue::about_state(&check.id) && (own || !catalogue::told(&check.id)));
         self.machine().filter(|_| fails)
     }
 

@@ -75,6 +75,13 @@ pub(crate) fn presented(id: &str) -> bool {
     id.split('.').any(|part| ["log", "nonce", "user_data", "public_key", "extra_data", "age"].contains(&part))
 }
 
+/// Whether a check believes what a log says of the digests in it: whoever brings the log words it, and may be a workload on a good
+/// machine. The cluster's register speaks for itself.
+pub(crate) fn told(id: &str) -> bool {
+    let boot = ["tpm.boot.", "tdx.boot."].iter().any(|section| id.starts_with(section));
+    boot && !id.ends_with(".cluster")
+}
+
 /// Whether the answer may change by what a vendor publishes, and nothing else: then nobody has to have done anything.
 fn published(id: &str) -> bool {
     ["tdx.tcb.status", "tdx.tcb.advisories"].contains(&id)

@@ -1,7 +1,9 @@
 //! The event log of a TD: what it proves, and what a policy asks of that.
 
+use attest::crypto::AwsLcRs;
 use attest::eventlog::{Loader, SecureBoot};
-use attest::{Part, parcel};
+use attest::node::Rule;
+use attest::{Context, Node, Part, Policy, Question, Standing, decide, parcel};
 use simulator::tdx::{EventLog, Platform};
 
 use crate::case::Case;
@@ -147,3 +149,30 @@ fn l13_facts_that_the_log_calls_otherwise_hide_behind_no_other_facts() {
 }
 
 const GRUB_LINES: &str = r#"{ by = "grub", none_of = ["init=", "debug"] }"#;
+
+/// An attack: a pod has genuine evidence of its node, and words the log in another way, so that the node fails.
+#[test]
+fn a_workload_that_words_a_log_makes_no_machine_fail_and_the_node_itself_does() {
+    let unknown = log().event_over(3, 13, b"/vmlinuz init=/evil", b"/a/file\0");
+    let case = asking(telling(&unknown, &unknown), "", None);
+    let policy = Policy::parse(&AwsLcRs, &case.policy.text()).unwrap();
+    let evidence = attest::parse(case.platform, &case.evidence).unwrap();
+    let prepared = case.prepare(&AwsLcRs, &evidence);
+    let node = |name: &str| Node {
+        name: Some(name.to_owned()),
+        rule: Rule::Any,
+        entry: None,
+        others: Vec::new(),
+        replaced: false,
+        endorsed: None,
+    };
+    for (node, fails) in [(None, false), (Some(node("n1")), true)] {
+        let (challenge, offered) = (case.asked.challenge(), case.asked.key.clone());
+        let question = Question { evidence: &evidence, challenge, offered };
+        let standing = Standing { node, ..Standing::default() };
+        let context = Context { crypto: &AwsLcRs, policy: &policy, standing: Some(&standing) };
+        let refused = decide(question, prepared.as_ref(), context, case.now).unwrap().unwrap_err();
+        let failing: Vec<&str> = refused.appraisal().failing().map(|check| check.id.as_str()).collect();
+        assert_eq!((failing, refused.failed().is_some()), (vec!["tdx.boot.kernel_cmdline"], fails));
+    }
+}
