@@ -159,7 +159,7 @@ impl AuthMethod {
     ) -> Result<Asking, Error> {
         let name = match name {
             None => None,
-            Some(Value::String(name)) => Some(reply::name(&name)?.to_owned()),
+            Some(Value::String(name)) => Some(reply::node_name(&name)?.to_owned()),
             Some(_) => return Err(Error::BadRequest("node: expected the name of a node".to_owned())),
         };
         let proof = match answer {

@@ -42,13 +42,22 @@ const AS_JSON: &str = " (numbers, lists and objects are given as JSON: bao write
 
 /// A name in a path: one spelling, nothing that means something to a path, a file or a template.
 pub(crate) fn name(name: &str) -> Result<&str, Error> {
+    plain(name, 64)
+}
+
+/// The name of a node: as long as Kubernetes' may be.
+pub(crate) fn node_name(name: &str) -> Result<&str, Error> {
+    plain(name, 253)
+}
+
+fn plain(name: &str, most: usize) -> Result<&str, Error> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    let good = !name.is_empty() && name.len() <= 64 && !name.starts_with('.') && name.chars().all(allowed);
+    let good = !name.is_empty() && name.len() <= most && !name.starts_with('.') && name.chars().all(allowed);
     if good {
         Ok(name)
     } else {
         let found: String = name.chars().take(80).collect();
-        Err(Error::BadRequest(format!("name: expected 1 to 64 of A-Z a-z 0-9 - _ ., found {found:?}")))
+        Err(Error::BadRequest(format!("name: expected 1 to {most} of A-Z a-z 0-9 - _ ., found {found:?}")))
     }
 }
 

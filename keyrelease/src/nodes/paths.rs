@@ -34,9 +34,9 @@ pub(crate) async fn answer(
         (Operation::Update, name) => {
             let ids = expected(reply::body(body)?)?;
             let node = StoredNode::new(ids, mount.now());
-            change(mount, host, reply::name(name)?, Some(node)).await
+            change(mount, host, reply::node_name(name)?, Some(node)).await
         }
-        (Operation::Delete, name) => change(mount, host, reply::name(name)?, None).await,
+        (Operation::Delete, name) => change(mount, host, reply::node_name(name)?, None).await,
         _ => Err(Error::UnsupportedOperation),
     }
 }

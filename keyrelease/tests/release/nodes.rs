@@ -175,6 +175,9 @@ fn where_nodes_are_registered_nobody_else_logs_in() {
         (taken.failing(), found(&taken)),
         (vec!["node.known".to_owned()], "n91, which its machine took".to_owned())
     );
+    // As long as the name of a Kubernetes node may be.
+    let (long, other): (_, Launch) = ("n".repeat(253), self::launch::<0x5d>);
+    login(&guest(92, other), "first", &long).ok();
     let shown = node("n17");
     assert_eq!(shown["expected"], json!({ "chip_id": chip }));
     assert_eq!(shown["ids"], json!({ "platform": "sev-snp", "chip_id": chip }));
@@ -267,7 +270,8 @@ fn what_cannot_be_a_node_is_not_written() {
     refused("n60", json!({ "ek": "abcd" }), "expected 64 hex digits");
     refused("n60", json!({ "instance_id": "a b" }), "instance_id: expected 1 to 128 printable");
     refused("n60", json!({ "instance_id": "i-1", "name": "x" }), "unknown field `name`");
-    refused(".n60", json!({ "instance_id": "i-1" }), "name: expected 1 to 64");
+    refused(".n60", json!({ "instance_id": "i-1" }), "name: expected 1 to 253");
+    refused(&"n".repeat(254), json!({ "instance_id": "i-1" }), "name: expected 1 to 253");
     server().write("auth/attest/node/n61", &json!({ "ek": "17".repeat(32) })).ok();
     refused("n60", json!({ "ek": "17".repeat(32) }), "ek: node n61 has it");
     assert_eq!(server().read("auth/attest/node/n60").status, 404);
@@ -292,7 +296,7 @@ fn a_login_that_names_no_node_rightly_is_not_judged() {
     let mut body = serde_json::to_value(answer()).unwrap();
     body["role"] = Value::from("first");
     for (name, words) in
-        [(json!(7), "node: expected the name of a node"), (json!("a/b"), "name: expected 1 to 64")]
+        [(json!(7), "node: expected the name of a node"), (json!("a/b"), "name: expected 1 to 253")]
     {
         body["node"] = name;
         let refused = server().call("POST", "auth/attest/login", Some(&body), "");
