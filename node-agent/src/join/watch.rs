@@ -55,13 +55,8 @@ impl Watch {
         let folders =
             Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).map_err(calling("inotify_init"))?;
         for file in files {
-            let folder = file.parent().unwrap_or(file);
-            let changes = AddWatchFlags::IN_CREATE
-                | AddWatchFlags::IN_DELETE
-                | AddWatchFlags::IN_MOVED_FROM
-                | AddWatchFlags::IN_MOVED_TO;
-            let unwatched = |source| Unwatched::Folder { folder: folder.to_owned(), source };
-            folders.add_watch(folder, changes).map_err(unwatched)?;
+            let unwatched = |source| Unwatched::Folder { folder: folder(file).to_owned(), source };
+            watch_folder(&folders, file).map_err(unwatched)?;
         }
         let files = files.iter().map(|file| (file.clone(), identity(file))).collect();
         Ok(Self { clock, kernel: kernel()?, folders, files })
@@ -91,6 +86,9 @@ impl Watch {
             }
         }
         for (path, seen) in &mut self.files {
+            // A folder that was removed and made anew, as a program's own under /run is, is another one to the kernel. While
+            // there is none, there is nothing to watch either: the file is told as gone, and looked for at the next event.
+            watch_folder(&self.folders, path).unwrap_or_default();
             let now = identity(path);
             if std::mem::replace(seen, now) != now {
                 found.push(Happening::File(path.clone()));
@@ -146,6 +144,19 @@ fn module(message: &[u8]) -> Option<Happening> {
     let name = path.strip_prefix("/module/").filter(|_| matches!(action, "add" | "remove"))?;
     let name: String = name.chars().filter(char::is_ascii_graphic).take(64).collect();
     Some(Happening::Module(format!("{action} {name}")))
+}
+
+/// Does nothing to a folder that is watched.
+fn watch_folder(folders: &Inotify, file: &Path) -> nix::Result<()> {
+    let changes = AddWatchFlags::IN_CREATE
+        | AddWatchFlags::IN_DELETE
+        | AddWatchFlags::IN_MOVED_FROM
+        | AddWatchFlags::IN_MOVED_TO;
+    folders.add_watch(folder(file), changes).map(drop)
+}
+
+fn folder(file: &Path) -> &Path {
+    file.parent().unwrap_or(file)
 }
 
 fn identity(path: &Path) -> Option<Identity> {
@@ -225,6 +236,23 @@ mod tests {
             assert!(!watch.look().contains(&Happening::File(file.clone())));
         }
         fs::remove_file(&file).unwrap();
+        assert!(watch.look().contains(&Happening::File(file)));
+    }
+
+    #[test]
+    fn a_folder_that_is_made_anew_is_watched_again() {
+        let above = tempfile::tempdir().unwrap();
+        let folder = above.path().join("enforcer");
+        let file = folder.join("sock");
+        fs::create_dir(&folder).unwrap();
+        fs::write(&file, "").unwrap();
+        let mut watch = Watch::start(std::slice::from_ref(&file)).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        assert!(watch.look().contains(&Happening::File(file.clone())));
+        fs::create_dir(&folder).unwrap();
+        assert!(!watch.look().contains(&Happening::File(file.clone())));
+        fs::write(&file, "").unwrap();
+        assert_ne!(watch.folders.read_events().unwrap().len(), 0);
         assert!(watch.look().contains(&Happening::File(file)));
     }
 
