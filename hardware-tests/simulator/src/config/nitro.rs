@@ -81,8 +81,8 @@ pub(super) struct RawNsm {
     /// Where to listen: a socket that is made. Each message stands behind its length in four bytes, big-endian.
     #[arg(long)]
     listen: PathBuf,
-    /// Which instance.
-    #[arg(long, default_value_t = 1)]
+    /// Which instance. The last one counts.
+    #[arg(long, default_value_t = 1, overrides_with = "seed")]
     seed: u64,
     /// Whose keys: simulated or other.
     #[arg(long, default_value = "simulated")]
