@@ -158,7 +158,13 @@ fn join_once(join: &Join) -> Result<(), Failure> {
 }
 
 fn print_registers(cluster: &str) -> Result<(), Failure> {
-    let registers = [("PCR 15", Hash::Sha256), ("PCR 15", Hash::Sha384), ("RTMR 3", Hash::Sha384)];
+    let registers = [
+        ("PCR 15", Hash::Sha256),
+        ("PCR 15", Hash::Sha384),
+        ("RTMR 3", Hash::Sha384),
+        // Of a Nitro enclave.
+        ("PCR 16", Hash::Sha384),
+    ];
     registers.into_iter().try_for_each(|(name, bank)| {
         let value = hex::encode(cluster_register(&AwsLcRs, bank, cluster));
         writeln!(io::stdout(), "{name} {bank} {value}").map_err(Failure::other)

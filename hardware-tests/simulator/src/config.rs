@@ -272,7 +272,7 @@ impl RawCommand {
             Self::NitroDocument { module, output } => {
                 Some(Config::NitroDocument { document: Box::new(module.read(now, problems)?), output })
             }
-            Self::Azure { machine } => Some(Config::Azure(machine.read(problems)?)),
+            Self::Azure { machine } => Some(Config::Azure(machine.read(now, problems)?)),
             Self::Roots { write, vendor } => {
                 Some(Config::Roots { write, vendor: problems.note(read_vendor(&vendor))? })
             }

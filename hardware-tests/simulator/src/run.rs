@@ -237,14 +237,16 @@ fn run_azure(machine: &Azure) -> Result<(), RunError> {
     match (&machine.endorsements, machine.kind) {
         (None, _) => {}
         (Some(folder), azure::Kind::Snp) => {
-            let chip = azure::Machine::chip(machine.seed);
+            let chip = azure::Machine::chip(machine.seed).at(machine.at);
             write_chain(folder, chip.chain(), chip.crl().der())?;
         }
         (Some(folder), azure::Kind::Tdx) => {
-            write_collateral(folder, &azure::Machine::platform(machine.seed).collateral())?;
+            let platform = azure::Machine::platform(machine.seed).at(machine.at);
+            write_collateral(folder, &platform.collateral())?;
         }
     }
-    let running = azure::Machine::start(&machine.state, machine.kind, machine.seed, machine.fault)?;
+    let Azure { kind, seed, at, state, fault, .. } = machine;
+    let running = azure::Machine::start_at(state, *kind, *seed, *fault, *at)?;
     announce(&format!("ready {} {}", running.tcti(), running.metadata()))?;
     end.wait()?;
     Ok(())

@@ -102,7 +102,9 @@ fn node(written: Option<String>, problems: &mut Vec<String>) -> String {
 fn cluster(id: String, hardware: &mut BTreeMap<Platform, Hardware>, problems: &mut Vec<String>) -> String {
     if hardware.values().all(|hardware| hardware.cluster_register().is_none()) {
         let why = "no hardware that is enabled has a register for it";
-        problems.push(format!("join.cluster_id: expected a section [tdx], [tpm] or [azure]: {why}"));
+        problems.push(format!(
+            "join.cluster_id: expected a section [tdx], [tpm], [nitro], [nitro-tpm] or [azure]: {why}"
+        ));
     }
     hardware.values_mut().for_each(Hardware::quote_the_cluster);
     named("join.cluster_id", id, problems)

@@ -243,7 +243,7 @@ mod tests {
             "openbao.ca_file: expected an absolute path, found ca.pem",
             &format!("join.node: {names}, found \"..\""),
             &format!("join.role: {names}, found \"a/b\""),
-            "join.cluster_id: expected a section [tdx], [tpm] or [azure]: no hardware that is enabled has a register for it",
+            "join.cluster_id: expected a section [tdx], [tpm], [nitro], [nitro-tpm] or [azure]: no hardware that is enabled has a register for it",
             &format!("join.cluster_id: {names}, found \"\""),
             "join.enrol: expected a section [tpm]: a TPM is what is enrolled",
             "join.interval: expected 1 to 86400 seconds, found 0",

@@ -1,6 +1,6 @@
 //! Which cluster this machine belongs to, until it reboots.
 //!
-//! Before the first evidence, the registers that a policy pins as the cluster's (PCR 15, RTMR 3) take in the cluster's name.
+//! Before the first evidence, the registers that a policy pins as the cluster's (PCR 15, RTMR 3, an enclave's PCR 16) take in the cluster's name.
 //! What a register took in stays, so the machine can prove itself to no other cluster before it reboots. A register that
 //! holds something else already is another cluster's. Where the kernel does not tell what a register holds, a file beside
 //! the socket remembers what this boot's agent did: written first, so that no register takes the name in twice.

@@ -61,7 +61,8 @@ fn what_a_policy_pins_for_a_cluster_is_told_beforehand() {
     let output = Command::new(PROGRAM).args(["cluster", "blue"]).output().unwrap();
     let value = |bank| hex::encode(cluster_register(&AwsLcRs, bank, "blue"));
     let (short, long) = (value(Hash::Sha256), value(Hash::Sha384));
-    let expected = format!("PCR 15 sha256 {short}\nPCR 15 sha384 {long}\nRTMR 3 sha384 {long}\n");
+    let expected =
+        format!("PCR 15 sha256 {short}\nPCR 15 sha384 {long}\nRTMR 3 sha384 {long}\nPCR 16 sha384 {long}\n");
     assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
     // TPM 2.0 Part 1, clause 17.2, by hand: SHA-256 of 32 zero bytes and SHA-256 of the name.
     assert_eq!(short, "cda73c4eb6cc54d02e57ada5ab56bce2d52620a701ee3908de4e942e0d969664");

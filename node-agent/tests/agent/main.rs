@@ -27,6 +27,7 @@ mod privileges;
 mod registers;
 mod snp;
 mod socket;
+mod story;
 mod tdx;
 mod tpm;
 mod trouble;

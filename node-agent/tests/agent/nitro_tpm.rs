@@ -49,7 +49,7 @@ fn anchors() -> TrustAnchors {
 }
 
 /// What one of tpm2-tools says to this TPM.
-fn tool(tcti: &str, program: &str, arguments: &[&str]) -> String {
+pub(crate) fn tool(tcti: &str, program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).env("TPM2TOOLS_TCTI", tcti).output().unwrap();
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()

@@ -13,7 +13,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use attest::crypto::AwsLcRs;
 use attest::{Crypto as _, UnixTime};
 use serde_json::{Value, json};
+use simulator::nitro::{Module, Role};
 use simulator::snp::{Chip, Product};
+use simulator::tdx;
 use tempfile::TempDir;
 
 use crate::harness::{PROGRAM, skip};
@@ -67,10 +69,13 @@ impl OpenBao {
         eventually("OpenBao", || {
             self.try_call("GET", "sys/health", &Value::Null).is_ok_and(|(status, _)| status == 200)
         });
-        let root = self.dir.path().join("ark.der");
-        fs::write(&root, Chip::new(1, Product::Genoa).chain().ark).unwrap();
         let sha256 = AwsLcRs.sha256(&[&fs::read(installed).unwrap()]).to_string();
-        let args = ["--kind=auth".to_owned(), format!("--insecure-trust-root={}", root.display())];
+        let mut args = vec!["--kind=auth".to_owned()];
+        for (vendor, root) in roots() {
+            let file = self.dir.path().join(vendor);
+            fs::write(&file, root).unwrap();
+            args.push(format!("--insecure-trust-root={}", file.display()));
+        }
         let body = json!({ "sha256": sha256, "command": PLUGIN, "args": args });
         self.write("sys/plugins/catalog/auth/attest-auth", &body);
         self.write("sys/auth/attest", &json!({ "type": "attest-auth" }));
@@ -98,6 +103,23 @@ impl OpenBao {
             "nodes": "first-come", "enrol": "manufacturer",
         });
         self.write(&format!("auth/attest/role/{name}"), &role);
+    }
+
+    /// A role of this name for whichever machines come first, under the policy of this name.
+    pub(crate) fn node_role(&self, name: &str) {
+        let role = json!({
+            "policy": name, "token_policies": ["node"], "token_ttl_seconds": 600, "token_type": "service",
+            "nodes": "first-come",
+        });
+        self.write(&format!("auth/attest/role/{name}"), &role);
+    }
+
+    /// What the register of nodes says of this one.
+    #[track_caller]
+    pub(crate) fn node(&self, name: &str) -> Value {
+        let (status, json) = self.try_call("GET", &format!("auth/attest/node/{name}"), &Value::Null).unwrap();
+        assert_eq!(status, 200, "{json}");
+        json["data"].clone()
     }
 
     /// This edition of a policy.
@@ -250,6 +272,16 @@ pub(crate) fn eventually(what: &str, is: impl Fn() -> bool) {
 /// A real server lives now, and so must the chips.
 pub(crate) fn today() -> UnixTime {
     UnixTime(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs())
+}
+
+/// The roots of the simulated vendors, by their names.
+fn roots() -> [(&'static str, Vec<u8>); 3] {
+    let at = today().0;
+    [
+        ("amd", Chip::new(1, Product::Genoa).chain().ark),
+        ("intel", tdx::Platform::new(1).at(at).root().der()),
+        ("aws", Module::enclave(1).at(at).certificate(Role::Root).der()),
+    ]
 }
 
 /// The plugin: the one that the environment names, else cargo builds it for us, because it is another package's program.

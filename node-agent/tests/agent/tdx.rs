@@ -92,7 +92,7 @@ impl Guest {
     }
 }
 
-fn write_collateral(platform: &tdx::Platform, folder: &Path) {
+pub(crate) fn write_collateral(platform: &tdx::Platform, folder: &Path) {
     let collateral = platform.collateral();
     for (name, content) in [
         ("tcb-signing.der", &collateral.tcb_signing),

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::Paravisor;
 use super::metadata::{Answers, Metadata};
-use crate::snp::{Chain, Chip, Product, pem};
+use crate::snp::{Chain, Chip, EPOCH, Product, pem};
 use crate::tdx::Platform;
 use crate::tpm::AttestationKey;
 use crate::vtpm::{Vtpm, VtpmError};
@@ -95,8 +95,19 @@ pub enum MachineError {
 }
 
 impl Machine {
-    /// Starts the machine of a seed, whose TPM keeps its state in `state`.
+    /// Starts the machine of a seed, whose TPM keeps its state in `state`, at [`EPOCH`].
     pub fn start(state: &Path, kind: Kind, seed: u64, fault: Fault) -> Result<Self, MachineError> {
+        Self::start_at(state, kind, seed, fault, EPOCH)
+    }
+
+    /// The same at another time, in seconds since 1970.
+    pub fn start_at(
+        state: &Path,
+        kind: Kind,
+        seed: u64,
+        fault: Fault,
+        at: u64,
+    ) -> Result<Self, MachineError> {
         fs::create_dir_all(state)?;
         let tpm = Vtpm::start_in(state)?;
         let scratch = TempDir::new()?;
@@ -107,14 +118,15 @@ impl Machine {
         } else {
             Paravisor::of_modulus(key)
         };
+        let paravisor = paravisor.vm_id(&vm_id(kind, seed));
         if fault == Fault::NoReport {
             tools.forget()?;
         } else if fault == Fault::BrokenReport {
             tools.remember(b"HCLA, and not much more")?;
         } else {
-            tools.remember(&report(kind, seed, &paravisor))?;
+            tools.remember(&report(kind, seed, at, &paravisor))?;
         }
-        let answers = answers(kind, seed, &paravisor, fault);
+        let answers = answers((kind, seed, at), &paravisor, fault);
         Ok(Self { tpm, metadata: Metadata::start(answers, fault)? })
     }
 
@@ -149,11 +161,21 @@ impl Machine {
     }
 }
 
+/// The name that Azure gives this machine and no other.
+fn vm_id(kind: Kind, seed: u64) -> String {
+    let group = match kind {
+        Kind::Snp => "98EF",
+        Kind::Tdx => "98F0",
+    };
+    format!("390CBCF5-6C67-4D9B-{group}-{:012X}", seed & 0xffff_ffff_ffff)
+}
+
 /// The report in the TPM's memory, without what fills the index up.
-fn report(kind: Kind, seed: u64, paravisor: &Paravisor) -> Vec<u8> {
+fn report(kind: Kind, seed: u64, at: u64, paravisor: &Paravisor) -> Vec<u8> {
     let mut report = match kind {
         Kind::Snp => {
-            let signed = Machine::chip(seed).report().vmpl(0).report_data(paravisor.report_data()).sign();
+            let signed =
+                Machine::chip(seed).at(at).report().vmpl(0).report_data(paravisor.report_data()).sign();
             paravisor.snp_report(&signed)
         }
         Kind::Tdx => paravisor.td_report(),
@@ -164,16 +186,16 @@ fn report(kind: Kind, seed: u64, paravisor: &Paravisor) -> Vec<u8> {
     report
 }
 
-fn answers(kind: Kind, seed: u64, paravisor: &Paravisor, fault: Fault) -> Answers {
+fn answers((kind, seed, at): (Kind, u64, u64), paravisor: &Paravisor, fault: Fault) -> Answers {
     let seed = if fault == Fault::OtherChip { seed.wrapping_add(1) } else { seed };
     match kind {
         Kind::Snp => {
-            let Chain { ark, ask, vcek, .. } = Machine::chip(seed).chain();
+            let Chain { ark, ask, vcek, .. } = Machine::chip(seed).at(at).chain();
             Answers::Certificates { vcek: pem(&vcek), chain: [pem(&ask), pem(&ark)].concat() }
         }
         Kind::Tdx => {
             let data = if fault == Fault::OtherChip { [7; 64] } else { paravisor.report_data() };
-            Answers::Quote(Machine::platform(seed).quote().report_data(data).sign())
+            Answers::Quote(Machine::platform(seed).at(at).quote().report_data(data).sign())
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use simulator::azure::{Fault, Kind};
 
-use super::Problems;
+use super::{Problems, read_instant};
 
 #[derive(Args, Debug)]
 pub(super) struct RawAzure {
@@ -18,6 +18,9 @@ pub(super) struct RawAzure {
     /// Directory of the TPM's state; made if absent.
     #[arg(long)]
     state: PathBuf,
+    /// The clock at the start: seconds since 1970, or 2026-11-21T00:00:00Z.
+    #[arg(long)]
+    at: Option<String>,
     /// What goes wrong: no-report, broken-report, other-key, other-chip, imds-silent, imds-not-json, imds-busy,
     /// imds-moved, imds-endless.
     #[arg(long)]
@@ -32,17 +35,20 @@ pub(super) struct RawAzure {
 pub(crate) struct Azure {
     pub(crate) kind: Kind,
     pub(crate) seed: u64,
+    pub(crate) at: u64,
     pub(crate) state: PathBuf,
     pub(crate) fault: Fault,
     pub(crate) endorsements: Option<PathBuf>,
 }
 
 impl RawAzure {
-    pub(super) fn read(self, problems: &mut Problems) -> Option<Azure> {
+    pub(super) fn read(self, now: u64, problems: &mut Problems) -> Option<Azure> {
         let kind = problems.note(read_kind(&self.kind));
         let fault = problems.note(self.fault.as_deref().map_or(Ok(Fault::Healthy), read_fault));
-        let (kind, fault) = (kind?, fault?);
-        Some(Azure { kind, seed: self.seed, state: self.state, fault, endorsements: self.write_endorsements })
+        let at = problems.note(self.at.as_deref().map_or(Ok(now), read_instant));
+        let (kind, fault, at) = (kind?, fault?, at?);
+        let Self { seed, state, write_endorsements: endorsements, .. } = self;
+        Some(Azure { kind, seed, at, state, fault, endorsements })
     }
 }
 
