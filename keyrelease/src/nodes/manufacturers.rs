@@ -2,7 +2,8 @@
 //!
 //! Each is a text of PEM blocks under a name: `CERTIFICATE`, of roots, and `X509 CRL`. Where a manufacturer's text has lists,
 //! its certificates are asked whether they are on one. Nothing is pinned: there are dozens, and to believe one is to
-//! believe every TPM that it ever made. Where several rule the mount they change by proposal; to delete one only takes away.
+//! believe every TPM that it ever made. Where several rule the mount they change by proposal; to delete one only takes away, because
+//! a root stands in one text alone: nobody believes it under another, without the lists beside it.
 //!
 //! Trusted: the operator, or those who approved. Untrusted: the text, until then.
 
@@ -164,8 +165,17 @@ pub(crate) async fn fits(storage: &Storage, name: &str, content: &str) -> Result
     if content.is_empty() {
         return Ok(());
     }
-    Manufacturer::parse(content)?;
+    let new = Manufacturer::parse(content)?;
     let others = storage.list(FOLDER).await?;
+    for other in others.iter().filter(|other| *other != name) {
+        let text = storage.get(&format!("{FOLDER}{other}")).await?.unwrap_or_default();
+        let known = Manufacturer::parse(&String::from_utf8_lossy(&text))?;
+        if new.roots.iter().any(|(root, _)| known.roots.iter().any(|(other, _)| other == root)) {
+            return Err(bad_request(format!(
+                "tpm-manufacturer: a root of this text is in {other:?} already"
+            )));
+        }
+    }
     if others.len() >= MOST && !others.iter().any(|other| other == name) {
         return Err(bad_request(format!("tpm-manufacturer: at most {MOST} entries")));
     }

@@ -297,7 +297,7 @@ fn encoded(holders: &BTreeMap<String, String>) -> Result<Option<Vec<u8>>, Error>
 /// Where the holders of ids are.
 pub(super) const HOLDERS: &str = "node-id/";
 const LAUNCH: &str = "launch";
-/// All of them are kept in memory, about a kilobyte each.
+/// All of them are kept in memory: about a kilobyte each, and some ten where a node was launched often.
 const MOST_NODES: usize = 50_000;
 /// The most that one refusal names.
 const MOST_OTHERS: usize = 8;

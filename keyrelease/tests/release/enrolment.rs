@@ -226,6 +226,9 @@ fn a_tpm_joins_by_its_manufacturers_word_and_is_known_after_a_reboot() {
     let nobody = begin(&server, &machine.request("ak"));
     assert_eq!((nobody.status, nobody.errors().contains("no path")), (403, true), "{nobody:?}");
     believe(&server, "swtpm", &machine.root());
+    let twice = json!({ "value": machine.root() });
+    let twice = server.write("auth/attest/collateral/tpm-manufacturer/again", &twice);
+    assert_eq!(twice.errors(), "tpm-manufacturer: a root of this text is in \"swtpm\" already");
     assert_eq!(machine.login(&server, "ak", "t1", None).failing(), ["tpm.ak.enrolled"]);
     let enrolment = machine.enrol(&server, "ak");
     let joined = machine.login(&server, "ak", "t1", Some(&enrolment)).ok();

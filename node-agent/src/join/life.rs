@@ -157,8 +157,14 @@ impl Life {
         if let Event::Judged(Verdict::Unanswered(why)) | Event::Enrolled(Err(why)) = &event {
             journal::write(&format_args!("member: OpenBao did not judge this machine: {why}"));
         }
+        let is_admission = matches!(event, Event::Judged(Verdict::Admitted(_)));
         let moment = Moment { now: clock::uptime(), dice: dice() };
-        for action in self.member.step(event, &moment) {
+        let actions = self.member.step(event, &moment);
+        if is_admission && !actions.iter().any(|action| matches!(action, Action::Publish(_))) {
+            // Nothing new, but newly so: the Node's heartbeat says when it was last found.
+            self.member.told().cloned().into_iter().for_each(|notice| self.post(notice));
+        }
+        for action in actions {
             match action {
                 Action::Publish(notice) => self.publish(notice),
                 Action::Claim => lines.order(Job::Claim),
@@ -173,6 +179,11 @@ impl Life {
     fn publish(&self, notice: Notice) {
         let word = if notice.attested { "attested" } else { "not attested" };
         journal::write(&format_args!("member: {word}: {}: {}", notice.reason, notice.message));
+        self.post(notice);
+    }
+
+    /// Puts it up at the Node, as found now.
+    fn post(&self, notice: Notice) {
         let Some(board) = &self.board else { return };
         let standing = match self.member.standing() {
             Standing::Attested { .. } => kubernetes::Standing::Attested,

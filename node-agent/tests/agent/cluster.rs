@@ -86,8 +86,11 @@ fn the_node_says_what_openbao_said_of_its_machine() {
     eventually("the label after an admission", || {
         marks(&admin) == ("true".to_owned(), "True".to_owned(), false)
     });
+    let first = heartbeat(&admin);
+    fs::write(&guard, "started").unwrap();
+    eventually("a later heartbeat after another admission", || heartbeat(&admin) > first);
     openbao.revoke("policy=labelled@1");
-    fs::write(&guard, "restarted").unwrap();
+    fs::remove_file(&guard).unwrap();
     eventually("the label after a refusal", || {
         marks(&admin) == ("false".to_owned(), "False".to_owned(), true)
     });
@@ -122,6 +125,14 @@ fn node(cluster: &Cluster, admin: &Client, folder: &Path) -> String {
     fs::write(&token, cluster.pod_token("cloudtaser", "agent", "n1").unwrap()).unwrap();
     let (url, ca) = (cluster.url(), cluster.ca());
     format!("[kubernetes]\nnode = \"n1\"\nserver = {url:?}\ntoken = {token:?}\nca_file = {ca:?}\n")
+}
+
+/// When the condition was last found to hold.
+fn heartbeat(admin: &Client) -> String {
+    let node = admin.get("/api/v1/nodes/n1").unwrap().body;
+    let conditions = node.pointer("/status/conditions").and_then(Value::as_array).unwrap();
+    let condition = conditions.iter().find(|condition| condition["type"] == "cloudtaser.io/Attested");
+    condition.unwrap()["lastHeartbeatTime"].as_str().unwrap().to_owned()
 }
 
 /// The label, the condition's status, and whether the taint is there.
