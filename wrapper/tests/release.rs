@@ -263,7 +263,7 @@ fn sigterm_while_waiting_ends_the_wrapper_at_once() {
 fn all_configuration_problems_are_printed_together() {
     let output = Command::new(env!("CARGO_BIN_EXE_cloudtaser-wrapper")).env_clear().output().unwrap();
     let expected = "cloudtaser-wrapper: 5 problem(s) in the configuration\n  \
-        VAULT_AUTH_METHOD: supported is attest, found none (kubernetes by default)\n  \
+        VAULT_AUTH_ROLE: not set, and VAULT_AUTH_METHOD kubernetes logs in\n  \
         VAULT_ADDR: not set\n  CLOUDTASER_SECRET_PATHS: not set\n  CLOUDTASER_ENV_MAP: not set\n  \
         command: no program to run\n";
     assert_eq!(told(&output), expected);

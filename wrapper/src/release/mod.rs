@@ -12,7 +12,7 @@ use protocol::secret::{BadSecret, fields_of};
 use release_client::{Client, Key, Keys, plaintext_len, printable};
 use secretmem::Parcel;
 
-use crate::config::{Config, Wanted};
+use crate::config::{Config, Source, Target, Wanted};
 use crate::say;
 
 /// Secret memory that is about to change hands, and what lies where in it.
@@ -40,11 +40,14 @@ pub struct Place {
 /// Has everything released that the configuration wants, or nothing.
 pub fn fetch(config: &Config) -> Result<Released, Error> {
     let keys = Keys::generate(config.secrets.len())?;
-    let client = Client::new(&config.server, &config.key_mount, &config.agent_socket, "cloudtaser-wrapper")?;
-    let client = client.with_workload_token(config.workload_token.clone());
     let mut sealed = Vec::with_capacity(config.secrets.len());
     for (wanted, key) in config.secrets.iter().zip(keys.each()) {
-        let attempt = || client.ask(&wanted.key, &key);
+        let Source::Release { mount, key: name } = &wanted.source else {
+            return Err(Error::Path);
+        };
+        let client = Client::new(&config.server, mount, &config.agent_socket, "cloudtaser-wrapper")?;
+        let client = client.with_workload_token(config.workload_token.clone());
+        let attempt = || client.ask(name, &key);
         let one = patience::patiently(
             config.patience,
             attempt,
@@ -78,20 +81,30 @@ fn open(config: &Config, sealed: &[(Key<'_>, Sealed)]) -> Result<Released, Error
 fn places_in(plaintext: &[u8], start: usize, wanted: &Wanted) -> Result<Vec<Place>, Error> {
     let fields = fields_of(plaintext)?;
     let base = plaintext.as_ptr().addr();
-    let place = |(field, variable): &(String, String)| {
-        let found = fields.iter().find(|(name, _)| name == field);
+    let place = |target: &Target| {
+        let found = fields.iter().find(|(name, _)| *name == target.field);
         let (_, value) =
-            found.ok_or_else(|| Error::NoField { key: wanted.key.clone(), field: field.clone() })?;
+            found.ok_or_else(|| Error::NoField { key: name(&wanted.source), field: target.field.clone() })?;
         let offset = value.as_ptr().addr().saturating_sub(base);
-        Ok(Place { variable: variable.clone(), start: start.saturating_add(offset), len: value.len() })
+        Ok(Place { variable: target.variable.clone(), start: start.saturating_add(offset), len: value.len() })
     };
-    wanted.variables.iter().map(place).collect()
+    wanted.targets.iter().map(place).collect()
+}
+
+fn name(source: &Source) -> String {
+    match source {
+        Source::Release { key, .. } => key.clone(),
+        Source::Path { path, .. } => path.clone(),
+    }
 }
 
 /// Why there are no secrets.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// Only releases are asked for so far.
+    #[error("reading a path of the API is not possible yet")]
+    Path,
     /// Nothing was given to us.
     #[error(transparent)]
     Ask(#[from] release_client::Error),
@@ -120,7 +133,7 @@ impl Error {
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {
             Self::Ask(error) => error.refusal(),
-            Self::Open(_) | Self::Memory(_) | Self::Secret(_) | Self::NoField { .. } => None,
+            Self::Path | Self::Open(_) | Self::Memory(_) | Self::Secret(_) | Self::NoField { .. } => None,
         }
     }
 
@@ -140,9 +153,13 @@ mod tests {
     use super::*;
 
     fn wanted(variables: &[(&str, &str)]) -> Wanted {
-        let variables =
-            variables.iter().map(|(field, name)| ((*field).to_owned(), (*name).to_owned())).collect();
-        Wanted { key: "db".to_owned(), variables }
+        let target = |(field, name): &(&str, &str)| Target {
+            field: (*field).to_owned(),
+            variable: (*name).to_owned(),
+            form: crate::config::Form::Value,
+        };
+        let source = Source::Release { mount: "attest-keys".to_owned(), key: "db".to_owned() };
+        Wanted { source, targets: variables.iter().map(target).collect() }
     }
 
     #[test]

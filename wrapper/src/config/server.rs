@@ -1,0 +1,81 @@
+//! Which OpenBao, and as whom it is asked.
+
+use std::path::PathBuf;
+
+use release_client::{Authority, Server, address_problem};
+
+use super::is_segment;
+use super::reader::Reader;
+
+const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+/// Where Kubernetes puts a pod's own token.
+const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+
+/// As whom OpenBao is asked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Login {
+    /// How we prove who we are.
+    pub method: Method,
+    /// Where the auth method is mounted, like `auth/kubernetes`.
+    pub mount: String,
+    /// The role; without one there is no login, and only sealed releases can be asked for.
+    pub role: Option<String>,
+}
+
+/// How we prove who we are.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Method {
+    /// By evidence of the hardware.
+    Attest,
+    /// By a token of Kubernetes, in this file.
+    Kubernetes(PathBuf),
+    /// By a token of OpenBao, which the environment brought.
+    Token,
+}
+
+impl Reader<'_> {
+    pub(super) fn server(&mut self) -> Server {
+        let address = self.required("VAULT_ADDR");
+        let address = address.trim_end_matches('/').to_owned();
+        if let Some(problem) = address_problem(&address).filter(|_| !address.is_empty()) {
+            self.problem(format!("VAULT_ADDR: {problem}"));
+        }
+        let authority = if self.flag("VAULT_SKIP_VERIFY", false) {
+            Authority::InsecureNobody
+        } else {
+            Authority::File(self.text("VAULT_CACERT").unwrap_or_else(|| AUTHORITIES.to_owned()).into())
+        };
+        Server { address, namespace: self.text("VAULT_NAMESPACE"), authority }
+    }
+
+    pub(super) fn login(&mut self) -> Login {
+        let role = self.text("VAULT_AUTH_ROLE");
+        let word = self.text("VAULT_AUTH_METHOD").unwrap_or_else(|| "kubernetes".to_owned());
+        let method = match word.as_str() {
+            "attest" => Method::Attest,
+            "token" => Method::Token,
+            "kubernetes" => {
+                if role.is_none() {
+                    self.problem("VAULT_AUTH_ROLE: not set, and VAULT_AUTH_METHOD kubernetes logs in");
+                }
+                let file = self.text("CLOUDTASER_KUBERNETES_TOKEN_FILE");
+                Method::Kubernetes(file.unwrap_or_else(|| SERVICE_ACCOUNT.to_owned()).into())
+            }
+            _other => {
+                self.problem("VAULT_AUTH_METHOD: expected attest, kubernetes or token");
+                Method::Token
+            }
+        };
+        let mount = self.mount("VAULT_AUTH_MOUNT_PATH", &format!("auth/{word}"));
+        Login { method, mount, role }
+    }
+
+    pub(super) fn mount(&mut self, name: &str, default: &str) -> String {
+        let mount = self.text(name).unwrap_or_else(|| default.to_owned());
+        let mount = mount.trim_matches('/').to_owned();
+        if !mount.split('/').all(is_segment) {
+            self.problem(format!("{name}: expected a mount path of letters, digits, `.`, `_`, `-` and `/`"));
+        }
+        mount
+    }
+}
