@@ -15,7 +15,7 @@ use crate::unseal;
 use crate::{attest_inspect, attest_verify, evidence_log, evidence_show, evidence_verify};
 use crate::{collateral_import, collateral_pack, collateral_refresh, collateral_show, collateral_verify};
 use crate::{measure_nitro, measure_snp, measure_tdx, measure_uki};
-use crate::{node_detect, recall, reinstate, revoke};
+use crate::{node_detect, recall, reinstate, revoke, run};
 use crate::{
     policy_approve, policy_check, policy_diff, policy_emergency, policy_explain, policy_propose,
     policy_schema, policy_sign, policy_status, policy_test, policy_verify, source_doctor,
@@ -52,6 +52,7 @@ enum Command {
     Recall(recall::Args),
     Reinstate(reinstate::Args),
     Revoke(revoke::Args),
+    Run(run::Args),
     /// Look after the OpenBao that secrets come from
     #[command(subcommand)]
     Source(Source),
@@ -155,6 +156,7 @@ impl Cli {
             Command::Recall(args) => recall::run(args),
             Command::Reinstate(args) => reinstate::run(args),
             Command::Revoke(args) => revoke::run(args, now),
+            Command::Run(args) => run::run(args),
             Command::Unseal(Unseal::Approve(args)) => unseal::approve::run(args, now),
             Command::Unseal(Unseal::Keygen(args)) => unseal::keygen::run(args),
             Command::Unseal(Unseal::Split(args)) => unseal::split::run(args),

@@ -2,7 +2,7 @@
 //!
 //! One file per verb, each read → judge → print. Nothing is fetched or sent, except that `source`, `evidence log
 //! export`, `policy propose|approve|emergency|status`, `collateral import|refresh`, `recall|revoke|reinstate` and `unseal
-//! approve` speak with whom they are pointed at; and nothing is changed here, except that `policy sign`, `unseal keygen` and `unseal split` write new files, and `export` a directory.
+//! approve` speak with whom they are pointed at; and nothing is changed here, except that `policy sign`, `unseal keygen` and `unseal split` write new files, and `export` a directory. `run` becomes the wrapper.
 //!
 //! Trusted: the command line and the clock. Untrusted: every file and server that is named on it.
 #![forbid(unsafe_code)]
@@ -46,6 +46,7 @@ mod recall;
 mod reinstate;
 mod revoke;
 mod ruled;
+mod run;
 mod source_doctor;
 mod standing;
 mod supply;

@@ -9,12 +9,12 @@ use anyhow::{Result, bail};
 use crate::bench::{self, Length};
 use crate::child;
 use crate::house::House;
-use crate::{demo, layers, measure, package, suite, tools, vm, wasm};
+use crate::{demo, layers, measure, package, statics, suite, tools, vm, wasm};
 
 type Stage = (&'static str, fn(&House) -> Result<()>);
 
-const STAGES: [Stage; 13] = [
-    // The network is needed in these two, and in `wasm` where our compiler has no library for it.
+const STAGES: [Stage; 14] = [
+    // The network is needed in these two, and in `static` and `wasm` where our compiler has no library for them.
     ("fetch", fetch),
     ("tools", |house| tools::ensure(house).and_then(|_| vm::ensure(house)).map(drop)),
     ("fmt", |house| child::run(child::cargo(&house.root).args(["fmt", "--all", "--check"]))),
@@ -25,6 +25,7 @@ const STAGES: [Stage; 13] = [
     ("deny", deny),
     ("test", suite::run),
     ("package", package::run),
+    ("static", statics::run),
     ("wasm", wasm::run),
     ("demo", demo::every),
     ("bench", |house| bench::run(house, Length::Smoke)),

@@ -20,6 +20,7 @@ mod layers;
 mod measure;
 mod package;
 mod rust;
+mod statics;
 mod suite;
 mod tally;
 mod tools;
@@ -51,11 +52,11 @@ fn dispatch(house: &House, words: &[&str]) -> anyhow::Result<()> {
         ["bench"] => bench::run(house, bench::Length::Full),
         ["bench", "--smoke"] => bench::run(house, bench::Length::Smoke),
         ["package"] => package::run(house),
+        ["static"] => statics::run(house),
         ["wasm"] => wasm::run(house),
         ["tools"] => tools::ensure(house).and_then(|_| vm::ensure(house)).map(drop),
         _ => anyhow::bail!("expected one of {USAGE}; found {:?}", words.join(" ")),
     }
 }
 
-const USAGE: &str =
-    "demo [--tee NAME], test, ci, layers, measure, package, wasm, vectors DIR, bench [--smoke], tools";
+const USAGE: &str = "demo [--tee NAME], test, ci, layers, measure, package, static, wasm, vectors DIR, bench [--smoke], tools";

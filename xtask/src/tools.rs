@@ -28,10 +28,11 @@ impl Tools {
 }
 
 /// Debian packages, and what each is for.
-const DEBIAN: [(&str, &str); 18] = [
+const DEBIAN: [(&str, &str); 19] = [
     ("fuse3", "the simulated configfs-tsm is a FUSE file system"),
     ("gcc", "aws-lc and the linker"),
     ("libtss2-dev", "the node agent's TPM library"),
+    ("musl-tools", "the static wrapper, and programs that are linked with musl"),
     ("opensc", "pkcs11-tool, with which approvers sign"),
     ("openssl", "certificates of the demo's OpenBao"),
     ("ovmf", "firmware to measure, with the metadata of SNP and TDX"),

@@ -91,7 +91,7 @@ pub(crate) fn is_group_stop(pid: Pid) -> bool {
 pub(crate) fn event_message(pid: Pid) -> io::Result<u64> {
     let mut message = 0_u64;
     let place = (&raw mut message).expose_provenance();
-    request(c_uint_of(libc::PTRACE_GETEVENTMSG), pid.as_raw_pid(), 0, place)?;
+    request(libc::PTRACE_GETEVENTMSG, pid.as_raw_pid(), 0, place)?;
     Ok(message)
 }
 
@@ -114,7 +114,7 @@ pub(crate) fn registers(pid: Pid) -> io::Result<Option<Registers>> {
     let mut set = MaybeUninit::<Registers>::zeroed();
     let mut place = libc::iovec { iov_base: set.as_mut_ptr().cast(), iov_len: size_of::<Registers>() };
     let vector = (&raw mut place).expose_provenance();
-    request(c_uint_of(libc::PTRACE_GETREGSET), pid.as_raw_pid(), NT_PRSTATUS, vector)?;
+    request(libc::PTRACE_GETREGSET, pid.as_raw_pid(), NT_PRSTATUS, vector)?;
     // SAFETY: the place was zeroed, and every bit pattern is a valid set of integers.
     let set = unsafe { set.assume_init() };
     Ok((place.iov_len == size_of::<Registers>()).then_some(set))
@@ -124,7 +124,7 @@ pub(crate) fn registers(pid: Pid) -> io::Result<Option<Registers>> {
 pub(crate) fn set_registers(pid: Pid, mut set: Registers) -> io::Result<()> {
     let mut place = libc::iovec { iov_base: (&raw mut set).cast(), iov_len: size_of::<Registers>() };
     let vector = (&raw mut place).expose_provenance();
-    request(c_uint_of(libc::PTRACE_SETREGSET), pid.as_raw_pid(), NT_PRSTATUS, vector)
+    request(libc::PTRACE_SETREGSET, pid.as_raw_pid(), NT_PRSTATUS, vector)
 }
 
 /// Reads a tracee's memory at once, up to the first page that cannot be read.
@@ -202,16 +202,12 @@ pub(crate) fn fork() -> io::Result<Side> {
     }
 }
 
-/// The raw call: glibc's own wrapper returns peeked words where errors should be.
-fn request(code: c_uint, pid: c_int, address: usize, data: usize) -> io::Result<()> {
+/// The raw call: glibc's own wrapper returns peeked words where errors should be. The codes have another type in each libc.
+fn request(code: impl Into<c_long>, pid: c_int, address: usize, data: usize) -> io::Result<()> {
     // SAFETY: every caller in this file passes as `data` a number, or the address of a live place of the
     // size that the request writes or reads.
-    let answer: c_long = unsafe { libc::syscall(libc::SYS_ptrace, c_long::from(code), pid, address, data) };
+    let answer: c_long = unsafe { libc::syscall(libc::SYS_ptrace, code.into(), pid, address, data) };
     if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-}
-
-fn c_uint_of(code: impl TryInto<c_uint>) -> c_uint {
-    code.try_into().unwrap_or(c_uint::MAX)
 }
 
 fn outcome(code: c_int) -> io::Result<()> {
