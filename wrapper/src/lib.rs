@@ -9,6 +9,7 @@
 #![deny(unsafe_code)]
 
 pub mod config;
+pub mod files;
 pub mod graft;
 pub mod harden;
 pub mod isolate;
