@@ -13,6 +13,7 @@ use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::ptr::{self, NonNull};
 use std::slice;
+use std::sync::atomic::AtomicU8;
 
 use crate::Error;
 
@@ -60,6 +61,12 @@ impl Mapping {
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: as in `bytes`; `&mut self` makes the slice unique. Callers hold `Access::ReadWrite`.
         unsafe { slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+    }
+
+    /// The bytes as memory that another process reads and writes at the same time.
+    pub(crate) fn shared(&self) -> &[AtomicU8] {
+        // SAFETY: as in `bytes`; an `AtomicU8` is laid out as a u8, and may be changed by others.
+        unsafe { slice::from_raw_parts(self.start.as_ptr().cast(), self.len) }
     }
 
     pub(crate) fn protect(&mut self, access: Access) -> Result<(), Error> {

@@ -3,10 +3,12 @@
 //! [`Region`] is ours until it dies and has no descriptor: a descriptor that stays open can be stolen with
 //! `pidfd_getfd(2)` and mapped, which defeats everything else. [`Parcel`] keeps its descriptor, because
 //! another process will map it; giving it away ends our own mapping without wiping what the other now owns.
+//! [`Shared`] is memory that another process owns already, and that we may go on writing.
 
 use std::fmt;
 use std::fs::File;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::atomic::AtomicU8;
 
 use zeroize::Zeroize as _;
 
@@ -37,13 +39,7 @@ impl Region {
     ///
     /// The descriptor must be as large as `len` bytes need, neither more nor less.
     pub fn receive(fd: OwnedFd, len: usize) -> Result<Self, Error> {
-        let file = File::from(fd);
-        let found = file.metadata().map_err(|source| Error::Os { doing: "fstat", source })?.len();
-        let expected = kernel::whole_pages(len, kernel::page_size()?).ok_or(Error::Size(len))?;
-        if u64::try_from(expected) != Ok(found) {
-            return Err(Error::Received { expected, found });
-        }
-        Mapping::new(file.as_fd(), len).map(Self::writable)
+        mapped(fd, len).map(Self::writable)
     }
 
     /// The bytes. Whoever copies them out of here answers for the copy.
@@ -122,6 +118,43 @@ impl Parcel {
         region.end = End::LeftToTheNextOwner;
         fd
     }
+}
+
+/// Secret memory of another process, mapped here too: never wiped by us, and without a descriptor.
+pub struct Shared {
+    mapping: Mapping,
+}
+
+impl Shared {
+    /// Maps the memory behind a descriptor that belongs to another process, and closes ours.
+    ///
+    /// The descriptor must be as large as `len` bytes need, neither more nor less.
+    pub fn open(fd: OwnedFd, len: usize) -> Result<Self, Error> {
+        mapped(fd, len).map(|mapping| Self { mapping })
+    }
+
+    /// The bytes, which the other process may read and change at any moment.
+    #[must_use]
+    pub fn bytes(&self) -> &[AtomicU8] {
+        self.mapping.shared()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Shared({} secret bytes)", self.mapping.shared().len())
+    }
+}
+
+/// Maps what another process made, if it is of the announced size. The descriptor is closed.
+fn mapped(fd: OwnedFd, len: usize) -> Result<Mapping, Error> {
+    let file = File::from(fd);
+    let found = file.metadata().map_err(|source| Error::Os { doing: "fstat", source })?.len();
+    let expected = kernel::whole_pages(len, kernel::page_size()?).ok_or(Error::Size(len))?;
+    if u64::try_from(expected) != Ok(found) {
+        return Err(Error::Received { expected, found });
+    }
+    Mapping::new(file.as_fd(), len)
 }
 
 impl fmt::Debug for Parcel {

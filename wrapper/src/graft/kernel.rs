@@ -1,15 +1,15 @@
-//! System calls that no safe interface offers: tracing, signal masks, fork, peers. The one home of `unsafe` here.
+//! System calls that no safe interface offers: tracing, signal masks, fork. The one home of `unsafe` here.
 //!
 //! Each function is one call with its arguments checked; what the calls mean is decided by their callers.
 //!
 //! Trusted: process ids, which come from our own children. Untrusted: the memory of a traced process,
 //! which is only ever read as bytes and words.
 
-#![expect(unsafe_code, reason = "ptrace, signalfd, fork and SO_PEERCRED; nothing else in this room")]
+#![expect(unsafe_code, reason = "ptrace, signalfd and fork; nothing else in this room")]
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::ptr;
@@ -167,20 +167,6 @@ fn set_signal_mask(set: &libc::sigset_t) -> io::Result<()> {
 pub(crate) fn send_signal(pid: Pid, signal: c_int) -> io::Result<()> {
     // SAFETY: no pointers are passed.
     outcome(unsafe { libc::kill(pid.as_raw_pid(), signal) })
-}
-
-/// The process at the other end of a Unix socket; 0 when it is in a process namespace that we cannot see.
-///
-/// rustix gives an id that is never 0, and so reads a stranger from outside as an error.
-pub(crate) fn peer(line: BorrowedFd<'_>) -> io::Result<c_int> {
-    let mut found = libc::ucred { pid: 0, uid: 0, gid: 0 };
-    let mut len = libc::socklen_t::try_from(size_of::<libc::ucred>()).map_err(io::Error::other)?;
-    let place = (&raw mut found).cast();
-    // SAFETY: `place` is one live `ucred`, and `len` its size.
-    let code = unsafe {
-        libc::getsockopt(line.as_raw_fd(), libc::SOL_SOCKET, libc::SO_PEERCRED, place, &raw mut len)
-    };
-    outcome(code).map(|()| found.pid)
 }
 
 /// Which side of a fork this is.

@@ -10,27 +10,32 @@
 mod deliver;
 mod inject;
 pub(crate) mod kernel;
+mod page;
+mod privilege;
 mod program;
 mod references;
 mod registers;
-mod stack;
+mod rewrite;
+pub mod stack;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::process::Command;
 
 use rustix::process::{Pid, WaitStatus};
-use secretmem::Parcel;
 
 pub(crate) use inject::wait_for;
+pub use privilege::Gain;
 pub use references::{Secrets, Unfit};
+pub use rewrite::Rewritten;
 
 use inject::{Session, Tracee};
 use kernel::Resume;
+use page::{Outline, Room};
 use program::{Program, Role};
-use references::Expansion;
+use references::Template;
+use rewrite::Pages;
 use stack::{Entry, Stack};
 
 const OPTIONS: i32 = libc::PTRACE_O_EXITKILL
@@ -47,13 +52,15 @@ pub struct Tracer {
     traced: BTreeSet<i32>,
     /// Announced by their parents, not yet seen.
     unborn: BTreeSet<i32>,
+    pages: Pages,
 }
 
 impl Tracer {
     /// A tracer that follows nothing yet.
     #[must_use]
     pub fn new(secrets: Secrets) -> Self {
-        Self { secrets: Some(secrets), traced: BTreeSet::new(), unborn: BTreeSet::new() }
+        let pages = Pages::Unkept;
+        Self { secrets: Some(secrets), traced: BTreeSet::new(), unborn: BTreeSet::new(), pages }
     }
 
     /// Starts `command` with references in its environment, and handles its own `execve`.
@@ -155,7 +162,7 @@ impl Tracer {
     fn executed(&mut self, pid: Pid) -> Result<(), Error> {
         let tracee = Tracee { pid };
         let top = registers::stack_pointer(&tracee.registers()?);
-        let stack = Stack::read(tracee, usize::try_from(top).unwrap_or(usize::MAX))?;
+        let stack = Stack::read(&|at, into: &mut [u8]| tracee.read(at, into), address(top))?;
         let file = fs::read_link(format!("/proc/{pid}/exe")).ok();
         let [own, first] = &stack.arguments;
         let program = Program { file: file.as_deref(), arguments: [own, first] };
@@ -171,37 +178,59 @@ impl Tracer {
     }
 
     /// Replaces the references of a stopped program by values. Returns signals that must be sent again.
-    fn graft(&self, tracee: Tracee, stack: &Stack) -> Result<Vec<i32>, Error> {
-        let entries = stack.entries(tracee)?;
-        let found: Vec<(&Entry, Expansion<'_>)> = entries
-            .iter()
-            .filter_map(|entry| {
-                self.secrets.as_ref()?.expand(&entry.text).map(|expansion| (entry, expansion))
-            })
-            .collect();
-        if found.is_empty() {
+    fn graft(&mut self, tracee: Tracee, stack: &Stack) -> Result<Vec<i32>, Error> {
+        let Some(secrets) = &self.secrets else { return Ok(Vec::new()) };
+        let memory = |at, into: &mut [u8]| tracee.read(at, into);
+        let entries: Vec<Entry<Template>> = stack.entries(&memory, |text| secrets.template(text))?;
+        if entries.is_empty() {
             return Ok(Vec::new());
         }
-        let (memory, len) = lay_out(&found)?;
-        let mut session = Session::begin(tracee)?;
-        let mut address = deliver::deliver(tracee, &mut session, memory, len)?;
-        for (entry, expansion) in &found {
-            tracee.set_word(entry.slot, address)?;
-            address = address.saturating_add(u64::try_from(expansion.len()).unwrap_or(u64::MAX));
+        if let Some(gain) = privilege::gain(tracee.pid) {
+            return Err(Error::Privileged(gain));
         }
-        session.end()
+        let templates: Vec<&Template> = entries.iter().map(|entry| &entry.found).collect();
+        let lens: Vec<usize> = templates.iter().map(|template| secrets.len(template)).collect();
+        let room = if self.pages.are_kept() { Room::ToGrow } else { Room::Exact };
+        let outline = Outline::new(&lens, room, rustix::param::page_size());
+        let mut session = Session::begin(tracee)?;
+        let keep = self.pages.keep();
+        let delivered = deliver::deliver(tracee, &mut session, &outline, (secrets, &templates), keep)?;
+        for (entry, place) in entries.iter().zip(&outline.places) {
+            let offset = u64::try_from(place.start).unwrap_or(u64::MAX);
+            tracee.set_word(entry.slot, delivered.address.saturating_add(offset))?;
+        }
+        let pending = session.end()?;
+        let templates = entries.into_iter().map(|entry| entry.found);
+        self.pages.add(tracee.pid, delivered, outline.places.into_iter().zip(templates).collect());
+        Ok(pending)
+    }
+
+    /// Has the memory of programs kept in reach from now on, so that [`Self::rewrite`] can write it.
+    #[must_use]
+    pub fn keeping_pages(mut self) -> Self {
+        self.pages = Pages::kept();
+        self
+    }
+
+    /// The living programs that were given values since [`Self::keeping_pages`].
+    pub fn programs(&mut self) -> Vec<Pid> {
+        self.pages.programs()
+    }
+
+    /// Gives `renewed`, the same variables with new values, to every program that was given the former ones,
+    /// and to those that still carry references. All or nothing: where one is out of reach none is written.
+    pub fn rewrite(&mut self, mut renewed: Secrets) -> Rewritten {
+        if let Some(former) = &self.secrets {
+            renewed.succeed(former);
+        }
+        let rewritten = self.pages.rewrite(&renewed);
+        self.secrets = self.secrets.take().map(|_former| renewed);
+        rewritten
     }
 }
 
-/// The entries side by side in memory that is about to change hands.
-fn lay_out(found: &[(&Entry, Expansion<'_>)]) -> Result<(OwnedFd, usize), Error> {
-    let len = found.iter().map(|(_, expansion)| expansion.len()).fold(0, usize::saturating_add);
-    let mut parcel = Parcel::create(len)?;
-    let mut place = parcel.bytes_mut()?;
-    for (_, expansion) in found {
-        place = expansion.write(place).unwrap_or_default();
-    }
-    Ok((parcel.give(), len))
+fn address(word: u64) -> usize {
+    usize::try_from(word).unwrap_or(usize::MAX)
 }
 
 fn resuming(source: io::Error) -> Error {
@@ -244,17 +273,9 @@ pub enum Error {
         /// The kernel's answer.
         source: io::Error,
     },
-    /// Our side of handing memory over.
-    #[error("{doing}: {source}")]
-    Socket {
-        /// The step.
-        doing: &'static str,
-        /// The kernel's answer.
-        source: io::Error,
-    },
-    /// There is no secret memory to hand over.
-    #[error(transparent)]
-    Memory(#[from] secretmem::Error),
+    /// A program that would become somebody else.
+    #[error("the program's file is {0}; no secret is handed to a program that changes who it is")]
+    Privileged(Gain),
     /// A program of another word size has other registers and another stack.
     #[error("the program is a 32-bit one, only 64-bit programs can be given secrets")]
     NarrowProgram,

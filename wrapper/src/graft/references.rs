@@ -1,7 +1,7 @@
 //! References: what stands in an environment where a secret will be.
 //!
 //! The child's environment says `NAME=ctref:TAG:0:`, with a tag drawn for this start. Shells may copy that,
-//! rename it or build a longer value around it; [`Secrets::expand`] finds every reference in an entry and says
+//! rename it or build a longer value around it; [`Secrets::template`] finds every reference in an entry and says
 //! what the entry becomes. Text from elsewhere refers to nothing, because its author does not know the tag.
 //!
 //! Trusted: the values. Untrusted: the entries, which programs in between may have rewritten.
@@ -58,25 +58,63 @@ impl Secrets {
     }
 
     /// What an entry of an environment becomes; none if it refers to nothing.
-    pub(super) fn expand<'a>(&'a self, entry: &'a [u8]) -> Option<Expansion<'a>> {
+    pub(super) fn template(&self, entry: &[u8]) -> Option<Template> {
         let mut pieces = Vec::new();
         let mut rest = entry;
         let mut literal = 0;
-        while let Some((value, after)) = self.next_reference(rest, &mut literal) {
-            pieces.push(rest.get(..literal).unwrap_or_default());
-            pieces.push(value);
+        while let Some((index, after)) = self.next_reference(rest, &mut literal) {
+            pieces.push(Piece::Text(rest.get(..literal).unwrap_or_default().to_vec()));
+            pieces.push(Piece::Value(index));
             rest = after;
             literal = 0;
         }
         if pieces.is_empty() {
             return None;
         }
-        pieces.push(rest);
-        Some(Expansion { pieces })
+        pieces.push(Piece::Text(rest.to_vec()));
+        Some(Template { pieces })
+    }
+
+    /// The bytes of an entry, without the NUL that ends it.
+    pub(super) fn bytes<'a>(&'a self, template: &'a Template) -> impl Iterator<Item = u8> + 'a {
+        template.pieces.iter().flat_map(|piece| self.piece(piece)).copied()
+    }
+
+    /// Bytes of an entry, with the NUL that ends it.
+    pub(super) fn len(&self, template: &Template) -> usize {
+        template.pieces.iter().map(|piece| self.piece(piece).len()).fold(1, usize::saturating_add)
+    }
+
+    /// Bytes of an entry before its first value.
+    pub(super) fn before_values(&self, template: &Template) -> usize {
+        template.pieces.first().map_or(0, |piece| self.piece(piece).len())
+    }
+
+    /// The variable that a value in an entry was meant for.
+    pub(super) fn name(&self, template: &Template) -> &str {
+        let index = template.pieces.iter().find_map(|piece| match piece {
+            Piece::Value(index) => Some(*index),
+            Piece::Text(_) => None,
+        });
+        index.and_then(|index| self.entries.get(index)).map_or("", |(name, _)| name)
+    }
+
+    /// Answers to the references of `former`: new values of the same variables.
+    pub(super) fn succeed(&mut self, former: &Self) {
+        self.prefix.clone_from(&former.prefix);
+    }
+
+    fn piece<'a>(&'a self, piece: &'a Piece) -> &'a [u8] {
+        match piece {
+            Piece::Text(text) => text,
+            Piece::Value(index) => {
+                self.entries.get(*index).and_then(|(_, span)| self.values.read(span)).unwrap_or_default()
+            }
+        }
     }
 
     /// The first reference in `text` at or after `from`, which is moved to where it begins.
-    fn next_reference<'a>(&'a self, text: &'a [u8], from: &mut usize) -> Option<(&'a [u8], &'a [u8])> {
+    fn next_reference<'a>(&self, text: &'a [u8], from: &mut usize) -> Option<(usize, &'a [u8])> {
         loop {
             let tail = text.get(*from..)?;
             let prefix = self.prefix.as_bytes();
@@ -90,13 +128,14 @@ impl Secrets {
         }
     }
 
-    /// Reads `INDEX:` at the start of `text`: the value, and what follows the colon.
-    fn resolve<'a>(&'a self, text: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+    /// Reads `INDEX:` at the start of `text`: the index, and what follows the colon.
+    fn resolve<'a>(&self, text: &'a [u8]) -> Option<(usize, &'a [u8])> {
         let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let (index, after) = text.split_at_checked(digits)?;
         let index: usize = str::from_utf8(index).ok()?.parse().ok()?;
         let (_, span) = self.entries.get(index)?;
-        Some((self.values.read(span)?, after.strip_prefix(b":")?))
+        self.values.read(span)?;
+        Some((index, after.strip_prefix(b":")?))
     }
 }
 
@@ -108,28 +147,18 @@ fn tag() -> Result<String, Unfit> {
     }
 }
 
-/// An entry with its references replaced, in pieces, so that the value is copied once: to its place.
-pub(super) struct Expansion<'a> {
-    pieces: Vec<&'a [u8]>,
+/// An entry with its references understood. It holds no value, so it may outlive one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Template {
+    pieces: Vec<Piece>,
 }
 
-impl Expansion<'_> {
-    /// Bytes, with the NUL that ends a C string.
-    pub(super) fn len(&self) -> usize {
-        self.pieces.iter().map(|piece| piece.len()).fold(1, usize::saturating_add)
-    }
-
-    /// Writes the entry to the start of `place`, which is zeroed, and returns what is left of it.
-    pub(super) fn write<'p>(&self, place: &'p mut [u8]) -> Option<&'p mut [u8]> {
-        let (own, left) = place.split_at_mut_checked(self.len())?;
-        let mut own = own;
-        for piece in &self.pieces {
-            let (head, tail) = own.split_at_mut_checked(piece.len())?;
-            head.copy_from_slice(piece);
-            own = tail;
-        }
-        Some(left)
-    }
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Piece {
+    /// As it stood in the environment.
+    Text(Vec<u8>),
+    /// The value of this index.
+    Value(usize),
 }
 
 #[cfg(test)]
@@ -148,11 +177,10 @@ mod tests {
     fn expanded(entry: &str) -> Option<String> {
         let secrets = secrets(&[b"alpha", b"beta"]).unwrap();
         let entry = entry.replace("ctref:", &secrets.prefix);
-        let expansion = secrets.expand(entry.as_bytes())?;
-        let mut place = vec![0; expansion.len()];
-        assert!(expansion.write(&mut place).unwrap().is_empty());
-        assert_eq!(place.pop(), Some(0));
-        Some(String::from_utf8(place).unwrap().replace(&secrets.prefix, "ctref:"))
+        let template = secrets.template(entry.as_bytes())?;
+        let text: Vec<u8> = secrets.bytes(&template).collect();
+        assert_eq!(secrets.len(&template), text.len().saturating_add(1));
+        Some(String::from_utf8(text).unwrap().replace(&secrets.prefix, "ctref:"))
     }
 
     #[test]
@@ -169,7 +197,7 @@ mod tests {
         let [one, other] = [(); 2].map(|()| secrets(&[b"alpha"]).unwrap());
         let of_another_start = other.references().next().unwrap().1;
         for made_up in ["ctref:0:", "ctref::0:", "ctref:0000000000000000:0:", &of_another_start] {
-            assert!(one.expand(format!("NOTE={made_up}").as_bytes()).is_none(), "{made_up}");
+            assert!(one.template(format!("NOTE={made_up}").as_bytes()).is_none(), "{made_up}");
         }
     }
 
