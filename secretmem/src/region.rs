@@ -109,6 +109,12 @@ impl Parcel {
         self.region.bytes_mut()
     }
 
+    /// Its length in bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.region.bytes().len()
+    }
+
     /// Ends our mapping and leaves the bytes to whoever gets the descriptor.
     ///
     /// Pass it on and close it at once: while it is open anywhere, root can take it from there.

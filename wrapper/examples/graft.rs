@@ -3,33 +3,43 @@
 //! `cargo run --example graft -- FILE PROGRAM [ARGUMENT ...]`
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
-use std::process::{Command, ExitCode};
+use std::io::Write as _;
+use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
 use secretmem::Builder;
 use wrapper::graft::{Secrets, Tracer};
 use wrapper::signals::Signals;
+use wrapper::stem::{self, Made, Order, Planted, Stem};
 use wrapper::{harden, supervise};
 
 fn main() -> anyhow::Result<ExitCode> {
     let mut arguments = env::args_os().skip(1);
     let file = arguments.next().ok_or_else(|| anyhow!("no file given"))?;
-    let program = arguments.next().ok_or_else(|| anyhow!("no program given"))?;
+    let words: Vec<OsString> = arguments.collect();
+    if words.is_empty() {
+        return Err(anyhow!("no program given"));
+    }
     harden::harden()?;
     let signals = Signals::block()?;
-    let tracer = Tracer::new(secrets(&fs::read_to_string(file)?)?);
-    let mut command = Command::new(program);
-    command.args(arguments);
-    match supervise::run(command, tracer, &signals) {
+    match stem::plant()? {
+        Planted::Keeper(stem) => keep(&stem, secrets(&fs::read_to_string(file)?)?, &signals),
+        Planted::Made(Made { order: Order::Program(start), line }) => {
+            Ok(ExitCode::from(Made::exec(start, &words, &line)))
+        }
+        Planted::Made(_) | Planted::Over => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn keep(stem: &Stem, secrets: Secrets, signals: &Signals) -> anyhow::Result<ExitCode> {
+    match supervise::run(stem, Tracer::new(secrets), signals) {
         Ok(code) => Ok(ExitCode::from(code)),
         Err(error) => {
             let code = error.exit_code();
             let shown = Err::<(), _>(error).context("no secret was handed over");
-            shown.or_else(|error| {
-                use std::io::Write as _;
-                writeln!(std::io::stderr(), "{error:#}")
-            })?;
+            shown.or_else(|error| writeln!(std::io::stderr(), "{error:#}"))?;
             Ok(ExitCode::from(code))
         }
     }

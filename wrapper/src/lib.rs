@@ -1,7 +1,8 @@
 //! PID 1 that hands secrets to an unchanged program.
 //!
-//! [`config`] says what is wanted, [`release`] obtains it in a process of its own ([`isolate`]), [`graft`]
-//! decides what the child process sees, [`supervise`] is what an init program owes its child.
+//! [`config`] says what is wanted. The first process, the keeper, has all others made by a [`stem`] that is forked
+//! before anything else. [`release`] obtains the secrets in a process of its own ([`errand`], [`isolate`]),
+//! [`graft`] decides what the program sees, [`supervise`] is what an init program owes its child.
 //!
 //! Trusted: the configuration and what was opened with our own key. Untrusted: the node agent, the network,
 //! the child and its children.
@@ -9,13 +10,16 @@
 #![deny(unsafe_code)]
 
 pub mod config;
+pub mod errand;
 pub mod files;
 pub mod graft;
 pub mod harden;
 pub mod isolate;
+pub mod line;
 pub mod release;
 mod run;
 pub mod signals;
+pub mod stem;
 pub mod supervise;
 
 pub use run::run;

@@ -3,12 +3,15 @@
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write as _};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use crate::config::{Authority, Config, RawConfig, TOKENS};
+use crate::config::{Authority, Config, RawConfig};
+use crate::errand::{Errand, Setback};
 use crate::graft::Tracer;
-use crate::isolate::{self, Half, Line};
+use crate::isolate::Fetching;
+use crate::line::Line;
 use crate::signals::Signals;
+use crate::stem::{self, Made, Order, Planted, Stem};
 use crate::{harden, release, supervise};
 
 /// The configuration is wrong, a protection is refused, or something else of ours stands in the way.
@@ -48,45 +51,55 @@ pub fn run(
         io::stdout().write_all(HELP.as_bytes()).unwrap_or_default();
         return ExitCode::SUCCESS;
     }
-    let outcome = Config::try_from(RawConfig::new(environment, arguments)).map_err(trouble).and_then(start);
+    let outcome = Config::try_from(RawConfig::new(environment, arguments))
+        .map_err(trouble)
+        .and_then(|config| start(&config));
     outcome.unwrap_or_else(|code| code).into()
 }
 
-fn start(config: Config) -> Result<u8, u8> {
+fn start(config: &Config) -> Result<u8, u8> {
     harden::harden().map_err(trouble)?;
     if config.server.authority == Authority::InsecureNobody {
         say("INSECURE: VAULT_SKIP_VERIFY is set, any server can answer for OpenBao");
     }
     let signals = Signals::block().map_err(trouble)?;
-    match isolate::split().map_err(trouble)? {
-        Half::Fetcher(line) => fetch(&config, &line),
-        Half::Keeper(fetching) => {
-            let secrets = fetching.wait(&signals).map_err(|error| told(&error, error.exit_code()))?;
-            let tracer = Tracer::new(secrets);
-            supervise::run(command(config)?, tracer, &signals)
-                .map_err(|error| told(&error, error.exit_code()))
+    match stem::plant().map_err(trouble)? {
+        Planted::Keeper(stem) => keep(config, &stem, &signals),
+        Planted::Made(made) => become_ordered(config, made),
+        Planted::Over => Ok(0),
+    }
+}
+
+fn keep(config: &Config, stem: &Stem, signals: &Signals) -> Result<u8, u8> {
+    let fetched = Fetching::begin(stem, &Errand::Fetch).and_then(|fetching| fetching.wait(config, signals));
+    let secrets = fetched.map_err(|error| told(&error, error.exit_code()))?;
+    supervise::run(stem, Tracer::new(secrets), signals).map_err(|error| told(&error, error.exit_code()))
+}
+
+/// In a process that the stem has made.
+fn become_ordered(config: &Config, made: Made) -> Result<u8, u8> {
+    match made.order {
+        Order::Fetch => fetch(config, &made.line),
+        Order::Program(start) => Ok(Made::exec(start, &config.command, &made.line)),
+        Order::Hook(start) => {
+            let words: Vec<OsString> = config.rotation.hook.iter().map(OsString::from).collect();
+            Ok(Made::exec(start, &words, &made.line))
         }
     }
 }
 
 fn fetch(config: &Config, line: &Line) -> Result<u8, u8> {
-    let released = release::fetch(config).map_err(|error| {
-        error.tell();
-        if error.refusal().is_some() { REFUSED } else { OUR_TROUBLE }
-    })?;
-    line.give(released).map(|()| 0).map_err(trouble)
-}
-
-/// The program with the environment we were given, without what only we needed.
-fn command(config: Config) -> Result<Command, u8> {
-    let mut words = config.command.into_iter();
-    // The configuration has at least one word; without it nothing would be started.
-    let mut command = Command::new(words.next().ok_or(OUR_TROUBLE)?);
-    command.args(words);
-    for token in TOKENS {
-        command.env_remove(token);
-    }
-    Ok(command)
+    Errand::receive(line).map_err(trouble)?;
+    let sent = match release::fetch(config) {
+        Ok((list, memory)) => list.send(line, Some(memory)),
+        Err(error) => {
+            error.tell();
+            let refused = error.refusal().is_some();
+            let code = if refused { REFUSED } else { OUR_TROUBLE };
+            Setback { transient: error.is_transient(), refused, code }.send(line)
+        }
+    };
+    sent.map(|()| 0).map_err(trouble)
 }
 
 fn trouble(error: impl Display) -> u8 {

@@ -7,8 +7,6 @@
 
 use std::io;
 use std::os::fd::AsFd as _;
-use std::os::unix::process::CommandExt as _;
-use std::process::Command;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpgrp, getpid, kill_process_group, wait};
@@ -16,23 +14,40 @@ use rustix::termios::tcsetpgrp;
 
 use crate::graft::kernel;
 use crate::graft::{self, Tracer};
+use crate::line::Line;
 use crate::signals::{News, Signals};
+use crate::stem::{self, Failure, Order, Start, Stem, Watch};
 
-/// Runs `command` to its end and returns the code to exit with: its own, or 128 and the signal's number.
-pub fn run(mut command: Command, mut tracer: Tracer, signals: &Signals) -> Result<u8, Error> {
-    // A group of its own: the terminal's signals reach the child once, not through us as well.
-    command.process_group(0);
-    let main = match tracer.start(&mut command, lend_terminal) {
+/// Starts the program, and runs it to its end; returns the code to exit with: its own, or 128 and the signal's
+/// number.
+pub fn run(stem: &Stem, mut tracer: Tracer, signals: &Signals) -> Result<u8, Error> {
+    let main = match start(stem, &mut tracer) {
         Ok(pid) => pid,
-        Err(graft::Error::Gone(status)) => return Ok(code(status)),
-        Err(error) => return Err(Error::Graft(error)),
+        Err(Error::Graft(graft::Error::Gone(status))) => return Ok(code(status)),
+        Err(error) => return Err(error),
     };
-    let mut supervisor = Supervisor { main, tracer, terminations: 0 };
+    let mut supervisor = Supervisor { main, stem: stem.pid(), tracer, terminations: 0 };
     supervisor.watch(signals).inspect_err(|_error| supervisor.kill())
+}
+
+fn start(stem: &Stem, tracer: &mut Tracer) -> Result<Pid, Error> {
+    let os = |doing| move |source| Error::Os { doing, source };
+    let (ours, theirs) = Line::pair().map_err(os("socketpair"))?;
+    let start = Start { variables: tracer.references(), watch: Watch::Traced };
+    let pid = stem.order(&Order::Program(start), theirs)?;
+    match tracer.adopt(pid, lend_terminal) {
+        Ok(()) => Ok(pid),
+        Err(graft::Error::Gone(status)) => {
+            let told = ours.receive().map_err(os("the line to the program"))?;
+            Err(told.map_or(Error::Graft(graft::Error::Gone(status)), |told| Error::told(&told.bytes)))
+        }
+        Err(error) => Err(Error::Graft(error)),
+    }
 }
 
 struct Supervisor {
     main: Pid,
+    stem: Pid,
     tracer: Tracer,
     terminations: u32,
 }
@@ -70,6 +85,9 @@ impl Supervisor {
 
     fn report(&mut self, pid: Pid, status: WaitStatus) -> Result<Option<u8>, Error> {
         if !status.stopped() {
+            if pid == self.stem {
+                return Err(Error::Stem(stem::Error::Gone));
+            }
             self.tracer.forget(pid);
             return Ok((pid == self.main).then(|| code(status)));
         }
@@ -146,6 +164,9 @@ pub enum Error {
     /// It was not started, or not given its secrets.
     #[error(transparent)]
     Graft(graft::Error),
+    /// There is no process that it could be started in.
+    #[error(transparent)]
+    Stem(#[from] stem::Error),
     /// The kernel refused something that an init program needs.
     #[error("{doing}: {source}")]
     Os {
@@ -157,13 +178,22 @@ pub enum Error {
 }
 
 impl Error {
+    /// What the new process said before it ended.
+    fn told(message: &[u8]) -> Self {
+        Self::Graft(match minicbor::decode(message) {
+            Ok(Failure::Exec(errno)) => graft::Error::Exec(io::Error::from_raw_os_error(errno)),
+            Ok(Failure::Tracing(_)) => graft::Error::TracingRefused,
+            Err(_malformed) => graft::Error::NotReceived,
+        })
+    }
+
     /// 127: no such program; 126: not executable; 125: our own trouble. As shells and `env` have it.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Graft(graft::Error::Exec(error)) if error.kind() == io::ErrorKind::NotFound => 127,
             Self::Graft(graft::Error::Exec(_)) => 126,
-            Self::Graft(_) | Self::Os { .. } => 125,
+            Self::Graft(_) | Self::Stem(_) | Self::Os { .. } => 125,
         }
     }
 }

@@ -1,17 +1,15 @@
-//! System calls that no safe interface offers: tracing, signal masks, fork. The one home of `unsafe` here.
+//! System calls that no safe interface offers: tracing and signal masks. The one home of `unsafe` here.
 //!
 //! Each function is one call with its arguments checked; what the calls mean is decided by their callers.
 //!
 //! Trusted: process ids, which come from our own children. Untrusted: the memory of a traced process,
 //! which is only ever read as bytes and words.
 
-#![expect(unsafe_code, reason = "ptrace, signalfd and fork; nothing else in this room")]
+#![expect(unsafe_code, reason = "ptrace and signalfd; nothing else in this room")]
 
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd as _, OwnedFd};
-use std::os::unix::process::CommandExt as _;
-use std::process::Command;
 use std::ptr;
 
 use libc::{c_int, c_long, c_uint};
@@ -20,30 +18,22 @@ use rustix::process::Pid;
 /// The general registers of this architecture, as `PTRACE_GETREGSET` gives them.
 pub(crate) type Registers = libc::user_regs_struct;
 
-/// An error number that `execve(2)` never gives: tracing was refused before the program was tried.
-pub(crate) const TRACING_REFUSED: c_int = libc::ENOTRECOVERABLE;
-
 /// The register set of the general registers (`NT_PRSTATUS` of elf(5)).
 const NT_PRSTATUS: usize = 1;
 
 /// `PTRACE_SETSIGMASK` of ptrace(2), and the size of the kernel's own set of signals.
 const SET_SIGNAL_MASK: (c_uint, usize) = (0x420b, 8);
 
-/// Has the child ask to be traced by us before it runs its program.
+/// Asks our parent to trace us from our next `execve` on; called before it, in the process that it made.
 ///
-/// Signals stay blocked until [`unblock_signals`]: each would stop the child, while we wait for its `execve`
-/// and not for its stops.
-pub(crate) fn trace_from_exec(command: &mut Command) {
-    let ask = || {
-        let mut all = signal_set(libc::sigfillset);
-        // SAFETY: `all` is a valid set. A blocked SIGTRAP would let the program run past its first stop.
-        outcome(unsafe { libc::sigdelset(&raw mut all, libc::SIGTRAP) })?;
-        set_signal_mask(&all)?;
-        request(libc::PTRACE_TRACEME, 0, 0, 0)
-            .map_err(|_refused| io::Error::from_raw_os_error(TRACING_REFUSED))
-    };
-    // SAFETY: between fork and exec the closure makes system calls alone; it takes no lock and no memory.
-    unsafe { command.pre_exec(ask) };
+/// Signals stay blocked until [`unblock_signals`]: each would stop us, while it waits for our `execve`
+/// and not for our stops.
+pub(crate) fn ask_to_be_traced() -> io::Result<()> {
+    let mut all = signal_set(libc::sigfillset);
+    // SAFETY: `all` is a valid set. A blocked SIGTRAP would let the program run past its first stop.
+    outcome(unsafe { libc::sigdelset(&raw mut all, libc::SIGTRAP) })?;
+    set_signal_mask(&all)?;
+    request(libc::PTRACE_TRACEME, 0, 0, 0)
 }
 
 /// Unblocks all signals of a stopped tracee; those that came meanwhile are delivered when it goes on.
@@ -169,25 +159,6 @@ pub(crate) fn send_signal(pid: Pid, signal: c_int) -> io::Result<()> {
     outcome(unsafe { libc::kill(pid.as_raw_pid(), signal) })
 }
 
-/// Which side of a fork this is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Side {
-    /// The new process.
-    Child,
-    /// This process, with the id of the new one.
-    Parent(Pid),
-}
-
-/// Splits the process in two. It must have one thread.
-pub(crate) fn fork() -> io::Result<Side> {
-    // SAFETY: this program starts no threads, so no lock is held that the child could wait for.
-    let pid = unsafe { libc::fork() };
-    match pid {
-        0 => Ok(Side::Child),
-        pid => Pid::from_raw(pid.max(0)).map(Side::Parent).ok_or_else(io::Error::last_os_error),
-    }
-}
-
 /// The raw call: glibc's own wrapper returns peeked words where errors should be. The codes have another type in each libc.
 fn request(code: impl Into<c_long>, pid: c_int, address: usize, data: usize) -> io::Result<()> {
     // SAFETY: every caller in this file passes as `data` a number, or the address of a live place of the
@@ -206,17 +177,18 @@ const _: () = assert!(usize::BITS == u64::BITS, "64-bit machines only");
 mod tests {
     use super::*;
     use crate::graft::wait_for;
-    use std::os::unix::process::ExitStatusExt as _;
+    use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+    use std::process::Command;
 
     #[test]
     fn a_signal_before_the_program_runs_waits_for_it() {
         let mut command = Command::new("true");
-        trace_from_exec(&mut command);
         let disturb = || {
+            ask_to_be_traced()?;
             // SAFETY: no pointers are passed.
             outcome(unsafe { libc::raise(libc::SIGUSR1) })
         };
-        // SAFETY: the closure makes one system call.
+        // SAFETY: the closure makes system calls alone.
         unsafe { command.pre_exec(disturb) };
         let mut child = command.spawn().unwrap();
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();

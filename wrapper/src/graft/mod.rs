@@ -21,7 +21,6 @@ pub mod stack;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::process::Command;
 
 use rustix::process::{Pid, WaitStatus};
 
@@ -63,15 +62,18 @@ impl Tracer {
         Self { secrets: Some(secrets), traced: BTreeSet::new(), unborn: BTreeSet::new(), pages }
     }
 
-    /// Starts `command` with references in its environment, and handles its own `execve`.
+    /// The variables of the program to be: names, and references in place of values.
+    #[must_use]
+    pub fn references(&self) -> Vec<(String, String)> {
+        let references = self.secrets.iter().flat_map(Secrets::references);
+        references.map(|(name, reference)| (name.to_owned(), reference)).collect()
+    }
+
+    /// Takes over a child that asks to be traced and becomes a program, and handles its `execve`.
     ///
     /// Everything happens on the calling thread: the kernel takes orders for a tracee from nobody else.
     /// `before` is called while the program stands still, before its first instruction.
-    pub fn start(&mut self, command: &mut Command, before: impl FnOnce(Pid)) -> Result<Pid, Error> {
-        command.envs(self.secrets.iter().flat_map(Secrets::references));
-        kernel::trace_from_exec(command);
-        let child = command.spawn().map_err(Error::starting)?;
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(Error::NotReceived)?;
+    pub fn adopt(&mut self, pid: Pid, before: impl FnOnce(Pid)) -> Result<(), Error> {
         let begun = self.begin(pid, before);
         if begun.is_err() {
             // It stands still with references that nobody will replace. Already gone is as good.
@@ -79,7 +81,7 @@ impl Tracer {
         }
         match begun {
             Err(error) if error.is_of_the_dead() => Err(Error::Gone(wait_for(pid)?)),
-            begun => begun.map(|()| pid),
+            begun => begun,
         }
     }
 
@@ -302,13 +304,5 @@ impl Error {
     /// Whether a request came too late: the process had been killed.
     fn is_of_the_dead(&self) -> bool {
         matches!(self, Self::Trace { source, .. } if source.raw_os_error() == Some(libc::ESRCH))
-    }
-
-    fn starting(error: io::Error) -> Self {
-        if error.raw_os_error() == Some(kernel::TRACING_REFUSED) {
-            Self::TracingRefused
-        } else {
-            Self::Exec(error)
-        }
     }
 }

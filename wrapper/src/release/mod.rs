@@ -13,32 +13,11 @@ use release_client::{Client, Key, Keys, plaintext_len, printable};
 use secretmem::Parcel;
 
 use crate::config::{Config, Source, Target, Wanted};
+use crate::errand::{List, Place};
 use crate::say;
 
-/// Secret memory that is about to change hands, and what lies where in it.
-#[derive(Debug)]
-pub struct Released {
-    /// The memory.
-    pub parcel: Parcel,
-    /// Its length in bytes.
-    pub len: usize,
-    /// The variables to fill.
-    pub places: Vec<Place>,
-}
-
-/// Where the value of one variable lies.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Place {
-    /// The variable.
-    pub variable: String,
-    /// The offset of its value.
-    pub start: usize,
-    /// The bytes of its value.
-    pub len: usize,
-}
-
 /// Has everything released that the configuration wants, or nothing.
-pub fn fetch(config: &Config) -> Result<Released, Error> {
+pub fn fetch(config: &Config) -> Result<(List, Parcel), Error> {
     let keys = Keys::generate(config.secrets.len())?;
     let mut sealed = Vec::with_capacity(config.secrets.len());
     for (wanted, key) in config.secrets.iter().zip(keys.each()) {
@@ -61,34 +40,39 @@ pub fn fetch(config: &Config) -> Result<Released, Error> {
     open(config, &sealed)
 }
 
-fn open(config: &Config, sealed: &[(Key<'_>, Sealed)]) -> Result<Released, Error> {
+fn open(config: &Config, sealed: &[(Key<'_>, Sealed)]) -> Result<(List, Parcel), Error> {
     let len = sealed.iter().map(|(_, sealed)| plaintext_len(sealed)).fold(0, usize::saturating_add);
     let mut parcel = Parcel::create(len)?;
     let mut left = parcel.bytes_mut()?;
-    let mut places = Vec::new();
+    let mut values = Vec::new();
     let mut start = 0;
-    for (wanted, (key, sealed)) in config.secrets.iter().zip(sealed) {
+    for (index, (wanted, (key, sealed))) in (0..).zip(config.secrets.iter().zip(sealed)) {
         let opened = key.open(sealed, left)?;
         let (plaintext, rest) = left.split_at_mut_checked(opened).ok_or(BadSecret::Truncated)?;
-        places.extend(places_in(plaintext, start, wanted)?);
+        values.extend(places_in(plaintext, start, (index, wanted))?);
         start = start.saturating_add(opened);
         left = rest;
     }
-    Ok(Released { parcel, len, places })
+    Ok((List { len: offset(len), values, ..List::default() }, parcel))
 }
 
 /// Where in one opened secret the wanted fields lie; `start` is where the secret itself does.
-fn places_in(plaintext: &[u8], start: usize, wanted: &Wanted) -> Result<Vec<Place>, Error> {
+fn places_in(plaintext: &[u8], start: usize, (index, wanted): (u16, &Wanted)) -> Result<Vec<Place>, Error> {
     let fields = fields_of(plaintext)?;
     let base = plaintext.as_ptr().addr();
-    let place = |target: &Target| {
+    let place = |(number, target): (u16, &Target)| {
         let found = fields.iter().find(|(name, _)| *name == target.field);
         let (_, value) =
             found.ok_or_else(|| Error::NoField { key: name(&wanted.source), field: target.field.clone() })?;
-        let offset = value.as_ptr().addr().saturating_sub(base);
-        Ok(Place { variable: target.variable.clone(), start: start.saturating_add(offset), len: value.len() })
+        let at = start.saturating_add(value.as_ptr().addr().saturating_sub(base));
+        Ok(Place { wanted: index, target: number, start: offset(at), len: offset(value.len()) })
     };
-    wanted.targets.iter().map(place).collect()
+    (0..).zip(&wanted.targets).map(place).collect()
+}
+
+/// What is larger does not open: answers are far smaller.
+fn offset(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 fn name(source: &Source) -> String {
@@ -137,6 +121,12 @@ impl Error {
         }
     }
 
+    /// Whether it may pass.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Ask(error) if error.is_transient())
+    }
+
     /// Tells everything that an operator needs, line by line.
     pub fn tell(&self) {
         say(self);
@@ -167,17 +157,18 @@ mod tests {
         let secret =
             protocol::secret::encode([("password", b"s3cret".as_slice()), ("user", b"app")]).unwrap();
         let places =
-            places_in(&secret, 100, &wanted(&[("user", "PGUSER"), ("password", "PGPASSWORD")])).unwrap();
-        for (place, expected) in places.iter().zip(["app", "s3cret"]) {
-            let start = place.start - 100;
-            assert_eq!(&secret[start..start + place.len], expected.as_bytes());
+            places_in(&secret, 100, (3, &wanted(&[("user", "PGUSER"), ("password", "PGPASSWORD")]))).unwrap();
+        for (place, (number, expected)) in places.iter().zip([(0, "app"), (1, "s3cret")]) {
+            assert_eq!((place.wanted, place.target), (3, number));
+            let [start, len] = [place.start - 100, place.len].map(|number| usize::try_from(number).unwrap());
+            assert_eq!(&secret[start..start + len], expected.as_bytes());
         }
     }
 
     #[test]
     fn a_missing_field_is_named() {
         let secret = protocol::secret::encode([("user", b"app".as_slice())]).unwrap();
-        let error = places_in(&secret, 0, &wanted(&[("password", "X")])).unwrap_err();
+        let error = places_in(&secret, 0, (0, &wanted(&[("password", "X")]))).unwrap_err();
         assert_eq!(error.to_string(), "secret db has no field password");
     }
 }

@@ -1,0 +1,144 @@
+//! From a new process to another program.
+//!
+//! Looks for the program as a shell does, and becomes it with the environment that we were given, what is ordered
+//! on top, and without what only we needed. A failure is told over the line; the line's silent end is success.
+//!
+//! Trusted: the order. Untrusted: nothing is read from the file.
+
+use std::env;
+use std::ffi::{CString, OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+
+use minicbor::{Decode, Encode};
+use rustix::process::setpgid;
+
+use super::kernel;
+use crate::config::TOKENS;
+use crate::graft::kernel::ask_to_be_traced;
+use crate::line::Line;
+
+/// Where programs are looked for when nobody says where.
+const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+/// Runs files that are neither binaries nor say by what they are run (execvp(3)).
+const SHELL: &str = "/bin/sh";
+
+/// How a new process becomes a program.
+#[derive(Clone, Debug, Eq, PartialEq, Encode, Decode)]
+pub struct Start {
+    /// Variables on top of our own environment.
+    #[n(0)]
+    pub variables: Vec<(String, String)>,
+    /// Whether it stops at its `execve`, traced by the keeper.
+    #[n(1)]
+    pub watch: Watch,
+}
+
+/// Whether a program is traced from its `execve` on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Encode, Decode)]
+pub enum Watch {
+    /// By the keeper.
+    #[n(0)]
+    Traced,
+    /// By nobody.
+    #[n(1)]
+    Alone,
+}
+
+/// Why a new process did not become the program.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Encode, Decode)]
+pub(crate) enum Failure {
+    /// Tracing was refused, with this error number.
+    #[n(0)]
+    Tracing(#[n(0)] i32),
+    /// The program itself cannot be run.
+    #[n(1)]
+    Exec(#[n(0)] i32),
+}
+
+impl Start {
+    /// Becomes the program. Returns where that failed, after telling the keeper why.
+    pub(super) fn exec(self, words: &[OsString], line: &Line) {
+        let failure = self
+            .prepare()
+            .and_then(|()| self.environment())
+            .map_or_else(|failure| failure, |environment| Failure::exec(&search(words, &environment)));
+        // Without a keeper there is nobody to tell, and we end anyway.
+        minicbor::to_vec(failure).map_or(Ok(()), |message| line.send(&message, None)).unwrap_or_default();
+    }
+
+    fn prepare(&self) -> Result<(), Failure> {
+        // A group of its own: the terminal's signals reach the program once, not through us as well.
+        setpgid(None, None).map_err(|error| Failure::exec(&error.into()))?;
+        kernel::restore_sigpipe().map_err(|error| Failure::exec(&error))?;
+        match self.watch {
+            Watch::Traced => ask_to_be_traced().map_err(|error| Failure::Tracing(errno(&error))),
+            Watch::Alone => kernel::unblock_signals().map_err(|error| Failure::exec(&error)),
+        }
+    }
+
+    fn environment(&self) -> Result<Vec<CString>, Failure> {
+        let replaced = |name: &OsStr| {
+            TOKENS.iter().any(|token| name == *token)
+                || self.variables.iter().any(|(ours, _)| name == ours.as_str())
+        };
+        let kept = env::vars_os().filter(|(name, _)| !replaced(name));
+        let ours = self.variables.iter().map(|(name, value)| (name.into(), value.into()));
+        let entry = |(mut entry, value): (OsString, OsString)| {
+            entry.push("=");
+            entry.push(value);
+            c_string(entry)
+        };
+        kept.chain(ours).map(entry).collect()
+    }
+}
+
+/// Tries each place that the program may be at; returns the error that says most.
+fn search(words: &[OsString], environment: &[CString]) -> io::Error {
+    let arguments = words.iter().cloned().map(c_string).collect::<Result<Vec<_>, _>>();
+    let (Some(name), Ok(arguments)) = (words.first(), arguments) else {
+        return io::ErrorKind::NotFound.into();
+    };
+    if name.as_bytes().contains(&b'/') {
+        return attempt(name.clone(), &arguments, environment);
+    }
+    let path = env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
+    let mut answer = io::Error::from_raw_os_error(libc::ENOENT);
+    for mut place in env::split_paths(&path) {
+        place.push(name);
+        let error = attempt(place.into_os_string(), &arguments, environment);
+        match error.raw_os_error() {
+            Some(libc::ENOENT | libc::ENOTDIR | libc::ESTALE | libc::ENODEV | libc::ETIMEDOUT) => {}
+            // Perhaps there is another, further on, that we may run.
+            Some(libc::EACCES) => answer = error,
+            _other => return error,
+        }
+    }
+    answer
+}
+
+fn attempt(file: OsString, arguments: &[CString], environment: &[CString]) -> io::Error {
+    let Ok(file) = c_string(file) else { return io::ErrorKind::NotFound.into() };
+    let error = kernel::execve(&file, arguments, environment);
+    let Ok(shell) = CString::new(SHELL) else { return error };
+    if error.raw_os_error() != Some(libc::ENOEXEC) {
+        return error;
+    }
+    let rest = arguments.iter().skip(1).cloned();
+    let script: Vec<CString> = [shell.clone(), file].into_iter().chain(rest).collect();
+    kernel::execve(&shell, &script, environment)
+}
+
+impl Failure {
+    fn exec(error: &io::Error) -> Self {
+        Self::Exec(errno(error))
+    }
+}
+
+fn errno(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::ENOENT)
+}
+
+fn c_string(text: OsString) -> Result<CString, Failure> {
+    CString::new(text.into_vec()).map_err(|_nul| Failure::Exec(libc::EINVAL))
+}
