@@ -10,12 +10,13 @@
 use std::ffi::c_int;
 use std::fs;
 use std::io;
-use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::atomic::AtomicU8;
 
 use crate::Error;
+use crate::kind::{self, Kind};
 
 /// Who may see the pages after `fork(2)`, and what may be done to them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -48,8 +49,6 @@ impl Mapping {
         // Owned from here on: an early return unmaps the reservation.
         let mapping = Self { reservation, reserved, start: offset(reservation, page), len };
         map_over(mapping.start, pages, fd)?;
-        advise(mapping.start, pages, libc::MADV_DONTDUMP, "madvise(MADV_DONTDUMP)")?;
-        advise(mapping.start, pages, libc::MADV_DONTFORK, "madvise(MADV_DONTFORK)")?;
         Ok(mapping)
     }
 
@@ -88,8 +87,80 @@ impl Drop for Mapping {
     }
 }
 
+/// Addresses between two guard pages, of which the first are memory. Dropping it unmaps; it does not wipe.
+pub(crate) struct Room {
+    reservation: NonNull<u8>,
+    reserved: usize,
+    start: NonNull<u8>,
+    mapped: usize,
+    page: usize,
+}
+
+// SAFETY: as of `Mapping`.
+unsafe impl Send for Room {}
+// SAFETY: as of `Mapping`.
+unsafe impl Sync for Room {}
+
+impl Room {
+    /// Addresses for `len` bytes, and no memory.
+    pub(crate) fn reserve(len: usize) -> Result<Self, Error> {
+        let page = page_size()?;
+        let pages = whole_pages(len, page).ok_or(Error::Size(len))?;
+        let reserved =
+            page.checked_mul(2).and_then(|guards| guards.checked_add(pages)).ok_or(Error::Size(len))?;
+        let reservation = reserve(reserved)?;
+        Ok(Self { reservation, reserved, start: offset(reservation, page), mapped: 0, page })
+    }
+
+    /// Maps `len` bytes of `fd`, rounded up to pages, behind what is mapped already.
+    pub(crate) fn extend(&mut self, fd: BorrowedFd<'_>, len: usize) -> Result<(), Error> {
+        let pages = whole_pages(len, self.page).ok_or(Error::Size(len))?;
+        let mapped = self.mapped.checked_add(pages).ok_or(Error::Size(len))?;
+        let guards = self.page.saturating_mul(2);
+        if mapped > self.reserved.saturating_sub(guards) {
+            return Err(Error::Size(len));
+        }
+        map_over(offset(self.start, self.mapped), pages, fd)?;
+        self.mapped = mapped;
+        Ok(())
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: the first `mapped` bytes from `start` are memory while `self` lives; every bit pattern is a u8.
+        unsafe { slice::from_raw_parts(self.start.as_ptr(), self.mapped) }
+    }
+
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `bytes`; `&mut self` makes the slice unique, and the pages were mapped to be written.
+        unsafe { slice::from_raw_parts_mut(self.start.as_ptr(), self.mapped) }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        // SAFETY: the reservation is ours, whole, and nothing borrows from it any more.
+        let code = unsafe { libc::munmap(self.reservation.as_ptr().cast(), self.reserved) };
+        debug_assert_eq!(code, 0, "munmap of our own reservation");
+    }
+}
+
+/// Has `map` map a new descriptor of `len` bytes: secret memory, or what may stand in for it.
+pub(crate) fn obtain<T>(
+    len: usize,
+    mut map: impl FnMut(BorrowedFd<'_>) -> Result<T, Error>,
+) -> Result<(T, OwnedFd), Error> {
+    let secret = memfd_secret(len).and_then(|fd| Ok((map(fd.as_fd())?, fd)));
+    match secret {
+        Err(Error::Absent | Error::Disabled | Error::MemoryLock { .. }) if kind::ordinary_will_do() => {
+            let fd = memfd_ordinary(len)?;
+            Ok((map(fd.as_fd())?, fd))
+        }
+        settled => settled,
+    }
+}
+
 /// A new secret descriptor of `len` bytes, rounded up to pages, closed on exec.
-pub(crate) fn memfd_secret(len: usize) -> Result<OwnedFd, Error> {
+fn memfd_secret(len: usize) -> Result<OwnedFd, Error> {
     // SAFETY: no pointers are passed.
     let answer = unsafe { libc::syscall(libc::SYS_memfd_secret, libc::O_CLOEXEC) };
     let raw = c_int::try_from(answer).unwrap_or(-1);
@@ -97,7 +168,21 @@ pub(crate) fn memfd_secret(len: usize) -> Result<OwnedFd, Error> {
         return Err(unavailable(io::Error::last_os_error()));
     }
     // SAFETY: the kernel just made this descriptor for us; nobody else owns it.
-    let fd = unsafe { OwnedFd::from_raw_fd(raw) };
+    sized(unsafe { OwnedFd::from_raw_fd(raw) }, len)
+}
+
+/// A descriptor of ordinary memory, likewise.
+fn memfd_ordinary(len: usize) -> Result<OwnedFd, Error> {
+    // SAFETY: the name is a C string.
+    let raw = unsafe { libc::memfd_create(c"ordinary".as_ptr(), libc::MFD_CLOEXEC) };
+    if raw < 0 {
+        return Err(os("memfd_create"));
+    }
+    // SAFETY: the kernel just made this descriptor for us; nobody else owns it.
+    sized(unsafe { OwnedFd::from_raw_fd(raw) }, len)
+}
+
+fn sized(fd: OwnedFd, len: usize) -> Result<OwnedFd, Error> {
     let size = whole_pages(len, page_size()?).ok_or(Error::Size(len))?;
     let size = libc::off_t::try_from(size).map_err(|_overflow| Error::Size(len))?;
     // SAFETY: no pointers are passed; the descriptor is open.
@@ -140,13 +225,27 @@ fn map_over(start: NonNull<u8>, len: usize, fd: BorrowedFd<'_>) -> Result<(), Er
     // SAFETY: MAP_FIXED replaces part of our own reservation, of which no reference exists yet.
     let address = unsafe { libc::mmap(start.as_ptr().cast(), len, protection, flags, fd.as_raw_fd(), 0) };
     if address != libc::MAP_FAILED {
-        return Ok(());
+        lock_ordinary(start, len, fd);
+        advise(start, len, libc::MADV_DONTDUMP, "madvise(MADV_DONTDUMP)")?;
+        return advise(start, len, libc::MADV_DONTFORK, "madvise(MADV_DONTFORK)");
     }
     let source = io::Error::last_os_error();
     if source.raw_os_error() == Some(libc::EAGAIN) {
         return Err(Error::MemoryLock { needed: len, allowed: memory_lock_limit()? });
     }
     Err(Error::Os { doing: "mmap of secret memory", source })
+}
+
+/// Ordinary memory is known by its seals, which secret memory does not have (EINVAL). Secret memory is locked already.
+fn lock_ordinary(start: NonNull<u8>, len: usize, fd: BorrowedFd<'_>) {
+    // SAFETY: no pointers are passed; the descriptor is open.
+    let seals = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GET_SEALS) };
+    if seals < 0 {
+        return;
+    }
+    // SAFETY: the range is ours, and mapped.
+    let code = unsafe { libc::mlock(start.as_ptr().cast(), len) };
+    kind::had(if code == 0 { Kind::Locked } else { Kind::Unlocked });
 }
 
 fn advise(start: NonNull<u8>, len: usize, advice: c_int, doing: &'static str) -> Result<(), Error> {

@@ -99,9 +99,8 @@ pub struct Parcel {
 impl Parcel {
     /// `len` bytes of zeroed secret memory, and a descriptor that is closed on exec.
     pub fn create(len: usize) -> Result<Self, Error> {
-        let fd = kernel::memfd_secret(len)?;
-        let region = Mapping::new(fd.as_fd(), len).map(Region::writable)?;
-        Ok(Self { region, fd })
+        let (mapping, fd) = kernel::obtain(len, |fd| Mapping::new(fd, len))?;
+        Ok(Self { region: Region::writable(mapping), fd })
     }
 
     /// The bytes, to be filled in place.
