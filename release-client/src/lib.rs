@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod http;
 mod login;
 mod open;
 mod openbao;
@@ -24,9 +25,10 @@ use protocol::{Kem, OfferedKey};
 pub use login::{AuthMount, LoggedIn, Login, Token};
 pub use open::{Context, Error as OpenError, Key, Keys, TAG, plaintext_len, without_trace};
 pub use openbao::{Error as OpenBaoError, OpenBao, Server, address_problem};
-pub use tls::{Authority, BadAuthority, tls};
+pub use tls::{Authority, BadAuthority, Identity, certificates};
 pub use workload::Error as WorkloadError;
 
+use openbao::json;
 use workload::Token as WorkloadToken;
 
 /// One mount of one OpenBao, and the agent that speaks for this machine.
@@ -67,16 +69,23 @@ impl Client {
             platform: None,
         };
         let reply = agent::evidence(&self.agent_socket, &request)?;
-        let full = Presentation {
-            workload_digest: signed,
-            workload_token: token.map(|token| token.token),
-            ..presentation(challenge.challenge, reply, offered)
-        };
-        Ok(self.present(name, &full)?)
+        let full =
+            Presentation { workload_digest: signed, ..presentation(challenge.challenge, reply, offered) };
+        Ok(lean(&full, |presentation| self.present(name, presentation, token.as_ref()))?)
     }
 
-    fn present(&self, name: &str, full: &Presentation) -> Result<Sealed, OpenBaoError> {
-        lean(full, |presentation| self.openbao.open(name, presentation))
+    /// The token goes from secret memory between the pieces of the text around it.
+    fn present(
+        &self,
+        name: &str,
+        presentation: &Presentation,
+        token: Option<&WorkloadToken>,
+    ) -> Result<Sealed, OpenBaoError> {
+        let text = json(presentation)?;
+        let Some((token, [before @ .., b'}'])) = token.map(|token| (token, text.as_slice())) else {
+            return self.openbao.open(name, &[&text]);
+        };
+        self.openbao.open(name, &[before, b",\"workload_token\":\"", token.bytes(), b"\"}"])
     }
 }
 
@@ -202,8 +211,7 @@ mod tests {
             (Some("/bank/team"), "bank/team/attest-keys"),
         ] {
             let namespace = namespace.map(str::to_owned);
-            let authority = Authority::InsecureNobody;
-            let server = Server { address: String::new(), namespace, authority };
+            let server = Server { namespace, ..Server::new(String::new(), Authority::InsecureNobody) };
             assert_eq!(place(&server, "attest-keys"), expected);
         }
     }

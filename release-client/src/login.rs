@@ -1,9 +1,7 @@
 //! A login: evidence in, an OpenBao token out.
 //!
 //! [`AuthMount::log_in`] asks for a challenge, has the caller gather evidence over challenge, role and node, and presents it.
-//! The token that comes back is kept in secret memory until [`AuthMount::revoke`] or the end. What the TLS and HTTP
-//! libraries held of it in between is freed and not wiped: a token is worth as long as its role says, and no secret leaves
-//! OpenBao for it but sealed to the key that was attested with it.
+//! The token that comes back is read into secret memory, and kept there until [`AuthMount::revoke`] or the end.
 //!
 //! Untrusted: OpenBao's answers, and whoever gathers the evidence.
 
@@ -16,9 +14,9 @@ use protocol::release::{Presentation, login_context, node_login_context};
 use protocol::{OfferedKey, Platform};
 use secretmem::Region;
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroize as _;
 
-use crate::openbao::{self, OpenBao, Server};
+use crate::http::Buffer;
+use crate::openbao::{self, OpenBao, Server, json};
 use crate::{Error, agent, lean, nonce, place, presentation};
 
 /// The auth method at one mount of one OpenBao.
@@ -98,7 +96,7 @@ impl AuthMount {
 
     /// Asks for a secret that only a TPM opens which holds both keys.
     pub fn enrol(&self, request: &EnrolRequest) -> Result<EnrolReply, openbao::Error> {
-        self.openbao.ask("enrol", request)
+        self.openbao.ask("enrol", &json(request)?)
     }
 
     /// One whole round: a challenge is good for one answer only, so nothing of a failed round is kept.
@@ -120,15 +118,15 @@ impl AuthMount {
 
     /// Has OpenBao forget a token, and all that was leased by it.
     pub fn revoke(&self, token: &Token) -> Result<(), openbao::Error> {
-        self.openbao.revoke_self(token.text()?)
+        self.openbao.revoke_self(token.bytes())
     }
 
     fn present(&self, login: &Login<'_>, presentation: &Presentation) -> Result<LoggedIn, openbao::Error> {
         let Login { role, node, enrolment, .. } = *login;
-        let mut body = self.openbao.judge("login", &LoginBody { role, node, enrolment, presentation })?;
-        let logged_in = logged_in(&body);
-        body.zeroize();
-        logged_in
+        let body = json(&LoginBody { role, node, enrolment, presentation })?;
+        let mut buffer = Buffer::secret()?;
+        let answer = self.openbao.judge("login", &[&body], &mut buffer)?;
+        logged_in(answer.body(&buffer))
     }
 }
 
@@ -157,10 +155,8 @@ impl Token {
         Ok(Self { text: region, length: text.len() })
     }
 
-    fn text(&self) -> Result<&str, openbao::Error> {
-        let bytes = self.text.bytes().get(..self.length).unwrap_or_default();
-        std::str::from_utf8(bytes)
-            .map_err(|_error| openbao::Error::Malformed("a token of no text".to_owned()))
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.text.bytes().get(..self.length).unwrap_or_default()
     }
 }
 
@@ -182,7 +178,7 @@ mod tests {
         let body = br#"{"auth":{"client_token":"b.canary","lease_duration":300,"renewable":false},
             "data":{"decision":"ab"},"warnings":null}"#;
         let answer = logged_in(body).unwrap();
-        assert_eq!(answer.token.text().unwrap(), "b.canary");
+        assert_eq!(answer.token.bytes(), b"b.canary");
         assert_eq!((answer.lasts, &*answer.decision), (Duration::from_mins(5), "ab"));
         assert!(!format!("{answer:?}").contains("canary"));
     }

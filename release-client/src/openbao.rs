@@ -5,21 +5,13 @@
 //!
 //! Untrusted: every answer. What matters in it is sealed to our key and bound to a decision.
 
-use std::time::Duration;
-
 use protocol::Unknown;
-use protocol::release::{ChallengeReply, Presentation, Refusal, Sealed};
+use protocol::release::{ChallengeReply, Refusal, Sealed};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use ureq::RequestBuilder;
-use ureq::typestate::WithBody;
 
-use crate::tls::tls;
-use crate::{Authority, printable};
-
-/// A sealed secret of 1 MiB in base64, and what is around it.
-const MAX_ANSWER: u64 = 2 * 1024 * 1024;
-const PATIENCE: Duration = Duration::from_secs(15);
+use crate::http::{self, Answer, Buffer, Http, Request};
+use crate::{Authority, Identity, printable};
 
 /// An OpenBao and how to know it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -30,6 +22,18 @@ pub struct Server {
     pub namespace: Option<String>,
     /// Who vouches for the server's certificate.
     pub authority: Authority,
+    /// The name that its certificate must have, where it is not that of the address.
+    pub tls_name: Option<String>,
+    /// Who we are, where the server asks for certificates.
+    pub identity: Option<Identity>,
+}
+
+impl Server {
+    /// At `address`, without a namespace, known by its own name, and not interested in who asks.
+    #[must_use]
+    pub const fn new(address: String, authority: Authority) -> Self {
+        Self { address, namespace: None, authority, tls_name: None, identity: None }
+    }
 }
 
 /// What is wrong with an address for a [`Server`]: plain HTTP goes to this machine only.
@@ -54,11 +58,8 @@ fn is_loopback(rest: &str) -> bool {
 /// One OpenBao, and one mount of its secrets engine.
 #[derive(Debug)]
 pub struct OpenBao {
-    agent: ureq::Agent,
+    http: Http,
     mount: String,
-    /// Where a token is revoked.
-    farewell: String,
-    namespace: Option<String>,
 }
 
 /// What OpenBao says around every answer of a plugin.
@@ -76,79 +77,59 @@ struct Errors {
 impl OpenBao {
     /// The secrets engine at `mount`; `program` says who asks.
     pub fn new(server: &Server, mount: &str, program: &str) -> Result<Self, Error> {
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .proxy(None)
-            .timeout_global(Some(PATIENCE))
-            .user_agent(program)
-            .tls_config(tls(&server.authority).map_err(|error| Error::Authority(error.to_string()))?)
-            .build();
-        let mount = format!("{}/v1/{mount}", server.address);
-        let farewell = format!("{}/v1/auth/token/revoke-self", server.address);
-        Ok(Self { agent: config.new_agent(), mount, farewell, namespace: server.namespace.clone() })
+        Ok(Self { http: Http::new(server, program)?, mount: format!("/v1/{mount}") })
     }
 
     /// A fresh challenge.
     pub fn challenge(&self) -> Result<ChallengeReply, Error> {
-        match self.post("challenge", b"{}".as_slice())? {
-            (200, body) => parse(&body),
-            (status, body) => Err(Error::answered(status, &body)),
-        }
+        self.ask("challenge", b"{}")
     }
 
-    /// The sealed secret in answer to evidence.
-    pub fn open(&self, key: &str, presentation: &Presentation) -> Result<Sealed, Error> {
-        parse(&self.judge(&format!("release/{key}/open"), presentation)?)
+    /// The sealed secret in answer to evidence. The workload's token, where there is one, goes along from where it lies.
+    pub(crate) fn open(&self, key: &str, presentation: &[&[u8]]) -> Result<Sealed, Error> {
+        let mut buffer = Buffer::ordinary();
+        let answer = self.judge(&format!("release/{key}/open"), presentation, &mut buffer)?;
+        parse(answer.body(&buffer))
     }
 
     /// The answer to what needs no judgement.
-    pub(crate) fn ask<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Error> {
-        match self.post(path, &json(body)?)? {
-            (200, body) => parse(&body),
-            (status, body) => Err(Error::answered(status, &body)),
+    pub(crate) fn ask<T: DeserializeOwned>(&self, path: &str, body: &[u8]) -> Result<T, Error> {
+        let mut buffer = Buffer::ordinary();
+        let answer = self.post(path, &[body], &mut buffer)?;
+        match answer.status {
+            200 => parse(answer.body(&buffer)),
+            status => Err(Error::answered(status, answer.body(&buffer))),
         }
     }
 
-    /// The answer to evidence, if it was admitted.
-    pub(crate) fn judge(&self, path: &str, body: &impl Serialize) -> Result<Vec<u8>, Error> {
-        match self.post(path, &json(body)?)? {
-            (200, body) => Ok(body),
-            (403, body) => Err(refusal(&body).map_or_else(|| Error::answered(403, &body), Error::Refused)),
-            (400, body) => Err(unknown(&body).map_or_else(|| Error::answered(400, &body), Error::Lacks)),
-            (status, body) => Err(Error::answered(status, &body)),
+    /// The answer to evidence, if it was admitted; in `buffer`.
+    pub(crate) fn judge(&self, path: &str, body: &[&[u8]], buffer: &mut Buffer) -> Result<Answer, Error> {
+        let answer = self.post(path, body, buffer)?;
+        let said = answer.body(buffer);
+        match answer.status {
+            200 => Ok(answer),
+            403 => Err(refusal(said).map_or_else(|| Error::answered(403, said), Error::Refused)),
+            400 => Err(unknown(said).map_or_else(|| Error::answered(400, said), Error::Lacks)),
+            status => Err(Error::answered(status, said)),
         }
     }
 
     /// Has a token forgotten, by whoever holds it.
-    pub(crate) fn revoke_self(&self, token: &str) -> Result<(), Error> {
-        let request = self.agent.post(&self.farewell).header("X-Vault-Token", token);
-        match self.send(request, b"{}".as_slice())? {
-            (200 | 204, _) => Ok(()),
-            (status, body) => Err(Error::answered(status, &body)),
+    pub(crate) fn revoke_self(&self, token: &[u8]) -> Result<(), Error> {
+        let mut buffer = Buffer::ordinary();
+        let path = "/v1/auth/token/revoke-self";
+        let request = Request { method: "POST", path, token: Some(token), body: Some(&[b"{}"]) };
+        let answer = self.http.ask(&request, &mut buffer)?;
+        match answer.status {
+            200 | 204 => Ok(()),
+            status => Err(Error::answered(status, answer.body(&buffer))),
         }
     }
 
-    fn post(&self, path: &str, body: &[u8]) -> Result<(u16, Vec<u8>), Error> {
-        self.send(self.agent.post(format!("{}/{path}", self.mount)), body)
-    }
-
-    fn send(&self, request: RequestBuilder<WithBody>, body: &[u8]) -> Result<(u16, Vec<u8>), Error> {
-        let request = request.header("X-Vault-Request", "true");
-        let request = request.header("Content-Type", "application/json");
-        let request = match &self.namespace {
-            Some(namespace) => request.header("X-Vault-Namespace", namespace),
-            None => request,
-        };
-        let mut answer =
-            request.send(body).map_err(|error| Error::Unreachable(printable(&error.to_string())))?;
-        let status = answer.status().as_u16();
-        let body = answer.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
-        match body {
-            Ok(body) => Ok((status, body)),
-            Err(ureq::Error::BodyExceedsLimit(limit)) => Err(Error::TooLong { limit }),
-            Err(error) => Err(Error::Unreachable(printable(&error.to_string()))),
-        }
+    fn post(&self, path: &str, body: &[&[u8]], buffer: &mut Buffer) -> Result<Answer, Error> {
+        let path = format!("{}/{path}", self.mount);
+        let request = Request { method: "POST", path: &path, token: None, body: Some(body) };
+        Ok(self.http.ask(&request, buffer)?)
     }
 }
 
@@ -157,7 +138,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     envelope.map(|envelope| envelope.data).map_err(|error| Error::Malformed(printable(&error.to_string())))
 }
 
-fn json(body: &impl Serialize) -> Result<Vec<u8>, Error> {
+pub(crate) fn json(body: &impl Serialize) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(body).map_err(|error| Error::Malformed(error.to_string()))
 }
 
@@ -199,18 +180,37 @@ pub enum Error {
     #[error("answer of OpenBao too long: at most {limit} bytes")]
     TooLong {
         /// The limit.
-        limit: u64,
+        limit: usize,
     },
     /// The certificates that should vouch for it cannot be used.
     #[error("certificate authorities for OpenBao: {0}")]
     Authority(String),
-    /// There is no secret memory to keep a token in.
-    #[error("a token of OpenBao: {0}")]
+    /// There is no secret memory for a token, or for an answer that has one.
+    #[error("what OpenBao answers in clear: {0}")]
     Memory(#[from] secretmem::Error),
 }
 
+impl From<http::Error> for Error {
+    fn from(error: http::Error) -> Self {
+        match error {
+            http::Error::TooLong(limit) => Self::TooLong { limit },
+            http::Error::Memory(error) => Self::Memory(error),
+            http::Error::Authority(problem) => Self::Authority(problem),
+            http::Error::Malformed(problem) => Self::Malformed(problem.to_owned()),
+            other @ (http::Error::Address
+            | http::Error::Path
+            | http::Error::Io(_)
+            | http::Error::TimedOut
+            | http::Error::Closed
+            | http::Error::Tls(_)
+            | http::Error::Record(_)
+            | http::Error::Alert(_)) => Self::Unreachable(printable(&other.to_string())),
+        }
+    }
+}
+
 impl Error {
-    fn answered(status: u16, body: &[u8]) -> Self {
+    pub(crate) fn answered(status: u16, body: &[u8]) -> Self {
         let errors: Errors = serde_json::from_slice(body).unwrap_or_default();
         let errors =
             if errors.errors.is_empty() { "no reason given".to_owned() } else { errors.errors.join("; ") };

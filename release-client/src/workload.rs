@@ -6,18 +6,21 @@
 //!
 //! Untrusted: the file's content. OpenBao decides what it is worth.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use protocol::Digest;
 use protocol::release::Bearer;
+use secretmem::Growing;
 
-/// A token, and the SHA-256 that the hardware is to sign.
-#[derive(Debug)]
+/// A token in secret memory, and the SHA-256 that the hardware is to sign.
 pub(crate) struct Token {
-    pub(crate) token: Bearer,
+    text: Growing,
+    place: Range<usize>,
     pub(crate) digest: Digest<32>,
 }
 
@@ -25,18 +28,49 @@ impl Token {
     /// Reads the token that lies in a file now.
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
         let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
-        let limit = u64::try_from(Bearer::MAX).unwrap_or(u64::MAX).saturating_add(1);
-        let mut text = String::new();
-        File::open(path).map_err(unreadable)?.take(limit).read_to_string(&mut text).map_err(unreadable)?;
-        let token = text.trim_ascii();
-        if token.is_empty() || text.len() > Bearer::MAX {
-            return Err(Error::Length { path: path.to_owned(), found: text.len() });
+        let mut text = Growing::create(Bearer::MAX.saturating_add(1))?;
+        let mut file = File::open(path).map_err(unreadable)?;
+        let mut len = 0_usize;
+        while len <= Bearer::MAX {
+            text.grow(len.saturating_add(PIECE).min(Bearer::MAX.saturating_add(1)))?;
+            let read = file.read(text.bytes_mut().get_mut(len..).unwrap_or_default()).map_err(unreadable)?;
+            if read == 0 {
+                break;
+            }
+            len = len.saturating_add(read);
         }
-        let hash = digest(&SHA256, token.as_bytes());
-        let digest = Digest(hash.as_ref().try_into().unwrap_or_default());
-        Ok(Self { token: Bearer(token.to_owned()), digest })
+        let all = text.bytes().get(..len).unwrap_or_default();
+        let token = all.trim_ascii();
+        if token.is_empty() || len > Bearer::MAX {
+            return Err(Error::Length {
+                path: path.to_owned(),
+                found: len.min(Bearer::MAX.saturating_add(1)),
+            });
+        }
+        // It is put between the quotes of a JSON text as it is.
+        if !token.iter().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(byte)) {
+            return Err(Error::Characters { path: path.to_owned() });
+        }
+        let start = token.as_ptr().addr().saturating_sub(all.as_ptr().addr());
+        let place = start..start.saturating_add(token.len());
+        let digest = Digest(digest(&SHA256, token).as_ref().try_into().unwrap_or_default());
+        Ok(Self { text, place, digest })
+    }
+
+    /// The token, where it lies.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.text.bytes().get(self.place.clone()).unwrap_or_default()
     }
 }
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a token of {} bytes", self.place.len())
+    }
+}
+
+/// More than most tokens have.
+const PIECE: usize = 4096;
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +83,15 @@ pub enum Error {
         path: PathBuf,
         /// What the kernel said.
         source: io::Error,
+    },
+    /// There is no secret memory for it.
+    #[error("workload token: {0}")]
+    Memory(#[from] secretmem::Error),
+    /// No token has such characters.
+    #[error("workload token {}: expected printable characters without quotes and backslashes", path.display())]
+    Characters {
+        /// Where it is.
+        path: PathBuf,
     },
     /// Nothing in it, or more than a token.
     #[error("workload token {}: expected 1 to 16384 bytes, found {found} or more", path.display())]
@@ -74,10 +117,18 @@ mod tests {
     #[test]
     fn a_token_is_read_without_the_lines_end_and_never_shown() {
         let token = read("abc\n").unwrap();
-        assert_eq!(token.token.0, "abc");
+        assert_eq!(token.bytes(), b"abc");
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(token.digest.to_string(), expected, "FIPS 180-4's example");
-        assert!(!format!("{token:?}").contains("abc"));
+        assert_eq!(format!("{token:?}"), "a token of 3 bytes");
+    }
+
+    #[test]
+    fn what_would_end_the_text_that_it_is_put_into_is_no_token() {
+        for text in ["a\"b", "a\\b", "a\nb", "\u{e9}"] {
+            let error = read(text).unwrap_err();
+            assert!(matches!(error, Error::Characters { .. }), "{error}");
+        }
     }
 
     #[test]

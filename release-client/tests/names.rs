@@ -46,7 +46,7 @@ fn server(answers: Vec<(u16, Value)>) -> (Server, Receiver<Value>) {
             (&line).write_all(&[head.as_bytes(), answer.as_bytes()].concat()).unwrap();
         }
     });
-    (Server { address, namespace: None, authority: Authority::InsecureNobody }, told)
+    (Server::new(address, Authority::InsecureNobody), told)
 }
 
 /// An agent with two certificates and a list.

@@ -115,11 +115,10 @@ impl Reader {
     }
 
     fn peer(&mut self) -> PeerConfig {
-        let server = Server {
-            address: self.address("peer_address"),
-            namespace: self.left.remove("peer_namespace"),
-            authority: Authority::File(self.required("peer_ca").into()),
-        };
+        let address = self.address("peer_address");
+        let namespace = self.left.remove("peer_namespace");
+        let authority = Authority::File(self.required("peer_ca").into());
+        let server = Server { namespace, ..Server::new(address, authority) };
         PeerConfig {
             server,
             mount: self.path("peer_mount", Some(MOUNT)),

@@ -89,7 +89,7 @@ fn server(openbao: RawOpenBao, problems: &mut Vec<String>) -> Server {
     } else {
         Authority::File(file)
     };
-    Server { address: openbao.address, namespace: openbao.namespace, authority }
+    Server { namespace: openbao.namespace, ..Server::new(openbao.address, authority) }
 }
 
 /// The name in the file, else the one that Kubernetes gave the pod's node, else the machine's own.

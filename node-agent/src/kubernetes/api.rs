@@ -9,10 +9,12 @@ use std::fmt;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
+use std::sync::Arc;
 
-use release_client::{Authority, printable, tls};
+use release_client::{BadAuthority, certificates, printable};
 use serde::Deserialize;
 use ureq::http::{Request, Response};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
 use super::Settings;
@@ -34,8 +36,7 @@ impl fmt::Debug for Api {
 
 impl Api {
     pub(super) fn new(settings: &Settings) -> Result<Self, Error> {
-        let authority = Authority::File(settings.authority.clone());
-        let tls = tls(&authority).map_err(|error| Error::Credentials(error.to_string()))?;
+        let tls = tls(&settings.authority).map_err(|error| Error::Credentials(error.to_string()))?;
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -85,6 +86,15 @@ impl Api {
             status => Err(refused(right, status, &whole(answer, MAX_STATUS)?)),
         }
     }
+}
+
+/// Prefers X25519MLKEM768, and believes those for whom the file vouches.
+fn tls(authority: &Path) -> Result<TlsConfig, BadAuthority> {
+    let known = certificates(authority)?;
+    let known = known.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = TlsConfig::builder().unversioned_rustls_crypto_provider(provider);
+    Ok(tls.root_certs(RootCerts::Specific(Arc::new(known))).build())
 }
 
 fn whole(mut answer: Response<Body>, limit: u64) -> Result<Vec<u8>, Error> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use release_client::{Authority, Server, address_problem};
+use release_client::{Authority, Identity, Server, address_problem};
 
 use super::is_segment;
 use super::reader::Reader;
@@ -45,7 +45,22 @@ impl Reader<'_> {
         } else {
             Authority::File(self.text("VAULT_CACERT").unwrap_or_else(|| AUTHORITIES.to_owned()).into())
         };
-        Server { address, namespace: self.text("VAULT_NAMESPACE"), authority }
+        let namespace = self.text("VAULT_NAMESPACE");
+        let tls_name = self.text("VAULT_TLS_SERVER_NAME");
+        Server { namespace, tls_name, identity: self.identity(), ..Server::new(address, authority) }
+    }
+
+    fn identity(&mut self) -> Option<Identity> {
+        match (self.text("VAULT_CLIENT_CERT"), self.text("VAULT_CLIENT_KEY")) {
+            (Some(certificate), Some(key)) => {
+                Some(Identity { certificate: certificate.into(), key: key.into() })
+            }
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => {
+                self.problem("VAULT_CLIENT_CERT, VAULT_CLIENT_KEY: expected both or neither");
+                None
+            }
+        }
     }
 
     pub(super) fn login(&mut self) -> Login {
