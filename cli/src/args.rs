@@ -218,6 +218,7 @@ Examples:
   cloudtaser attest verify report.bin --endorsements certs/ --policy prod.toml
   cloudtaser evidence verify decision.bundle --verifier-key verifier.pem
   cloudtaser policy explain snp.policy.debug
+  cloudtaser run -s secret/data/app:password=PGPASSWORD -- psql
 
 No network is used, except by `source`, `evidence log export`, `policy propose|approve|emergency|status`,
 `collateral import|refresh`, `recall|revoke|reinstate` and `unseal approve`:

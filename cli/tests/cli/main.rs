@@ -16,6 +16,7 @@ mod policy_cases;
 mod quote;
 mod release_log;
 mod run;
+mod running;
 mod schema;
 mod shares;
 mod shipped;
