@@ -16,6 +16,7 @@ pub mod graft;
 pub mod harden;
 pub mod isolate;
 pub mod line;
+pub mod local;
 pub mod release;
 mod run;
 pub mod signals;
