@@ -14,6 +14,7 @@ pub mod errand;
 pub mod files;
 pub mod graft;
 pub mod harden;
+pub mod interpose;
 pub mod isolate;
 pub mod line;
 pub mod local;

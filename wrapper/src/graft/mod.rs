@@ -10,9 +10,9 @@
 mod deliver;
 mod inject;
 pub(crate) mod kernel;
-mod page;
+pub(crate) mod page;
 mod privilege;
-mod program;
+pub(crate) mod program;
 mod references;
 mod registers;
 mod rewrite;

@@ -23,22 +23,22 @@ const WORD: usize = 8;
 
 /// Whether entries get room to grow.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Room {
+pub(crate) enum Room {
     Exact,
     ToGrow,
 }
 
 /// Where each entry lies; as many bytes from the start of the memory as its own and its room take.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Outline {
-    pub(super) places: Vec<Range<usize>>,
+pub(crate) struct Outline {
+    pub(crate) places: Vec<Range<usize>>,
     /// Whole pages.
-    pub(super) len: usize,
+    pub(crate) len: usize,
 }
 
 impl Outline {
     /// Lays out strings of `lens` bytes, their NULs included. Room never costs a further page.
-    pub(super) fn new(lens: &[usize], room: Room, page: usize) -> Self {
+    pub(crate) fn new(lens: &[usize], room: Room, page: usize) -> Self {
         let exact = |len: usize| len.next_multiple_of(WORD);
         let needed = lens.iter().copied().map(exact).fold(0, usize::saturating_add);
         let whole = needed.max(1).checked_next_multiple_of(page).unwrap_or(usize::MAX);

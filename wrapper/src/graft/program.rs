@@ -65,16 +65,16 @@ const MULTI_CALL: [&str; 3] = ["busybox", "toybox", "coreutils"];
 
 /// What a process said about the program it has just started.
 #[derive(Debug)]
-pub(super) struct Program<'a> {
+pub(crate) struct Program<'a> {
     /// The file it runs, where that can be read.
-    pub(super) file: Option<&'a Path>,
+    pub(crate) file: Option<&'a Path>,
     /// Its own name for itself, and its first argument.
-    pub(super) arguments: [&'a [u8]; 2],
+    pub(crate) arguments: [&'a [u8]; 2],
 }
 
 /// What the program may be given.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Role {
+pub(crate) enum Role {
     /// References: it runs the program that the secret is for.
     Carrier,
     /// Values.
@@ -82,7 +82,7 @@ pub(super) enum Role {
 }
 
 impl Program<'_> {
-    pub(super) fn role(&self) -> Role {
+    pub(crate) fn role(&self) -> Role {
         let name = self.name();
         if CARRIERS.iter().any(|carrier| carrier.as_bytes() == name) { Role::Carrier } else { Role::Consumer }
     }

@@ -57,6 +57,16 @@ impl Secrets {
             .map(move |(index, (name, _))| (name.as_str(), format!("{prefix}{index}:")))
     }
 
+    /// What references begin with.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// What an entry of an environment becomes: itself if it refers to nothing.
+    pub(crate) fn template_or_text(&self, entry: &[u8]) -> Template {
+        self.template(entry).unwrap_or_else(|| Template { pieces: vec![Piece::Text(entry.to_vec())] })
+    }
+
     /// What an entry of an environment becomes; none if it refers to nothing.
     pub(super) fn template(&self, entry: &[u8]) -> Option<Template> {
         let mut pieces = Vec::new();
@@ -76,12 +86,12 @@ impl Secrets {
     }
 
     /// The bytes of an entry, without the NUL that ends it.
-    pub(super) fn bytes<'a>(&'a self, template: &'a Template) -> impl Iterator<Item = u8> + 'a {
+    pub(crate) fn bytes<'a>(&'a self, template: &'a Template) -> impl Iterator<Item = u8> + 'a {
         template.pieces.iter().flat_map(|piece| self.piece(piece)).copied()
     }
 
     /// Bytes of an entry, with the NUL that ends it.
-    pub(super) fn len(&self, template: &Template) -> usize {
+    pub(crate) fn len(&self, template: &Template) -> usize {
         template.pieces.iter().map(|piece| self.piece(piece).len()).fold(1, usize::saturating_add)
     }
 
@@ -149,7 +159,7 @@ fn tag() -> Result<String, Unfit> {
 
 /// An entry with its references understood. It holds no value, so it may outlive one.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Template {
+pub(crate) struct Template {
     pieces: Vec<Piece>,
 }
 

@@ -1,0 +1,141 @@
+//! Whose processes they are, and which of them no library reached.
+//!
+//! A process is ours when it descends from this one: orphans come to us, so nobody leaves the tree. One that is
+//! meant for values, bears references and has not loaded the library was started where nobody looked before, by a
+//! script mostly: it is linked statically, or `LD_PRELOAD` was changed, or the descriptor closed.
+//!
+//! What remains unseen: processes that end before two looks, and those that we may not look into (another user
+//! without `CAP_SYS_PTRACE`).
+//!
+//! Untrusted: `/proc` shows what processes made of themselves. It decides who is answered by ancestry alone.
+
+use std::fs;
+use std::path::PathBuf;
+
+use rustix::process::Pid;
+
+use super::image;
+use super::reach::{self, Fault};
+use crate::graft::program::{Program, Role};
+
+/// Generations that are followed upwards. A longer chain is nobody's work but a loop of reused numbers.
+const GENERATIONS: usize = 4096;
+/// Bytes of an environment that are looked at: more than execve(2) takes by default.
+const MAX_ENVIRONMENT: usize = 8 << 20;
+
+/// A process that bears references and will never have values.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Unreached {
+    /// The process.
+    pub pid: i32,
+    /// What it runs.
+    pub file: PathBuf,
+    /// What its file says against a library; none where something else was in the way.
+    pub fault: Option<Fault>,
+}
+
+/// Whether `pid` is `ancestor` or one of its descendants.
+pub(super) fn descends(pid: Pid, ancestor: Pid) -> bool {
+    let mut current = pid.as_raw_pid();
+    for _ in 0..GENERATIONS {
+        if current == ancestor.as_raw_pid() {
+            return true;
+        }
+        match parent(current) {
+            Some(parent) if parent > 0 => current = parent,
+            Some(_) | None => return false,
+        }
+    }
+    false
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    parent_in(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// `proc_pid_stat(5)`: number, name in parentheses, state, parent. The name may hold anything.
+fn parent_in(stat: &str) -> Option<i32> {
+    let (_, rest) = stat.rsplit_once(") ")?;
+    rest.split(' ').nth(1)?.parse().ok()
+}
+
+/// Our processes that bear references beginning with `prefix`, are meant for values, and did not load the library.
+pub(super) fn unreached(ancestor: Pid, prefix: &str) -> Vec<Unreached> {
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    let numbers = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let ours = numbers.filter(|pid: &i32| {
+        *pid != ancestor.as_raw_pid() && Pid::from_raw(*pid).is_some_and(|pid| descends(pid, ancestor))
+    });
+    ours.filter_map(|pid| unreached_one(pid, prefix)).collect()
+}
+
+fn unreached_one(pid: i32, prefix: &str) -> Option<Unreached> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let environment = environment.get(..MAX_ENVIRONMENT).unwrap_or(&environment);
+    if !environment.windows(prefix.len()).any(|window| window == prefix.as_bytes()) {
+        return None;
+    }
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
+    if maps.contains(image::NAME) || role(pid) == Role::Carrier {
+        return None;
+    }
+    let link = format!("/proc/{pid}/exe");
+    Some(Unreached { pid, fault: reach::fault_of(link.as_ref()), file: fs::read_link(link).ok()? })
+}
+
+/// What a running process is, as the graft sees it.
+pub(super) fn role(pid: i32) -> Role {
+    let file = fs::read_link(format!("/proc/{pid}/exe")).ok();
+    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let mut words = words.split(|byte| *byte == 0);
+    let arguments = [words.next().unwrap_or_default(), words.next().unwrap_or_default()];
+    Program { file: file.as_deref(), arguments }.role()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{getpid, getppid};
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn a_name_with_parentheses_hides_no_parent() {
+        assert_eq!(parent_in("7 (a) S 1 ) R 5 7"), Some(5));
+        assert_eq!(parent_in("7 (x) S"), None);
+    }
+
+    #[test]
+    fn a_child_descends_from_us_and_our_parent_does_not() {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let pid = Pid::from_raw(child.id().try_into().unwrap()).unwrap();
+        assert!(descends(pid, getpid()));
+        assert!(descends(getpid(), getpid()));
+        assert!(!descends(getppid().unwrap(), getpid()));
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(!descends(pid, getpid()), "it is gone");
+    }
+
+    #[test]
+    fn a_program_with_references_and_without_the_library_is_seen() {
+        let start = |program: &str, value: &str| {
+            let mut command = Command::new(program);
+            command.env("PASSWORD", value).stdin(Stdio::piped()).stdout(Stdio::null());
+            command.spawn().unwrap()
+        };
+        let reference = "ctref:00112233aabbccdd:0:";
+        let mut started = [start("cat", reference), start("sh", reference), start("cat", "plain")];
+        let prefix = "ctref:00112233aabbccdd:";
+        let shown =
+            |file: &str| fs::read_link(format!("/proc/{}/exe", started[0].id())).unwrap().ends_with(file);
+        while !shown("cat") && !shown("coreutils") {}
+        let seen = unreached(getpid(), prefix);
+        let numbers: Vec<i32> = seen.iter().map(|unreached| unreached.pid).collect();
+        assert_eq!(numbers, [i32::try_from(started[0].id()).unwrap()]);
+        assert_eq!(seen[0].fault, None, "nothing in its file speaks against a library");
+        for child in &mut started {
+            drop(child.stdin.take());
+            child.wait().unwrap();
+        }
+    }
+}
