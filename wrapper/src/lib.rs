@@ -19,6 +19,7 @@ pub mod isolate;
 pub mod line;
 pub mod local;
 pub mod release;
+pub mod rotate;
 mod run;
 pub mod signals;
 pub mod stem;
