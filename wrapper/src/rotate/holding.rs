@@ -123,8 +123,10 @@ impl Holding {
         self.early = after.map(|after| self.confirmed.plus(schedule::part(after, 4).saturating_mul(3)));
     }
 
-    /// Around two thirds of what is left of it.
+    /// Around two thirds of its time, and early enough that a quarter of a whole lease is left for trying again.
     pub(super) fn two_thirds(&self, moment: &Moment) -> Option<Duration> {
-        self.end.map(|end| schedule::two_thirds(end.since(self.confirmed), moment))
+        let life = self.end?.since(self.confirmed);
+        let latest = life.saturating_sub(schedule::part(self.longest, 4));
+        Some(if self.is_spent { Duration::ZERO } else { schedule::two_thirds(life, moment).min(latest) })
     }
 }

@@ -166,8 +166,7 @@ impl Tenant {
             owes_exchange: false,
             told_kept: false,
         };
-        let all: Vec<Of> = tenant.holdings.keys().copied().collect();
-        tenant.plan(&all, moment);
+        tenant.plan(moment);
         tenant
     }
 
@@ -259,8 +258,7 @@ impl Tenant {
         for grant in grants {
             self.granted(*grant, &trip);
         }
-        let answered: Vec<Of> = grants.iter().map(|grant| grant.of).collect();
-        self.plan(&answered, moment);
+        self.plan(moment);
         let mut actions = Vec::new();
         if trip.wants.iter().all(|want| answers(want.of)) {
             actions.extend((self.failures > 0).then_some(Action::Tell(Notice::Back)));
@@ -404,7 +402,7 @@ impl Tenant {
         let holding = self.holdings.get(&of)?;
         let is_over = holding.dies() && self.end(holding).is_some_and(|(end, _)| end <= now);
         let falls = holding.is_bound && self.token_falls(now);
-        let can_anew = self.can_anew(of);
+        let can_anew = self.policy.can_anew(of);
         let is_suspect = self.is_refused && holding.dies() && can_anew;
         let must_anew = is_over || is_suspect || (falls && can_anew);
         if holding.is_extendable() && !must_anew {
@@ -418,13 +416,6 @@ impl Tenant {
         let early = |token: &Holding| token.early.is_some_and(|early| early <= now);
         let token = self.holdings.get(&Of::Token).filter(|token| early(token));
         token.is_some() && self.how(Of::Token, now) == Some(How::Anew)
-    }
-
-    fn can_anew(&self, of: Of) -> bool {
-        match of {
-            Of::Token => self.policy.logs_in,
-            Of::Secret(_) => self.policy.exchanges,
-        }
     }
 
     /// When it ends, by itself or with the token that it hangs on; and which of the two it is.
@@ -446,19 +437,23 @@ impl Tenant {
         next.map(|next| next.max(self.not_before))
     }
 
-    fn plan(&mut self, all: &[Of], moment: &Moment) {
-        let is_token_extendable = self.holdings.get(&Of::Token).is_some_and(Holding::is_extendable);
+    /// When each is asked for next. All together: what one needs may hang on another.
+    fn plan(&mut self, moment: &Moment) {
+        let relies = self.secrets().any(|holding| !holding.is_extendable());
+        let token = self.holdings.get(&Of::Token).filter(|token| token.end.is_some());
+        let vouches = token.is_some_and(|token| token.is_extendable() || self.policy.logs_in);
         let policy = self.policy;
-        for of in all {
-            let can_anew = self.can_anew(*of);
-            let Some(holding) = self.holdings.get_mut(of) else { continue };
+        for (of, holding) in &mut self.holdings {
+            let can_anew = policy.can_anew(*of);
             let by_life = match holding.end {
                 Some(_) => holding.two_thirds(moment).filter(|_| holding.is_extendable() || can_anew),
                 None => policy.looks(holding).map(|every| schedule::interval(every, moment)),
             };
-            let is_secret = *of != Of::Token;
-            let confirms = holding.is_extendable() || (can_anew && is_secret && !is_token_extendable);
-            let by_age = policy.max_stale.filter(|_| confirms && (is_secret || holding.end.is_some()));
+            let confirms = match of {
+                Of::Token => vouches && (holding.is_extendable() || relies),
+                Of::Secret(_) => holding.is_extendable() || (can_anew && !vouches),
+            };
+            let by_age = policy.max_stale.filter(|_| confirms);
             let by_age = by_age.map(|max| schedule::two_thirds(max, moment));
             holding.plan(by_life.into_iter().chain(by_age).min());
         }
@@ -470,5 +465,12 @@ impl Policy {
     fn looks(&self, holding: &Holding) -> Option<Duration> {
         let is_secret = holding.grant.of != Of::Token;
         self.refresh.filter(|_| is_secret && self.exchanges && holding.is_extendable())
+    }
+
+    fn can_anew(&self, of: Of) -> bool {
+        match of {
+            Of::Token => self.logs_in,
+            Of::Secret(_) => self.exchanges,
+        }
     }
 }
