@@ -99,10 +99,9 @@ impl Landlord {
         }
         let kind = *self.kinds.get(&want.of)?;
         let (bond, renewable) = match kind {
-            Kind::Value => (Bond::Free, false),
+            Kind::Value | Kind::Certificate(_) => (Bond::Free, false),
             Kind::Release(_) => (Bond::Free, true),
             Kind::Lease { renewable, .. } => (Bond::Lease, renewable),
-            Kind::Certificate(_) => (Bond::Free, false),
         };
         let lasts = match want.how {
             How::Extend => self.extend(want.of, kind, now)?,

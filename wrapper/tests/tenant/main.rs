@@ -4,8 +4,10 @@
 //! machine that sleeps. After each step the model asks what an operator would, without looking at how the tenant came to it.
 
 #![expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 mod landlord;
+mod stories;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -82,7 +84,9 @@ impl Model {
             // Less than a second more is no word about an end.
             let former = self.words.get(&grant.of).and_then(|(end, _)| *end).filter(|_| extends);
             self.words.insert(grant.of, (end.or(former), asked));
-            if grant.of == Of::Token && let Some(last) = self.tokens.last_mut() {
+            if grant.of == Of::Token
+                && let Some(last) = self.tokens.last_mut()
+            {
                 *last = end.or(former);
             }
             if grant.bond == Bond::Lease && !extends {
@@ -311,7 +315,11 @@ fn kinds() -> impl Strategy<Value = Kind> {
 
 fn tokens() -> impl Strategy<Value = Option<Kind>> {
     let token = (lives(), lives(), any::<bool>());
-    prop::option::of(token.prop_map(|(ttl, max, renewable)| Kind::Lease { ttl, max: max.max(ttl), renewable }))
+    prop::option::of(token.prop_map(|(ttl, max, renewable)| Kind::Lease {
+        ttl,
+        max: max.max(ttl),
+        renewable,
+    }))
 }
 
 fn seconds(range: std::ops::Range<u64>) -> impl Strategy<Value = Duration> {
@@ -325,10 +333,12 @@ fn policies() -> impl Strategy<Value = Policy> {
         prop::option::of(seconds(1..1200)),
         seconds(1..90),
     );
-    (times, any::<[bool; 3]>()).prop_map(|((refresh, grace, max_stale, patience), [kills, exchanges, logs_in])| {
-        let withdrawal = if kills { Withdrawal::Kill } else { Withdrawal::Freeze };
-        Policy { refresh, grace, max_stale, withdrawal, exchanges, logs_in, patience }
-    })
+    (times, any::<[bool; 3]>()).prop_map(
+        |((refresh, grace, max_stale, patience), [kills, exchanges, logs_in])| {
+            let withdrawal = if kills { Withdrawal::Kill } else { Withdrawal::Freeze };
+            Policy { refresh, grace, max_stale, withdrawal, exchanges, logs_in, patience }
+        },
+    )
 }
 
 fn turns() -> impl Strategy<Value = Turn> {
@@ -403,6 +413,9 @@ proptest! {
 }
 
 fn healthy() -> impl Strategy<Value = Kind> {
-    (20_000..900_000_u64, 1..20_u64, any::<bool>())
-        .prop_map(|(ttl, times, renewable)| Kind::Lease { ttl, max: ttl * times, renewable })
+    (20_000..900_000_u64, 1..20_u64, any::<bool>()).prop_map(|(ttl, times, renewable)| Kind::Lease {
+        ttl,
+        max: ttl * times,
+        renewable,
+    })
 }
