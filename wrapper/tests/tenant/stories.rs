@@ -82,7 +82,7 @@ fn silence_is_asked_again_later_and_later_and_told_once() {
     let mut waits = Vec::new();
     for round in 0..7 {
         let told = tenant.step(Event::Failed(Failure::Away), &moment);
-        let away = Action::Tell(Notice::Away(Some(Duration::from_secs(1440))));
+        let away = Action::Tell(Notice::Away(Some(Duration::from_mins(24))));
         assert_eq!(told, if round == 0 { vec![away] } else { vec![] });
         let failed = moment.now;
         let (later, actions) = next(&mut tenant);
@@ -186,7 +186,7 @@ fn an_errand_that_does_not_come_back_is_given_up() {
     let mut tenant = Tenant::new(POLICY, &[lease(3600)], at(0).now, &at(0));
     next(&mut tenant);
     let (_, actions) = next(&mut tenant);
-    let away = Action::Tell(Notice::Away(Some(Duration::from_secs(1380))));
+    let away = Action::Tell(Notice::Away(Some(Duration::from_mins(23))));
     assert_eq!(actions, [Action::Abandon, away]);
     assert_eq!(next(&mut tenant).1, [errand(SECRET, How::Extend)]);
 }
