@@ -17,7 +17,8 @@ fn systemd_understands_the_example_and_has_nothing_to_say_of_it() {
     let folder = tempfile::tempdir().unwrap();
     let unit = folder.path().join("cloudtaser-example.service");
     // The programs of the example are not installed here, and the agent's unit is another room's.
-    let text = text().replace("/usr/bin/cloudtaser-wrapper", WRAPPER).replace("/usr/bin/example", "/usr/bin/true");
+    let text =
+        text().replace("/usr/bin/cloudtaser-wrapper", WRAPPER).replace("/usr/bin/example", "/usr/bin/true");
     fs::write(&unit, text).unwrap();
     let verified = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&unit).output().unwrap();
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));

@@ -1,0 +1,4 @@
+//! Fuzz targets of `wrapper`.
+#![forbid(unsafe_code)]
+
+pub mod targets;
