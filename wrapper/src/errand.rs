@@ -21,10 +21,14 @@ pub enum Errand {
     /// Log in where that is needed, and bring everything.
     #[n(0)]
     Fetch,
-    /// Renew the token and these leases; bring the new terms, and every value that had to be read anew.
+    /// Ask OpenBao again for these, and bring what it says now, a term for each of them: all or nothing.
+    ///
+    /// A token or a lease that is renewable is renewed. All others are had anew: a token by another login, which comes
+    /// first, a secret by reading it again or by presenting evidence again. Whatever has ended counts as refused. No
+    /// time is spent on asking twice: the keeper asks again.
     #[n(1)]
     Renew {
-        /// What was brought before.
+        /// What was brought before; where something is to be had anew although it could be renewed, as not renewable.
         #[n(0)]
         terms: Vec<Term>,
     },
@@ -96,7 +100,7 @@ pub struct Term {
 }
 
 /// What a [`Term`] is of.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Encode, Decode)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Encode, Decode)]
 pub enum Of {
     /// The token.
     #[n(0)]

@@ -9,15 +9,7 @@
 use std::time::Duration;
 
 use super::schedule::{self, Moment, Uptime};
-
-/// What is held.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum Of {
-    /// The token.
-    Token,
-    /// A secret, by its place in the configuration.
-    Secret(u16),
-}
+pub use crate::errand::Of;
 
 /// OpenBao's word on one of them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -39,6 +31,8 @@ pub enum Bond {
     Lease,
     /// Nothing: reading again shows what is there.
     Free,
+    /// Nothing, but reading again makes another value, as a certificate.
+    Draw,
 }
 
 /// How OpenBao is asked.

@@ -4,6 +4,10 @@
 //!
 //! Trusted: OpenBao's answers, through a fetcher. Untrusted: that they come.
 
+mod clock;
+mod grants;
 pub mod holding;
+pub mod hook;
 pub mod schedule;
+pub mod strategy;
 pub mod tenant;
