@@ -38,7 +38,11 @@ impl Clock {
         let time = when.map_or(Duration::ZERO, |when| Duration::from_millis(when.0.max(1)));
         let value = Timespec::try_from(time).map_err(io::Error::other)?;
         let interval = Timespec { tv_sec: 0, tv_nsec: 0 };
-        timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &Itimerspec { it_interval: interval, it_value: value })?;
+        timerfd_settime(
+            &self.timer,
+            TimerfdTimerFlags::ABSTIME,
+            &Itimerspec { it_interval: interval, it_value: value },
+        )?;
         self.rings = when;
         Ok(())
     }

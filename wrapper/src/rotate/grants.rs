@@ -49,7 +49,10 @@ mod tests {
     fn wanted() -> Vec<Wanted> {
         let path = |parameters: &[(&str, &str)]| Source::Path {
             path: "a/b".to_owned(),
-            parameters: parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            parameters: parameters
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
         };
         let release = Source::Release { mount: "attest-keys".to_owned(), key: "db".to_owned() };
         let sources = [path(&[]), path(&[("common_name", "a.example")]), release];

@@ -9,5 +9,4 @@ mod grants;
 pub mod holding;
 pub mod hook;
 pub mod schedule;
-pub mod strategy;
 pub mod tenant;
