@@ -16,6 +16,7 @@ pub(crate) mod program;
 mod references;
 mod registers;
 mod rewrite;
+pub mod runtime;
 pub mod stack;
 
 use std::collections::BTreeSet;

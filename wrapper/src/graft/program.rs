@@ -12,53 +12,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Programs that run another program with their own environment.
-const CARRIERS: [&str; 45] = [
-    "ash",
-    "bash",
-    "busybox",
-    "catatonit",
-    "chpst",
-    "chroot",
-    "chrt",
-    "coreutils",
-    "dash",
-    "dumb-init",
-    "env",
-    "fish",
-    "gosu",
-    "ionice",
-    "ksh",
-    "ksh93",
-    "mksh",
-    "nice",
-    "nohup",
-    "nsenter",
-    "numactl",
-    "prlimit",
-    "pyenv",
-    "rbash",
-    "runuser",
-    "s6-envdir",
-    "s6-setuidgid",
-    "s6-svscan",
-    "s6-supervise",
-    "setpriv",
-    "setsid",
-    "sh",
-    "stdbuf",
-    "su",
-    "su-exec",
-    "sudo",
-    "taskset",
-    "time",
-    "timeout",
-    "tini",
-    "tini-static",
-    "toybox",
-    "unshare",
-    "yash",
-    "zsh",
-];
+const CARRIERS: &str = "\
+    ash bash busybox bwrap capsh catatonit cgexec choom chpst chroot chrt coreutils daemonize dash \
+    doas docker-init dumb-init entr env envdir execlineb find firejail fish flock gmake gosu hush \
+    ionice ksh ksh93 linux64 lksh make minijail0 mksh mrsh nice ninja nohup nsenter numactl oksh \
+    pgrphack posh prlimit pyenv rbash rksh run-parts runit runsv runsvdir runuser rzsh s6-envdir \
+    s6-setlock s6-setuidgid s6-softlimit s6-sudo s6-supervise s6-svscan sash script setarch setlock \
+    setpriv setsid setuidgid sh softlimit start-stop-daemon stdbuf su su-exec sudo taskset time \
+    timeout tini tini-amd64 tini-arm64 tini-static tini-static-amd64 toybox unshare uutils watch \
+    xargs yash zsh zsh5";
 
 /// One file, many programs: the name it was called by says which.
 const MULTI_CALL: [&str; 3] = ["busybox", "toybox", "coreutils"];
@@ -84,7 +46,7 @@ pub(crate) enum Role {
 impl Program<'_> {
     pub(crate) fn role(&self) -> Role {
         let name = self.name();
-        if CARRIERS.iter().any(|carrier| carrier.as_bytes() == name) { Role::Carrier } else { Role::Consumer }
+        if CARRIERS.split(' ').any(|carrier| carrier.as_bytes() == name) { Role::Carrier } else { Role::Consumer }
     }
 
     fn name(&self) -> &[u8] {
