@@ -46,7 +46,11 @@ pub(crate) enum Role {
 impl Program<'_> {
     pub(crate) fn role(&self) -> Role {
         let name = self.name();
-        if CARRIERS.split(' ').any(|carrier| carrier.as_bytes() == name) { Role::Carrier } else { Role::Consumer }
+        if CARRIERS.split(' ').any(|carrier| carrier.as_bytes() == name) {
+            Role::Carrier
+        } else {
+            Role::Consumer
+        }
     }
 
     fn name(&self) -> &[u8] {

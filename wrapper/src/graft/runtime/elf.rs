@@ -149,7 +149,7 @@ fn note_names(table: &[u8]) -> impl Iterator<Item = &[u8]> {
         let body = rest.get(12..)?;
         let name = body.get(..name_len)?;
         rest = body.get(padded(name_len)?.checked_add(padded(content_len)?)?..)?;
-        Some(name.strip_suffix(b"\0").unwrap_or(name))
+        name.split(|byte| *byte == 0).next()
     })
 }
 
