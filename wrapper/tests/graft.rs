@@ -51,7 +51,7 @@ fn interpreters_find_the_value() {
         ("printenv", vec!["PASSWORD"]),
         ("ruby", vec!["-e", "puts ENV['PASSWORD']"]),
         ("php", vec!["-r", "echo getenv('PASSWORD');"]),
-        ("lua", vec!["-e", "print(os.getenv('PASSWORD'))"]),
+        ("lua5.4", vec!["-e", "print(os.getenv('PASSWORD'))"]),
     ];
     for (program, arguments) in consumers {
         if installed(program) {

@@ -1,6 +1,5 @@
 //! The whole wrapper against a node agent and an OpenBao that are played by threads of this test, and
 //! against a real OpenBao that is sealed or gone. The whole path with a real plugin is `cargo xtask demo`.
-#![expect(unsafe_code, reason = "the thefts are system calls that no safe interface has")]
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
 
 #[expect(dead_code, reason = "other test programs use the rest")]

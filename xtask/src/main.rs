@@ -19,6 +19,7 @@ mod kubebed;
 mod layers;
 mod measure;
 mod package;
+mod runtimes;
 mod rust;
 mod statics;
 mod suite;

@@ -15,6 +15,7 @@ use crate::child;
 use crate::helm;
 use crate::house::House;
 use crate::kubebed;
+use crate::runtimes;
 use crate::tally::{Show, Tally};
 use crate::tools;
 use crate::vectors;
@@ -27,6 +28,7 @@ pub(crate) fn run(house: &House) -> Result<()> {
     let kubebed = kubebed::ensure(house)?;
     let vm = vm::ensure(house)?;
     let mut seen = machine(vectors.is_some(), helm.is_some());
+    seen.extend(runtimes::ensure()?);
     seen.extend(kubebed.as_ref().map(|_| "kube"));
     seen.extend(vm.as_ref().map(|_| "vm"));
     let features = features(&seen, std::env::var_os("REQUIRE"));

@@ -84,7 +84,8 @@ pub(crate) fn refresh() -> Result<()> {
     child::twice(|| child::read(apt()?.args(["update", "--quiet=2"]))).map(drop)
 }
 
-fn debian(packages: &[&str]) -> Result<()> {
+/// Installs those of `packages` that are missing.
+pub(crate) fn debian(packages: &[&str]) -> Result<()> {
     let missing: Vec<&str> = packages.iter().copied().filter(|package| !is_installed(package)).collect();
     if missing.is_empty() {
         return Ok(());
