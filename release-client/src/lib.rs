@@ -9,6 +9,7 @@
 
 pub mod agent;
 pub mod http;
+pub mod json;
 mod login;
 mod open;
 mod openbao;
@@ -22,14 +23,13 @@ use protocol::agent::{EvidenceReply, EvidenceRequest, VERSION};
 use protocol::release::{Base64, ChallengeReply, Presentation, Refusal, Sealed, open_context, purpose};
 use protocol::{Kem, OfferedKey};
 
-pub use login::{AuthMount, LoggedIn, Login, Token};
+pub use login::{AuthMount, LoggedIn, Login, Token, logged_in};
 pub use open::{Context, Error as OpenError, Key, Keys, TAG, plaintext_len, without_trace};
 pub use openbao::{Error as OpenBaoError, OpenBao, Server, address_problem};
 pub use tls::{Authority, BadAuthority, Identity, certificates};
-pub use workload::Error as WorkloadError;
+pub use workload::{Error as WorkloadError, Token as WorkloadToken};
 
-use openbao::json;
-use workload::Token as WorkloadToken;
+use openbao::json as as_json;
 
 /// One mount of one OpenBao, and the agent that speaks for this machine.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ impl Client {
         presentation: &Presentation,
         token: Option<&WorkloadToken>,
     ) -> Result<Sealed, OpenBaoError> {
-        let text = json(presentation)?;
+        let text = as_json(presentation)?;
         let Some((token, [before @ .., b'}'])) = token.map(|token| (token, text.as_slice())) else {
             return self.openbao.open(name, &[&text]);
         };

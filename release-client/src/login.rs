@@ -13,9 +13,10 @@ use protocol::enrol::{EnrolAnswer, EnrolReply, EnrolRequest};
 use protocol::release::{Presentation, login_context, node_login_context};
 use protocol::{OfferedKey, Platform};
 use secretmem::Region;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::http::Buffer;
+use crate::json::{BadJson, Document};
 use crate::openbao::{self, OpenBao, Server, json};
 use crate::{Error, agent, lean, nonce, place, presentation};
 
@@ -49,7 +50,9 @@ pub struct LoggedIn {
     pub token: Token,
     /// How long it lives, from when it was given.
     pub lasts: Duration,
-    /// The id of the decision, under which the record can be read.
+    /// Whether it can be prolonged.
+    pub renewable: bool,
+    /// The id of the decision, under which the record can be read; empty where nothing was decided.
     pub decision: String,
 }
 
@@ -68,24 +71,6 @@ struct LoginBody<'a> {
     enrolment: Option<&'a EnrolAnswer>,
     #[serde(flatten)]
     presentation: &'a Presentation,
-}
-
-#[derive(Deserialize)]
-struct LoginAnswer<'a> {
-    #[serde(borrow)]
-    auth: AuthAnswer<'a>,
-    data: Option<DataAnswer>,
-}
-
-#[derive(Deserialize)]
-struct AuthAnswer<'a> {
-    client_token: &'a str,
-    lease_duration: u64,
-}
-
-#[derive(Default, Deserialize)]
-struct DataAnswer {
-    decision: String,
 }
 
 impl AuthMount {
@@ -126,36 +111,45 @@ impl AuthMount {
         let body = json(&LoginBody { role, node, enrolment, presentation })?;
         let mut buffer = Buffer::secret()?;
         let answer = self.openbao.judge("login", &[&body], &mut buffer)?;
-        logged_in(answer.body(&buffer))
+        logged_in(answer.body_mut(&mut buffer))
     }
 }
 
-fn logged_in(body: &[u8]) -> Result<LoggedIn, openbao::Error> {
-    // The words of serde would quote what it stumbled over.
-    let malformed = |_error| openbao::Error::Malformed("expected a token and how long it lives".to_owned());
-    let answer: LoginAnswer<'_> = serde_json::from_slice(body).map_err(malformed)?;
+/// Reads the answer to any login, in place.
+pub fn logged_in(body: &mut [u8]) -> Result<LoggedIn, openbao::Error> {
+    let malformed =
+        |_error: BadJson| openbao::Error::Malformed("expected a token and how long it lives".to_owned());
+    let mut answer = Document::parse(body).map_err(malformed)?;
+    let token = answer.find(&["auth", "client_token"]).map_err(malformed)?;
+    let lasts = answer.number(&["auth", "lease_duration"]).map_err(malformed)?;
+    let (Some(token), Some(lasts)) = (token, lasts) else { return Err(malformed(BadJson::NotAnObject)) };
+    let token = answer.plain(&token).map_err(malformed)?;
     Ok(LoggedIn {
-        token: Token::keep(answer.auth.client_token)?,
-        lasts: Duration::from_secs(answer.auth.lease_duration),
-        decision: answer.data.unwrap_or_default().decision,
+        token: Token::keep(answer.bytes(&token))?,
+        lasts: Duration::from_secs(lasts),
+        renewable: answer.truth(&["auth", "renewable"]).map_err(malformed)?,
+        decision: answer.copied(&["data", "decision"]).map_err(malformed)?.unwrap_or_default(),
     })
 }
 
 impl Token {
-    fn keep(text: &str) -> Result<Self, openbao::Error> {
-        if text.is_empty() || text.len() > LONGEST || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+    /// Copies a token into secret memory of its own.
+    pub fn keep(text: &[u8]) -> Result<Self, openbao::Error> {
+        if text.is_empty() || text.len() > LONGEST || !text.iter().all(u8::is_ascii_graphic) {
             let expected =
                 format!("expected a token of 1 to {LONGEST} printable bytes, found {}", text.len());
             return Err(openbao::Error::Malformed(expected));
         }
         let mut region = Region::create(text.len())?;
-        for (to, from) in region.bytes_mut()?.iter_mut().zip(text.bytes()) {
-            *to = from;
+        for (to, from) in region.bytes_mut()?.iter_mut().zip(text) {
+            *to = *from;
         }
         Ok(Self { text: region, length: text.len() })
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
+    /// The token, where it lies.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
         self.text.bytes().get(..self.length).unwrap_or_default()
     }
 }
@@ -175,9 +169,11 @@ mod tests {
 
     #[test]
     fn a_token_is_kept_and_never_shown() {
-        let body = br#"{"auth":{"client_token":"b.canary","lease_duration":300,"renewable":false},
-            "data":{"decision":"ab"},"warnings":null}"#;
-        let answer = logged_in(body).unwrap();
+        let mut body = br#"{"auth":{"client_token":"b.canary","lease_duration":300,"renewable":true},
+            "data":{"decision":"ab"},"warnings":null}"#
+            .to_vec();
+        let answer = logged_in(&mut body).unwrap();
+        assert!(answer.renewable);
         assert_eq!(answer.token.bytes(), b"b.canary");
         assert_eq!((answer.lasts, &*answer.decision), (Duration::from_mins(5), "ab"));
         assert!(!format!("{answer:?}").contains("canary"));
@@ -192,7 +188,7 @@ mod tests {
             r#"{"auth":{"client_token":"canary","lease_duration":"300"}}"#,
             "canary",
         ] {
-            let error = logged_in(body.as_bytes()).unwrap_err();
+            let error = logged_in(&mut body.as_bytes().to_vec()).unwrap_err();
             assert!(matches!(error, openbao::Error::Malformed(_)), "{body}: {error}");
             assert!(!error.to_string().contains("canary"), "{error}");
         }

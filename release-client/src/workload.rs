@@ -18,7 +18,7 @@ use protocol::release::Bearer;
 use secretmem::Growing;
 
 /// A token in secret memory, and the SHA-256 that the hardware is to sign.
-pub(crate) struct Token {
+pub struct Token {
     text: Growing,
     place: Range<usize>,
     pub(crate) digest: Digest<32>,
@@ -26,7 +26,7 @@ pub(crate) struct Token {
 
 impl Token {
     /// Reads the token that lies in a file now.
-    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
+    pub fn read(path: &Path) -> Result<Self, Error> {
         let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
         let mut text = Growing::create(Bearer::MAX.saturating_add(1))?;
         let mut file = File::open(path).map_err(unreadable)?;
@@ -58,7 +58,8 @@ impl Token {
     }
 
     /// The token, where it lies.
-    pub(crate) fn bytes(&self) -> &[u8] {
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
         self.text.bytes().get(self.place.clone()).unwrap_or_default()
     }
 }

@@ -70,7 +70,7 @@ impl Clerk {
 
     /// One login. The token that it gives takes the place of the one before, which OpenBao is to forget.
     pub(super) fn attest(&mut self) -> Result<LoggedInFor, NoVerdict> {
-        let LoggedIn { token, lasts, decision } = self.log_in()?;
+        let LoggedIn { token, lasts, decision, .. } = self.log_in()?;
         if let Some(before) = self.token.replace(token) {
             self.forget(&before);
         }

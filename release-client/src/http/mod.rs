@@ -33,7 +33,7 @@ const IDLE: Duration = Duration::from_secs(20);
 
 /// A server, and the connection to it.
 pub struct Http {
-    place: Place,
+    place: Box<Place>,
     /// The lines that every request has.
     headers: String,
     line: Mutex<Option<Box<Line>>>,
@@ -77,7 +77,7 @@ impl Http {
         if headers.matches("\r\n").count() > 5 || !headers.is_ascii() {
             return Err(Error::Address);
         }
-        Ok(Self { place: Place { host, port, tls }, headers, line: Mutex::new(None) })
+        Ok(Self { place: Box::new(Place { host, port, tls }), headers, line: Mutex::new(None) })
     }
 
     /// One question and its answer, whose body is in `buffer`.
