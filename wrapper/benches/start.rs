@@ -22,10 +22,12 @@ use std::time::Instant;
 use secretmem::Builder;
 use serde_json::{Value, json};
 use stage::{Answer, Stage};
-use wrapper::graft::{Secrets, Tracer};
+use wrapper::config::{Audience, Mode, Supervision};
+use wrapper::graft::Secrets;
+use wrapper::harden;
+use wrapper::keeper::{Keeper, Memory};
 use wrapper::signals::Signals;
 use wrapper::stem::{self, Made, Order, Planted};
-use wrapper::{harden, supervise};
 
 /// The first argument with which this program plays the wrapper.
 const AS_WRAPPER: &str = "--as-wrapper";
@@ -59,7 +61,8 @@ fn graft(words: &[OsString]) -> u8 {
     let mut builder = Builder::with_capacity(64).unwrap();
     let span = builder.push(b"a secret of some length").unwrap();
     let secrets = Secrets::new(builder.freeze().unwrap(), vec![("PASSWORD".to_owned(), span)]).unwrap();
-    supervise::run(&stem, Tracer::new(secrets), &signals).unwrap()
+    let conduct = Supervision { mode: Mode::Supervise, signals: Audience::Program, kill_after: None };
+    Keeper::new(&stem, &signals, &conduct, &[], Memory::Given).run_with(secrets).unwrap()
 }
 
 /// One way to start a program: its name, the way that it is held against, and the command.

@@ -10,10 +10,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
 use secretmem::Builder;
-use wrapper::graft::{Secrets, Tracer};
+use wrapper::config::{Audience, Mode, Supervision};
+use wrapper::graft::Secrets;
+use wrapper::harden;
+use wrapper::keeper::{Keeper, Memory};
 use wrapper::signals::Signals;
 use wrapper::stem::{self, Made, Order, Planted, Stem};
-use wrapper::{harden, supervise};
 
 fn main() -> anyhow::Result<ExitCode> {
     let mut arguments = env::args_os().skip(1);
@@ -34,7 +36,8 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 fn keep(stem: &Stem, secrets: Secrets, signals: &Signals) -> anyhow::Result<ExitCode> {
-    match supervise::run(stem, Tracer::new(secrets), signals) {
+    let conduct = Supervision { mode: Mode::Supervise, signals: Audience::Program, kill_after: None };
+    match Keeper::new(stem, signals, &conduct, &[], Memory::Given).run_with(secrets) {
         Ok(code) => Ok(ExitCode::from(code)),
         Err(error) => {
             let code = error.exit_code();

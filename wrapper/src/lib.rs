@@ -1,8 +1,8 @@
 //! PID 1 that hands secrets to an unchanged program.
 //!
-//! [`config`] says what is wanted. The first process, the keeper, has all others made by a [`stem`] that is forked
-//! before anything else. [`release`] obtains the secrets in a process of its own ([`errand`], [`isolate`]),
-//! [`graft`] decides what the program sees, [`supervise`] is what an init program owes its child.
+//! [`config`] says what is wanted. The first process, the [`keeper`], has all others made by a [`stem`] that is forked
+//! before anything else. [`release`] obtains the secrets in a process of its own ([`errand`]), [`graft`] decides what
+//! the program sees.
 //!
 //! Trusted: the configuration and what was opened with our own key. Untrusted: the node agent, the network,
 //! the child and its children.
@@ -11,11 +11,12 @@
 
 pub mod config;
 pub mod errand;
+mod escalation;
 pub mod files;
 pub mod graft;
 pub mod harden;
 pub mod interpose;
-pub mod isolate;
+pub mod keeper;
 pub mod line;
 pub mod local;
 pub mod release;
@@ -23,7 +24,8 @@ pub mod rotate;
 mod run;
 pub mod signals;
 pub mod stem;
-pub mod supervise;
+mod supervise;
+mod terminal;
 
 pub use run::run;
 pub(crate) use run::say;

@@ -5,19 +5,13 @@ use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use crate::config::{Authority, Config, RawConfig};
+use crate::config::{Authority, Config, RawConfig, Strategy};
 use crate::errand::{Errand, Setback};
-use crate::graft::Tracer;
-use crate::isolate::Fetching;
+use crate::keeper::{self, Keeper, Memory};
 use crate::line::Line;
 use crate::signals::Signals;
 use crate::stem::{self, Made, Order, Planted, Stem};
-use crate::{harden, release, supervise};
-
-/// The configuration is wrong, a protection is refused, or something else of ours stands in the way.
-const OUR_TROUBLE: u8 = 125;
-/// OpenBao judged the evidence, and said no.
-const REFUSED: u8 = 1;
+use crate::{harden, release};
 
 const HELP: &str = "\
 cloudtaser-wrapper [--] PROGRAM [ARGUMENT ...]
@@ -34,10 +28,18 @@ It is configured by environment variables (BAO_X wins over VAULT_X):
   CLOUDTASER_KEY_MOUNT            the mount that releases (attest-keys)
   CLOUDTASER_AGENT_SOCKET         the node agent (/run/cloudtaser/agent.sock)
   CLOUDTASER_RELEASE_TIMEOUT      seconds to go on asking (60)
+  CLOUDTASER_SIGNAL_GROUP         true: signals go to the program's whole process group (false)
+  CLOUDTASER_KILL_AFTER           seconds from SIGTERM until the group is killed (when a second SIGTERM comes)
   CLOUDTASER_WORKLOAD_TOKEN_FILE  a token of this workload, to go with the evidence (none)
 
-Exit codes: the program's own, 128 + n after signal n, 127 not found, 126 not executable,
-1 refused by OpenBao, 125 not judged, or trouble of the wrapper's own.
+Exit codes: the program's own, 128 + n after signal n, 127 not found, 126 not executable, and of the wrapper:
+    1  refused by OpenBao
+  120  the configuration is wrong
+  121  OpenBao or the node agent was not reached in time
+  122  a secret or a field is missing, or cannot be handed over
+  123  a protection is not available here: secret memory, tracing
+  124  a value was withdrawn, or is older than allowed
+  125  other trouble of the wrapper's own
 ";
 
 /// Runs the wrapper; every outcome is an exit code, and has been told on standard error.
@@ -51,9 +53,9 @@ pub fn run(
         io::stdout().write_all(HELP.as_bytes()).unwrap_or_default();
         return ExitCode::SUCCESS;
     }
-    let outcome = Config::try_from(RawConfig::new(environment, arguments))
-        .map_err(trouble)
-        .and_then(|config| start(&config));
+    let config = Config::try_from(RawConfig::new(environment, arguments));
+    let config = config.map_err(|problems| told(&problems, keeper::BAD_CONFIGURATION));
+    let outcome = config.and_then(|config| start(&config));
     outcome.unwrap_or_else(|code| code).into()
 }
 
@@ -71,9 +73,13 @@ fn start(config: &Config) -> Result<u8, u8> {
 }
 
 fn keep(config: &Config, stem: &Stem, signals: &Signals) -> Result<u8, u8> {
-    let fetched = Fetching::begin(stem, &Errand::Fetch).and_then(|fetching| fetching.wait(config, signals));
-    let secrets = fetched.map_err(|error| told(&error, error.exit_code()))?;
-    supervise::run(stem, Tracer::new(secrets), signals).map_err(|error| told(&error, error.exit_code()))
+    // Values that are rewritten where they lie need a mapping of them here.
+    let memory = match config.rotation.strategy {
+        Strategy::Sighup | Strategy::Exec | Strategy::Live => Memory::Shared,
+        Strategy::Restart | Strategy::None => Memory::Given,
+    };
+    let keeper = Keeper::new(stem, signals, &config.supervision, &config.secrets, memory);
+    keeper.run().map_err(|error| told(&error, error.exit_code()))
 }
 
 /// In a process that the stem has made.
@@ -94,16 +100,15 @@ fn fetch(config: &Config, line: &Line) -> Result<u8, u8> {
         Ok((list, memory)) => list.send(line, Some(memory)),
         Err(error) => {
             error.tell();
-            let refused = error.refusal().is_some();
-            let code = if refused { REFUSED } else { OUR_TROUBLE };
-            Setback { transient: error.is_transient(), refused, code }.send(line)
+            let (transient, refused) = (error.is_transient(), error.refusal().is_some());
+            Setback { transient, refused, code: error.exit_code() }.send(line)
         }
     };
     sent.map(|()| 0).map_err(trouble)
 }
 
 fn trouble(error: impl Display) -> u8 {
-    told(&error, OUR_TROUBLE)
+    told(&error, keeper::OUR_TROUBLE)
 }
 
 fn told(error: &impl Display, code: u8) -> u8 {

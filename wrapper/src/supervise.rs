@@ -1,153 +1,180 @@
-//! What an init program owes its child: signals, a terminal, a grave for orphans, an honest exit code.
+//! What an init program owes its child: signals, a terminal, stops and ends that are told, an end that comes.
 //!
-//! One thread, one loop: wait for a signal, pass it on or reap. Stops of processes that carry references go
-//! to the [`Tracer`]. The second SIGTERM is taken to mean it: the child's process group is killed.
+//! Stops of processes that carry references go to the [`Tracer`]; while the program is frozen they are held, so that
+//! nobody who could be given a value goes on. The loop that calls is [`crate::keeper`].
 //!
 //! Trusted: the kernel's reports. Untrusted: the child, which may stop, fork and die at any moment.
 
-use std::io;
-use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpgrp, getpid, kill_process_group, wait};
-use rustix::termios::tcsetpgrp;
+use rustix::process::{Pid, Signal, WaitStatus, getpid, kill_process_group};
 
-use crate::graft::kernel;
+use crate::config::{Audience, Supervision};
+use crate::escalation::{Answer, Escalation};
+use crate::graft::kernel::{send_signal, send_signal_to_group};
 use crate::graft::{self, Tracer};
-use crate::line::Line;
-use crate::signals::{News, Signals};
-use crate::stem::{self, Failure, Order, Start, Stem, Watch};
+use crate::terminal;
 
-/// Starts the program, and runs it to its end; returns the code to exit with: its own, or 128 and the signal's
-/// number.
-pub fn run(stem: &Stem, mut tracer: Tracer, signals: &Signals) -> Result<u8, Error> {
-    let main = match start(stem, &mut tracer) {
-        Ok(pid) => pid,
-        Err(Error::Graft(graft::Error::Gone(status))) => return Ok(code(status)),
-        Err(error) => return Err(error),
-    };
-    let mut supervisor = Supervisor { main, stem: stem.pid(), tracer, terminations: 0 };
-    supervisor.watch(signals).inspect_err(|_error| supervisor.kill())
+/// How long a program that we end may take, where the operator says nothing.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A program that runs, and who of its processes still carries references.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pub(crate) main: Pid,
+    pub(crate) tracer: Tracer,
+    conduct: Supervision,
+    escalation: Escalation,
+    /// What comes after its end, where we have asked for it.
+    pub(crate) then: Then,
+    /// Stops that were reported while it is frozen.
+    held: Option<Vec<(Pid, WaitStatus)>>,
 }
 
-fn start(stem: &Stem, tracer: &mut Tracer) -> Result<Pid, Error> {
-    let os = |doing| move |source| Error::Os { doing, source };
-    let (ours, theirs) = Line::pair().map_err(os("socketpair"))?;
-    let start = Start { variables: tracer.references(), watch: Watch::Traced };
-    let pid = stem.order(&Order::Program(start), theirs)?;
-    match tracer.adopt(pid, lend_terminal) {
-        Ok(()) => Ok(pid),
-        Err(graft::Error::Gone(status)) => {
-            let told = ours.receive().map_err(os("the line to the program"))?;
-            Err(told.map_or(Error::Graft(graft::Error::Gone(status)), |told| Error::told(&told.bytes)))
-        }
-        Err(error) => Err(Error::Graft(error)),
-    }
+/// What comes after the end of a program.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Then {
+    /// Our own end, with its code.
+    Follow,
+    /// Its next start.
+    Restart,
+    /// Our own end, with this code.
+    End(u8),
 }
 
-struct Supervisor {
-    main: Pid,
-    stem: Pid,
-    tracer: Tracer,
-    terminations: u32,
-}
-
-impl Supervisor {
-    fn watch(&mut self, signals: &Signals) -> Result<u8, Error> {
-        loop {
-            // First: the child may have ended before we began to watch.
-            if let Some(code) = self.reap()? {
-                return Ok(code);
-            }
-            wait_for_signal(signals)?;
-            while let Some(news) = signals.next().map_err(|source| Error::Os { doing: "signalfd", source })? {
-                if let News::Forward(signal) = news {
-                    self.forward(signal);
-                }
-            }
-        }
+impl Child {
+    pub(crate) fn new(main: Pid, tracer: Tracer, conduct: &Supervision) -> Self {
+        let escalation = Escalation::new(conduct.kill_after);
+        Self { main, tracer, conduct: conduct.clone(), escalation, then: Then::Follow, held: None }
     }
 
-    /// Takes every report that is there. The code, once the main child has ended.
-    fn reap(&mut self) -> Result<Option<u8>, Error> {
-        let options = WaitOptions::NOHANG | WaitOptions::UNTRACED;
-        let options = options | WaitOptions::from_bits_retain(libc::__WALL.cast_unsigned());
-        let mut ended = None;
-        loop {
-            match wait(options) {
-                Ok(Some((pid, status))) => ended = self.report(pid, status)?.or(ended),
-                Err(rustix::io::Errno::INTR) => {}
-                Ok(None) | Err(rustix::io::Errno::CHILD) => return Ok(ended),
-                Err(source) => return Err(Error::Os { doing: "waitpid", source: source.into() }),
+    /// A process of ours has stopped.
+    pub(crate) fn stopped(
+        &mut self,
+        pid: Pid,
+        status: WaitStatus,
+        is_ours: impl Fn() -> bool,
+    ) -> Result<(), Stopped> {
+        let follows = self.tracer.follows(pid);
+        if let Some(held) = &mut self.held {
+            if follows || is_ours() {
+                held.push((pid, status));
             }
+            return Ok(());
         }
-    }
-
-    fn report(&mut self, pid: Pid, status: WaitStatus) -> Result<Option<u8>, Error> {
-        if !status.stopped() {
-            if pid == self.stem {
-                return Err(Error::Stem(stem::Error::Gone));
-            }
-            self.tracer.forget(pid);
-            return Ok((pid == self.main).then(|| code(status)));
-        }
-        if pid == self.main && !self.tracer.follows(pid) {
-            Self::stop_too();
-            return Ok(None);
+        if pid == self.main && !follows {
+            self.stop_too();
+            return Ok(());
         }
         match self.tracer.stopped(pid, status) {
-            Ok(()) => Ok(None),
-            Err(graft::Error::Gone(status)) if !status.stopped() => self.report(pid, status),
-            Err(error) => Err(Error::Graft(error)),
+            Ok(()) => Ok(()),
+            Err(graft::Error::Gone(status)) if !status.stopped() => Err(Stopped::Gone(status)),
+            Err(error) => Err(Stopped::Graft(error)),
         }
     }
 
-    fn forward(&mut self, signal: i32) {
-        if signal == libc::SIGTERM {
-            self.terminations = self.terminations.saturating_add(1);
-            if self.terminations > 1 {
-                return self.kill();
+    pub(crate) fn forward(&mut self, signal: i32) {
+        match signal {
+            libc::SIGTERM => return self.terminate(),
+            // It stands still because it may not go on.
+            libc::SIGCONT if self.held.is_some() => return,
+            libc::SIGCONT => terminal::lend(self.main),
+            _other => {}
+        }
+        self.send(signal);
+    }
+
+    /// Somebody wants us to end.
+    fn terminate(&mut self) {
+        // It has been asked already, by us: there will be no next start, and its time runs.
+        if self.then == Then::Restart {
+            self.then = Then::Follow;
+            return;
+        }
+        // Who stands still cannot end by itself.
+        if self.held.is_some() || self.escalation.terminate(Instant::now()) == Answer::Kill {
+            return self.kill();
+        }
+        self.send(libc::SIGTERM);
+    }
+
+    /// Asks the program to end; what comes then is said by `then`.
+    pub(crate) fn end(&mut self, then: Then) {
+        let asked = self.then != Then::Follow;
+        self.then = then;
+        if self.held.is_some() {
+            return self.kill();
+        }
+        if !asked {
+            self.escalation = Escalation::new(Some(self.conduct.kill_after.unwrap_or(PATIENCE)));
+            if self.escalation.terminate(Instant::now()) == Answer::Ask {
+                self.send(libc::SIGTERM);
             }
         }
-        if signal == libc::SIGCONT {
-            lend_terminal(self.main);
-        }
+    }
+
+    pub(crate) fn send(&self, signal: i32) {
         // The child may have ended already: then there is nobody to tell.
-        kernel::send_signal(self.main, signal).unwrap_or_default();
+        match self.conduct.signals {
+            Audience::Program => send_signal(self.main, signal),
+            // It may have left the group that we gave it.
+            Audience::Group => {
+                send_signal_to_group(self.main, signal).or_else(|_empty| send_signal(self.main, signal))
+            }
+        }
+        .unwrap_or_default();
+    }
+
+    /// When its time is up.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.escalation.deadline()
+    }
+
+    /// Kills it, if its time is up.
+    pub(crate) fn look_at_the_clock(&mut self, now: Instant) {
+        if self.escalation.is_due(now) {
+            self.kill();
+        }
+    }
+
+    /// From here on stops are held.
+    pub(crate) fn hold(&mut self) {
+        self.held.get_or_insert_default();
+    }
+
+    /// Ends [`hold`](Self::hold), and gives back what was held.
+    pub(crate) fn release(&mut self) -> Vec<(Pid, WaitStatus)> {
+        self.held.take().unwrap_or_default()
+    }
+
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.held.is_some()
     }
 
     /// The shell that started us must see the job stop, or the terminal hangs.
-    fn stop_too() {
+    fn stop_too(&self) {
         if getpid() == Pid::INIT {
             return;
         }
-        lend_terminal(getpgrp());
-        kernel::send_signal(getpid(), libc::SIGSTOP).unwrap_or_default();
+        terminal::take_back(self.main);
+        send_signal(getpid(), libc::SIGSTOP).unwrap_or_default();
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         // Nobody left to kill is what we want.
         kill_process_group(self.main, Signal::KILL).unwrap_or_default();
         // It may have left the group that we gave it.
-        kernel::send_signal(self.main, libc::SIGKILL).unwrap_or_default();
+        send_signal(self.main, libc::SIGKILL).unwrap_or_default();
     }
 }
 
-/// Makes a group the terminal's foreground group, if standard input is our terminal.
-fn lend_terminal(group: Pid) {
-    let input = rustix::stdio::stdin();
-    if rustix::termios::isatty(input) {
-        // Refused when we are not of its session: then it was not ours to lend.
-        tcsetpgrp(input, group).unwrap_or_default();
-    }
-}
-
-fn wait_for_signal(signals: &Signals) -> Result<(), Error> {
-    let mut fds = [PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN)];
-    match poll(&mut fds, None) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-        Err(source) => Err(Error::Os { doing: "poll", source: source.into() }),
-    }
+/// What came of a stop that was no stop.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    /// The process has ended meanwhile.
+    Gone(WaitStatus),
+    /// It cannot be given its secrets.
+    Graft(graft::Error),
 }
 
 /// The convention of shells: a death by signal n is exit code 128 + n.
@@ -155,45 +182,4 @@ pub(crate) fn code(status: WaitStatus) -> u8 {
     let code =
         status.exit_status().or_else(|| status.terminating_signal().map(|signal| signal.saturating_add(128)));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
-}
-
-/// Why the child could not be run, or could not be run on.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// It was not started, or not given its secrets.
-    #[error(transparent)]
-    Graft(graft::Error),
-    /// There is no process that it could be started in.
-    #[error(transparent)]
-    Stem(#[from] stem::Error),
-    /// The kernel refused something that an init program needs.
-    #[error("{doing}: {source}")]
-    Os {
-        /// The system call.
-        doing: &'static str,
-        /// The kernel's answer.
-        source: io::Error,
-    },
-}
-
-impl Error {
-    /// What the new process said before it ended.
-    fn told(message: &[u8]) -> Self {
-        Self::Graft(match minicbor::decode(message) {
-            Ok(Failure::Exec(errno)) => graft::Error::Exec(io::Error::from_raw_os_error(errno)),
-            Ok(Failure::Tracing(_)) => graft::Error::TracingRefused,
-            Err(_malformed) => graft::Error::NotReceived,
-        })
-    }
-
-    /// 127: no such program; 126: not executable; 125: our own trouble. As shells and `env` have it.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Graft(graft::Error::Exec(error)) if error.kind() == io::ErrorKind::NotFound => 127,
-            Self::Graft(graft::Error::Exec(_)) => 126,
-            Self::Graft(_) | Self::Stem(_) | Self::Os { .. } => 125,
-        }
-    }
 }

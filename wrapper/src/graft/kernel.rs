@@ -159,6 +159,12 @@ pub(crate) fn send_signal(pid: Pid, signal: c_int) -> io::Result<()> {
     outcome(unsafe { libc::kill(pid.as_raw_pid(), signal) })
 }
 
+/// Sends a signal to every process of a group.
+pub(crate) fn send_signal_to_group(leader: Pid, signal: c_int) -> io::Result<()> {
+    // SAFETY: no pointers are passed. A process id is positive, and its negative names the group.
+    outcome(unsafe { libc::kill(leader.as_raw_pid().wrapping_neg(), signal) })
+}
+
 /// The raw call: glibc's own wrapper returns peeked words where errors should be. The codes have another type in each libc.
 fn request(code: impl Into<c_long>, pid: c_int, address: usize, data: usize) -> io::Result<()> {
     // SAFETY: every caller in this file passes as `data` a number, or the address of a live place of the

@@ -6,6 +6,8 @@
 //!
 //! Trusted: the values. Untrusted: the entries, which programs in between may have rewritten.
 
+use std::rc::Rc;
+
 use rustix::rand::{GetRandomFlags, getrandom};
 use secretmem::{Span, Values};
 
@@ -15,7 +17,7 @@ const TAG: usize = 8;
 /// Named values in secret memory, ready to stand in an environment.
 #[derive(Debug)]
 pub struct Secrets {
-    values: Values,
+    values: Rc<Values>,
     entries: Vec<(String, Span)>,
     /// What every reference begins with, tag included; a decimal index and a colon follow.
     prefix: String,
@@ -38,7 +40,8 @@ pub enum Unfit {
 
 impl Secrets {
     /// Names the values at `entries`; every one must be fit to be an environment variable.
-    pub fn new(values: Values, entries: Vec<(String, Span)>) -> Result<Self, Unfit> {
+    pub fn new(values: impl Into<Rc<Values>>, entries: Vec<(String, Span)>) -> Result<Self, Unfit> {
+        let values = values.into();
         for (name, span) in &entries {
             let value = values.read(span).ok_or_else(|| Unfit::Outside(name.clone()))?;
             if value.contains(&0) {

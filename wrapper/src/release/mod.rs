@@ -14,7 +14,7 @@ use secretmem::Parcel;
 
 use crate::config::{Config, Source, Target, Wanted};
 use crate::errand::{List, Place};
-use crate::say;
+use crate::{keeper, say};
 
 /// Has everything released that the configuration wants, or nothing.
 pub fn fetch(config: &Config) -> Result<(List, Parcel), Error> {
@@ -125,6 +125,18 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Ask(error) if error.is_transient())
+    }
+
+    /// What to exit with where there is no program yet.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Ask(error) if error.refusal().is_some() => keeper::REFUSED,
+            Self::Ask(error) if error.is_transient() => keeper::NOT_REACHED,
+            Self::Memory(_) => keeper::UNPROTECTED,
+            Self::Secret(_) | Self::NoField { .. } => keeper::UNFIT,
+            Self::Path | Self::Ask(_) | Self::Open(_) => keeper::OUR_TROUBLE,
+        }
     }
 
     /// Tells everything that an operator needs, line by line.

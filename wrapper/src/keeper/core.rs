@@ -1,0 +1,380 @@
+//! What the keeper can do: everything that its parts ask of it.
+//!
+//! Processes are made by the stem, values come from fetchers, programs are started, ended, frozen. Nothing here waits
+//! for the outside; what takes time is told later as an [`Event`].
+//!
+//! Trusted: stem and fetchers, which are this program. Untrusted: the program, and what descends from it.
+
+use std::collections::BTreeSet;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::time::Instant;
+
+use rustix::process::{Pid, WaitOptions, WaitStatus, getpid, wait};
+
+use super::part::Event;
+use super::present::{self, Change, Present};
+use super::{Error, family};
+use crate::config::{Supervision, Wanted};
+use crate::errand::{self, Brought, Errand, Setback};
+use crate::graft::kernel::send_signal;
+use crate::graft::{self, Rewritten, Secrets, Tracer};
+use crate::line::Line;
+use crate::stem::{self, Failure, Order, Start, Stem, Watch};
+use crate::supervise::{Child, Stopped, Then, code};
+use crate::terminal;
+
+/// The keeper without its parts.
+#[derive(Debug)]
+pub struct Core<'k> {
+    stem: &'k Stem,
+    conduct: Supervision,
+    wanted: &'k [Wanted],
+    memory: Memory,
+    present: Option<Present>,
+    child: Option<Child>,
+    errand: Option<Fetcher>,
+    returned: Option<Returned>,
+    /// Processes made for parts, which are not of the program's.
+    made: BTreeSet<i32>,
+    pub(super) events: Vec<Event>,
+    pub(super) outcome: Option<u8>,
+}
+
+/// Whether a mapping of programs' memory stays with us.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Memory {
+    /// No: values are handed over once.
+    Given,
+    /// Yes: values can be rewritten where they lie.
+    Shared,
+}
+
+/// What became of an errand.
+#[derive(Debug)]
+pub enum Returned {
+    /// OpenBao gave this.
+    Brought(Brought),
+    /// It did not. The fetcher has told the whole story.
+    Setback(Setback),
+    /// The fetcher was killed, or not understood.
+    Lost(errand::Error),
+}
+
+#[derive(Debug)]
+struct Fetcher {
+    pid: Pid,
+    line: Line,
+}
+
+impl<'k> Core<'k> {
+    pub(super) fn new(stem: &'k Stem, conduct: &Supervision, wanted: &'k [Wanted], memory: Memory) -> Self {
+        Self {
+            stem,
+            conduct: conduct.clone(),
+            wanted,
+            memory,
+            present: None,
+            child: None,
+            errand: None,
+            returned: None,
+            made: BTreeSet::new(),
+            events: Vec::new(),
+            outcome: None,
+        }
+    }
+
+    // Processes for parts.
+
+    /// Has a process made, which is told of when it ends; our end of its line.
+    pub fn order(&mut self, order: &Order) -> Result<(Pid, Line), Error> {
+        let (ours, theirs) = Line::pair().map_err(Error::os("socketpair"))?;
+        let pid = self.stem.order(order, theirs)?;
+        self.made.insert(pid.as_raw_pid());
+        Ok((pid, ours))
+    }
+
+    /// Runs the configured hook, with these variables on top of our environment.
+    pub fn run_hook(&mut self, variables: Vec<(String, String)>) -> Result<Pid, Error> {
+        let start = Start { variables, watch: Watch::Alone };
+        self.order(&Order::Hook(start)).map(|(pid, _line)| pid)
+    }
+
+    /// Kills a process that was made for a part.
+    pub fn abandon(&mut self, pid: Pid) {
+        if self.made.contains(&pid.as_raw_pid()) {
+            // Gone is as good.
+            send_signal(pid, libc::SIGKILL).unwrap_or_default();
+        }
+    }
+
+    // Errands and what they bring.
+
+    /// Sends a fetcher on an errand, with the token that we hold. One that is still on its way is ended.
+    pub fn send(&mut self, errand: &Errand) -> Result<(), Error> {
+        self.abandon_errand();
+        let token = self.present.as_ref().map(Present::token).transpose().map_err(present::Error::Memory)?;
+        let (pid, line) = self.order(&Order::Fetch)?;
+        errand.send(&line, token.flatten())?;
+        self.errand = Some(Fetcher { pid, line });
+        Ok(())
+    }
+
+    /// Ends the errand that is under way, if one is. Nothing is told of it.
+    pub fn abandon_errand(&mut self) {
+        self.returned = None;
+        if let Some(fetcher) = self.errand.take() {
+            self.abandon(fetcher.pid);
+        }
+    }
+
+    /// Whether a fetcher is on its way.
+    #[must_use]
+    pub fn is_fetching(&self) -> bool {
+        self.errand.is_some()
+    }
+
+    /// What became of the errand; once.
+    pub fn returned(&mut self) -> Option<Returned> {
+        self.returned.take()
+    }
+
+    pub(super) fn errand_line(&self) -> Option<BorrowedFd<'_>> {
+        self.errand.as_ref().map(|fetcher| fetcher.line.as_fd())
+    }
+
+    pub(super) fn receive(&mut self) {
+        let Some(fetcher) = self.errand.take() else { return };
+        self.returned = Some(match Brought::receive(&fetcher.line, self.wanted) {
+            Ok(Ok(brought)) => Returned::Brought(brought),
+            Ok(Err(setback)) => Returned::Setback(setback),
+            Err(error) => Returned::Lost(error),
+        });
+        self.events.push(Event::Returned);
+    }
+
+    /// Takes over what was brought: for later starts, for files, for the next errand. On an error nothing has changed.
+    pub fn exchange(&mut self, brought: Brought) -> Result<Change, present::Error> {
+        let (present, change) = match &self.present {
+            Some(present) => present.after(brought, self.wanted)?,
+            None => (Present::first(brought, self.wanted)?, Change::Changed),
+        };
+        self.present = Some(present);
+        Ok(change)
+    }
+
+    /// What we hold.
+    #[must_use]
+    pub fn present(&self) -> Option<&Present> {
+        self.present.as_ref()
+    }
+
+    /// What is wanted, in the order of the indices.
+    #[must_use]
+    pub fn wanted(&self) -> &'k [Wanted] {
+        self.wanted
+    }
+
+    /// Wipes what we hold, as soon as nobody is left who could be given it. There is no other start afterwards.
+    pub fn forget(&mut self) {
+        self.present = None;
+    }
+
+    /// Writes what we hold to where the program's values lie.
+    pub fn rewrite(&mut self) -> Result<Rewritten, Error> {
+        let secrets = self.present.as_ref().ok_or(Error::Forgotten)?.secrets(self.wanted)?;
+        Ok(self.child.as_mut().map_or(Rewritten::OutOfReach, |child| child.tracer.rewrite(secrets)))
+    }
+
+    // The program.
+
+    /// Starts the program with what we hold.
+    pub(super) fn start(&mut self) -> Result<(), Error> {
+        let secrets = self.present.as_ref().ok_or(Error::Forgotten)?.secrets(self.wanted)?;
+        self.start_with(secrets)
+    }
+
+    pub(super) fn start_with(&mut self, secrets: Secrets) -> Result<(), Error> {
+        let mut tracer = Tracer::new(secrets);
+        if self.memory == Memory::Shared {
+            tracer = tracer.keeping_pages();
+        }
+        let (ours, theirs) = Line::pair().map_err(Error::os("socketpair"))?;
+        let mut variables = tracer.references();
+        variables.extend(present::paths(self.wanted));
+        let pid = self.stem.order(&Order::Program(Start { variables, watch: Watch::Traced }), theirs)?;
+        match tracer.adopt(pid, terminal::lend) {
+            Ok(()) => {
+                self.child = Some(Child::new(pid, tracer, &self.conduct));
+                self.events.push(Event::Started(pid));
+                Ok(())
+            }
+            Err(graft::Error::Gone(status)) => {
+                let told = ours.receive().map_err(Error::os("the line to the program"))?;
+                self.outcome = Some(code(status));
+                told.map_or(Ok(()), |told| Err(unstarted(&told.bytes)))
+            }
+            Err(error) => Err(Error::Graft(error)),
+        }
+    }
+
+    /// The program's main process, while there is one.
+    #[must_use]
+    pub fn program(&self) -> Option<Pid> {
+        self.child.as_ref().map(|child| child.main)
+    }
+
+    /// The processes that were given values and live, where mappings of their memory are kept.
+    pub fn holders(&mut self) -> Vec<Pid> {
+        self.child.as_mut().map(|child| child.tracer.programs()).unwrap_or_default()
+    }
+
+    /// Sends the program, or its group, a signal.
+    pub fn signal(&mut self, signal: i32) {
+        if let Some(child) = &mut self.child {
+            child.send(signal);
+        }
+    }
+
+    /// Ends the program, and starts it anew with what we hold then. What does not end in time is killed.
+    pub fn restart(&mut self) {
+        if let Some(child) = &mut self.child {
+            child.end(Then::Restart);
+        }
+    }
+
+    /// Ends the program, and then ourselves with `code`. What does not end in time is killed.
+    pub fn end_program(&mut self, code: u8) {
+        match &mut self.child {
+            Some(child) => child.end(Then::End(code)),
+            None => self.outcome = Some(code),
+        }
+    }
+
+    /// Stops the program and all that descends from it, where they stand. Nobody of them is given a value.
+    ///
+    /// False if one does not stand still yet.
+    pub fn freeze(&mut self) -> Result<bool, Error> {
+        let Some(child) = &mut self.child else { return Ok(true) };
+        child.hold();
+        family::stop(getpid(), &self.spared()).map_err(Error::os("stopping the program"))
+    }
+
+    /// Lets a frozen program go on.
+    pub fn thaw(&mut self) -> Result<(), Error> {
+        let Some(child) = &mut self.child else { return Ok(()) };
+        let held = child.release();
+        for (pid, status) in held {
+            self.report(pid, status)?;
+        }
+        family::go_on(getpid(), &self.spared()).map_err(Error::os("letting the program go on"))
+    }
+
+    /// Whether the program is frozen.
+    #[must_use]
+    pub fn is_frozen(&self) -> bool {
+        self.child.as_ref().is_some_and(Child::is_frozen)
+    }
+
+    pub(super) fn forward(&mut self, signal: i32) {
+        if let Some(child) = &mut self.child {
+            child.forward(signal);
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.child.as_ref().and_then(Child::deadline)
+    }
+
+    pub(super) fn look_at_the_clock(&mut self, now: Instant) {
+        if let Some(child) = &mut self.child {
+            child.look_at_the_clock(now);
+        }
+    }
+
+    pub(super) fn kill(&mut self) {
+        self.abandon_errand();
+        if let Some(child) = &mut self.child {
+            child.kill();
+        }
+    }
+
+    // Reports of the kernel.
+
+    /// Takes every report that is there.
+    pub(super) fn reap(&mut self) -> Result<(), Error> {
+        let options = WaitOptions::NOHANG | WaitOptions::UNTRACED;
+        let options = options | WaitOptions::from_bits_retain(libc::__WALL.cast_unsigned());
+        loop {
+            match wait(options) {
+                Ok(Some((pid, status))) => self.report(pid, status)?,
+                Err(rustix::io::Errno::INTR) => {}
+                Ok(None) | Err(rustix::io::Errno::CHILD) => return Ok(()),
+                Err(source) => return Err(Error::os("waitpid")(source.into())),
+            }
+        }
+    }
+
+    fn report(&mut self, pid: Pid, status: WaitStatus) -> Result<(), Error> {
+        if !status.stopped() {
+            return self.over(pid, status);
+        }
+        if pid == self.stem.pid() || self.made.contains(&pid.as_raw_pid()) {
+            return Ok(());
+        }
+        let Some(child) = &mut self.child else { return Ok(()) };
+        match child.stopped(pid, status, || family::is_traced_by(pid, getpid())) {
+            Ok(()) => Ok(()),
+            Err(Stopped::Gone(status)) => self.over(pid, status),
+            Err(Stopped::Graft(error)) => Err(Error::Graft(error)),
+        }
+    }
+
+    fn over(&mut self, pid: Pid, status: WaitStatus) -> Result<(), Error> {
+        if pid == self.stem.pid() {
+            return Err(Error::Stem(stem::Error::Gone));
+        }
+        if self.made.remove(&pid.as_raw_pid()) {
+            self.events.push(Event::Ended(pid, code(status)));
+        }
+        let Some(child) = &mut self.child else { return Ok(()) };
+        child.tracer.forget(pid);
+        if pid != child.main {
+            return Ok(());
+        }
+        let then = child.then;
+        self.child = None;
+        match then {
+            Then::Follow => self.outcome = Some(code(status)),
+            Then::Restart => {
+                self.clear()?;
+                self.start()?;
+            }
+            Then::End(code) => {
+                self.clear()?;
+                self.outcome = Some(code);
+            }
+        }
+        Ok(())
+    }
+
+    /// Kills what is left of a program that was ended: it has values that it should not have any more.
+    fn clear(&mut self) -> Result<(), Error> {
+        family::kill(getpid(), &self.spared())
+            .map_err(Error::os("ending the program's processes"))
+            .map(|_all| ())
+    }
+
+    /// Processes of ours that are not the program's.
+    fn spared(&self) -> BTreeSet<i32> {
+        self.made.iter().copied().chain([self.stem.pid().as_raw_pid()]).collect()
+    }
+}
+
+/// What a new process said before it ended.
+fn unstarted(message: &[u8]) -> Error {
+    Error::Graft(match minicbor::decode(message) {
+        Ok(Failure::Exec(errno)) => graft::Error::Exec(std::io::Error::from_raw_os_error(errno)),
+        Ok(Failure::Tracing(_)) => graft::Error::TracingRefused,
+        Err(_malformed) => graft::Error::NotReceived,
+    })
+}
