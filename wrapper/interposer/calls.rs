@@ -76,7 +76,7 @@ pub(crate) fn socket() -> Option<c_int> {
     let patience: [i64; 2] = [PATIENCE_SECONDS, 0];
     for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
         let time = patience.as_ptr().expose_provenance();
-        call(table::SETSOCKOPT, [line as usize, SOL_SOCKET, option, time, size_of_val(&patience), 0]);
+        call(table::SETSOCKOPT, [word(line), SOL_SOCKET, option, time, size_of_val(&patience), 0]);
     }
     Some(line)
 }
@@ -84,20 +84,17 @@ pub(crate) fn socket() -> Option<c_int> {
 pub(crate) fn connect(line: c_int, name: &[u8; 32]) -> bool {
     let address = Address { family: 1, zero: 0, name: *name };
     let place = (&raw const address).expose_provenance();
-    again(table::CONNECT, [line as usize, place, ADDRESS_LEN, 0, 0, 0]) == 0
+    again(table::CONNECT, [word(line), place, ADDRESS_LEN, 0, 0, 0]) == 0
 }
 
 pub(crate) fn send(line: c_int, message: &Message) -> bool {
-    again(table::SENDMSG, [line as usize, ptr::from_ref(message).expose_provenance(), MSG_NOSIGNAL, 0, 0, 0])
+    again(table::SENDMSG, [word(line), ptr::from_ref(message).expose_provenance(), MSG_NOSIGNAL, 0, 0, 0])
         >= 0
 }
 
 /// Bytes received; a descriptor that comes along is closed on exec.
 pub(crate) fn receive(line: c_int, message: &mut Message) -> isize {
-    again(
-        table::RECVMSG,
-        [line as usize, ptr::from_mut(message).expose_provenance(), MSG_CMSG_CLOEXEC, 0, 0, 0],
-    )
+    again(table::RECVMSG, [word(line), ptr::from_mut(message).expose_provenance(), MSG_CMSG_CLOEXEC, 0, 0, 0])
 }
 
 /// The descriptor that came with a message (cmsg(3): length, level and type, data).
@@ -105,26 +102,27 @@ pub(crate) fn received(message: &Message, control: &[u64; 3]) -> Option<c_int> {
     let [len, kind, data] = *control;
     let whole = message.flags & MSG_TRUNC_OR_CTRUNC == 0 && message.control_len >= 20 && len == 20;
     let rights = kind == (SCM_RIGHTS << 32) | SOL_SOCKET as u64;
-    (whole && rights).then_some(data as u32 as c_int)
+    let [a, b, c, d, ..] = data.to_le_bytes();
+    (whole && rights).then_some(c_int::from_le_bytes([a, b, c, d]))
 }
 
 /// Maps secret memory, which is there to be read and written, and is left out of core dumps.
 pub(crate) fn map(descriptor: c_int, len: usize) -> Option<*mut u8> {
-    let answer = call(table::MMAP, [0, len, PROT_READ_WRITE, MAP_SHARED, descriptor as usize, 0]);
-    if answer < 0 && answer >= -4095 {
+    let answer = call(table::MMAP, [0, len, PROT_READ_WRITE, MAP_SHARED, word(descriptor), 0]);
+    if (-4095..0).contains(&answer) {
         return None;
     }
-    call(table::MADVISE, [answer as usize, len, MADV_DONTDUMP, 0, 0, 0]);
-    Some(ptr::with_exposed_provenance_mut(answer as usize))
+    call(table::MADVISE, [answer.cast_unsigned(), len, MADV_DONTDUMP, 0, 0, 0]);
+    Some(ptr::with_exposed_provenance_mut(answer.cast_unsigned()))
 }
 
 pub(crate) fn close(descriptor: c_int) {
-    call(table::CLOSE, [descriptor as usize, 0, 0, 0, 0, 0]);
+    call(table::CLOSE, [word(descriptor), 0, 0, 0, 0, 0]);
 }
 
 /// Whether the descriptor is memory that nobody can change any more.
 pub(crate) fn is_sealed(descriptor: c_int) -> bool {
-    let seals = call(table::FCNTL, [descriptor as usize, F_GET_SEALS, 0, 0, 0, 0]);
+    let seals = call(table::FCNTL, [word(descriptor), F_GET_SEALS, 0, 0, 0, 0]);
     seals > 0 && seals & SEALS == SEALS
 }
 
@@ -146,6 +144,11 @@ fn again(number: usize, arguments: [usize; 6]) -> isize {
             return answer;
         }
     }
+}
+
+/// A descriptor as an argument; the kernel reads the low half.
+fn word(descriptor: c_int) -> usize {
+    usize::try_from(descriptor).unwrap_or(usize::MAX)
 }
 
 fn number(answer: isize) -> Option<c_int> {
@@ -170,13 +173,13 @@ mod table {
     pub(super) const EXIT_GROUP: usize = 231;
 
     pub(super) fn call(number: usize, arguments: [usize; 6]) -> isize {
-        let [a, b, c, d, e, f] = arguments;
+        let [first, second, third, fourth, fifth, sixth] = arguments;
         let answer;
         // SAFETY: the callers pass numbers, and addresses of live places of the sizes that the call reads or writes.
         unsafe {
             core::arch::asm!(
                 "syscall", inlateout("rax") number => answer,
-                in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e, in("r9") f,
+                in("rdi") first, in("rsi") second, in("rdx") third, in("r10") fourth, in("r8") fifth, in("r9") sixth,
                 lateout("rcx") _, lateout("r11") _, options(nostack),
             );
         }
@@ -200,13 +203,13 @@ mod table {
     pub(super) const MADVISE: usize = 233;
 
     pub(super) fn call(number: usize, arguments: [usize; 6]) -> isize {
-        let [a, b, c, d, e, f] = arguments;
+        let [first, second, third, fourth, fifth, sixth] = arguments;
         let answer;
         // SAFETY: the callers pass numbers, and addresses of live places of the sizes that the call reads or writes.
         unsafe {
             core::arch::asm!(
-                "svc 0", in("x8") number, inlateout("x0") a => answer,
-                in("x1") b, in("x2") c, in("x3") d, in("x4") e, in("x5") f, options(nostack),
+                "svc 0", in("x8") number, inlateout("x0") first => answer,
+                in("x1") second, in("x2") third, in("x3") fourth, in("x4") fifth, in("x5") sixth, options(nostack),
             );
         }
         answer
