@@ -1,7 +1,7 @@
 //! The door at which programs ask for their values, and who may stand before it.
 //!
 //! A Unix socket with a random name. Whoever connects must be a process of ours: a descendant of this one, by the
-//! kernel's word ([`tree`]), and still the one that connected when its turn comes. One message asks: the entries of
+//! kernel's word, and still the one that connected when its turn comes. One message asks: the entries of
 //! the environment that bear references, each with its NUL. One answers.
 //!
 //! Untrusted: every caller and all it says. Messages and callers are bounded; those without a turn wait in the
@@ -13,15 +13,17 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::net::sockopt::socket_peercred;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen, recvmsg, sendmsg,
     socket_with,
 };
-use rustix::process::{Pid, getpid};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use super::{kernel, tree};
+use crate::local::kernel::peer_process;
+use crate::local::who::descends_from_us;
 
 /// Hexadecimal digits in the abstract namespace.
 pub(super) type Name = [u8; 32];
@@ -48,8 +50,8 @@ pub(super) struct Door {
 struct Caller {
     line: OwnedFd,
     pid: Pid,
-    /// By which a process is known even when its number is given to another; kernels before 6.5 have none.
-    itself: Option<OwnedFd>,
+    /// By which it is known even when its number is given to another.
+    itself: OwnedFd,
 }
 
 /// What somebody asks.
@@ -133,20 +135,18 @@ impl Door {
 impl Caller {
     /// The process at the other end, if it is one of ours.
     fn known(line: OwnedFd) -> Option<Self> {
-        let pid = Pid::from_raw(kernel::peer(line.as_fd()).ok()?.max(0))?;
-        let itself = kernel::peer_descriptor(line.as_fd());
-        let caller = Self { line, pid, itself };
-        // In this order: as long as it lives its number is its own.
-        (tree::descends(pid, getpid()) && caller.lives()).then_some(caller)
+        let pid = socket_peercred(&line).ok()?.pid;
+        // Kernels before 6.5 say the number alone: whoever is quick enough to be given the number of a caller that has
+        // just ended is taken for it there.
+        let itself = peer_process(line.as_fd()).or_else(|_old| Ok(pidfd_open(pid, PidfdFlags::empty())?));
+        let itself: OwnedFd = itself.map_err(|_gone: io::Error| ()).ok()?;
+        let ours = descends_from_us(itself.try_clone().ok()?).is_ok_and(|ours| ours);
+        ours.then_some(Self { line, pid, itself })
     }
 
     fn lives(&self) -> bool {
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let ended = |itself: &OwnedFd| {
-            let mut fds = [PollFd::new(itself, PollFlags::IN)];
-            poll(&mut fds, Some(&now)) != Ok(0)
-        };
-        !self.itself.as_ref().is_some_and(ended)
+        let mut fds = [PollFd::new(&self.itself, PollFlags::IN)];
+        poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) == Ok(0)
     }
 
     fn hear(&self) -> Heard {

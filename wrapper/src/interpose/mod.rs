@@ -13,7 +13,6 @@
 pub mod choice;
 mod door;
 mod image;
-mod kernel;
 pub mod reach;
 mod tree;
 
@@ -23,7 +22,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use rustix::process::{Resource, getpid, getrlimit};
+use rustix::process::{Resource, getrlimit};
 use secretmem::Parcel;
 
 use crate::graft::Secrets;
@@ -107,7 +106,7 @@ impl Interposer {
     /// Looks for processes that bear references and have not loaded the library, at the second sight of each: the first
     /// may have come before its loader. To be called now and then.
     pub fn look(&mut self, secrets: &Secrets) -> Vec<Unreached> {
-        let unreached = tree::unreached(getpid(), secrets.prefix());
+        let unreached = tree::unreached(secrets.prefix());
         let mut seen = BTreeMap::new();
         let fresh = unreached.into_iter().filter(|unreached| {
             let before = self.suspects.get(&unreached.pid);

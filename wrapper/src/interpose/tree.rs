@@ -1,25 +1,23 @@
-//! Whose processes they are, and which of them no library reached.
+//! Which processes of ours no library reached.
 //!
-//! A process is ours when it descends from this one: orphans come to us, so nobody leaves the tree. One that is
-//! meant for values, bears references and has not loaded the library was started where nobody looked before, by a
-//! script mostly: it is linked statically, or `LD_PRELOAD` was changed, or the descriptor closed.
+//! One that is meant for values, bears references and has not loaded the library was started where nobody looked
+//! before, by a script mostly: it is linked statically, or `LD_PRELOAD` was changed, or the descriptor closed.
 //!
 //! What remains unseen: processes that end before two looks, and those that we may not look into (another user
 //! without `CAP_SYS_PTRACE`).
 //!
-//! Untrusted: `/proc` shows what processes made of themselves. It decides who is answered by ancestry alone.
+//! Untrusted: `/proc` shows what processes made of themselves. What is found is told and decides nothing.
 
 use std::fs;
 use std::path::PathBuf;
 
-use rustix::process::Pid;
+use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open};
 
 use super::image;
 use super::reach::{self, Fault};
 use crate::graft::program::{Program, Role};
+use crate::local::who::descends_from_us;
 
-/// Generations that are followed upwards. A longer chain is nobody's work but a loop of reused numbers.
-const GENERATIONS: usize = 4096;
 /// Bytes of an environment that are looked at: more than execve(2) takes by default.
 const MAX_ENVIRONMENT: usize = 8 << 20;
 
@@ -34,39 +32,17 @@ pub struct Unreached {
     pub fault: Option<Fault>,
 }
 
-/// Whether `pid` is `ancestor` or one of its descendants.
-pub(super) fn descends(pid: Pid, ancestor: Pid) -> bool {
-    let mut current = pid.as_raw_pid();
-    for _ in 0..GENERATIONS {
-        if current == ancestor.as_raw_pid() {
-            return true;
-        }
-        match parent(current) {
-            Some(parent) if parent > 0 => current = parent,
-            Some(_) | None => return false,
-        }
-    }
-    false
-}
-
-fn parent(pid: i32) -> Option<i32> {
-    parent_in(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
-}
-
-/// `proc_pid_stat(5)`: number, name in parentheses, state, parent. The name may hold anything.
-fn parent_in(stat: &str) -> Option<i32> {
-    let (_, rest) = stat.rsplit_once(") ")?;
-    rest.split(' ').nth(1)?.parse().ok()
-}
-
 /// Our processes that bear references beginning with `prefix`, are meant for values, and did not load the library.
-pub(super) fn unreached(ancestor: Pid, prefix: &str) -> Vec<Unreached> {
+pub(super) fn unreached(prefix: &str) -> Vec<Unreached> {
     let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
     let numbers = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let ours = numbers.filter(|pid: &i32| {
-        *pid != ancestor.as_raw_pid() && Pid::from_raw(*pid).is_some_and(|pid| descends(pid, ancestor))
-    });
-    ours.filter_map(|pid| unreached_one(pid, prefix)).collect()
+    numbers.filter(|pid| is_ours(*pid)).filter_map(|pid| unreached_one(pid, prefix)).collect()
+}
+
+fn is_ours(pid: i32) -> bool {
+    let process = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    pid != getpid().as_raw_pid()
+        && process.is_some_and(|process| descends_from_us(process).is_ok_and(|ours| ours))
 }
 
 fn unreached_one(pid: i32, prefix: &str) -> Option<Unreached> {
@@ -95,26 +71,7 @@ pub(super) fn role(pid: i32) -> Role {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::process::{getpid, getppid};
     use std::process::{Command, Stdio};
-
-    #[test]
-    fn a_name_with_parentheses_hides_no_parent() {
-        assert_eq!(parent_in("7 (a) S 1 ) R 5 7"), Some(5));
-        assert_eq!(parent_in("7 (x) S"), None);
-    }
-
-    #[test]
-    fn a_child_descends_from_us_and_our_parent_does_not() {
-        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
-        let pid = Pid::from_raw(child.id().try_into().unwrap()).unwrap();
-        assert!(descends(pid, getpid()));
-        assert!(descends(getpid(), getpid()));
-        assert!(!descends(getppid().unwrap(), getpid()));
-        drop(child.stdin.take());
-        child.wait().unwrap();
-        assert!(!descends(pid, getpid()), "it is gone");
-    }
 
     #[test]
     fn a_program_with_references_and_without_the_library_is_seen() {
@@ -129,7 +86,7 @@ mod tests {
         let shown =
             |file: &str| fs::read_link(format!("/proc/{}/exe", started[0].id())).unwrap().ends_with(file);
         while !shown("cat") && !shown("coreutils") {}
-        let seen = unreached(getpid(), prefix);
+        let seen = unreached(prefix);
         let numbers: Vec<i32> = seen.iter().map(|unreached| unreached.pid).collect();
         assert_eq!(numbers, [i32::try_from(started[0].id()).unwrap()]);
         assert_eq!(seen[0].fault, None, "nothing in its file speaks against a library");

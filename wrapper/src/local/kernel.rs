@@ -22,7 +22,7 @@ pub(super) fn peer_user(line: BorrowedFd<'_>) -> io::Result<u32> {
 }
 
 /// A descriptor of the very process that connected, whatever has become of its number. Since Linux 6.5.
-pub(super) fn peer_process(line: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+pub(crate) fn peer_process(line: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let mut found: c_int = -1;
     let mut len = size(size_of::<c_int>())?;
     let place = (&raw mut found).cast();

@@ -7,11 +7,11 @@
 //! Trusted: the kernel's word on who connects. Untrusted: every client, its bytes and its pace.
 
 mod connection;
-mod kernel;
+pub(crate) mod kernel;
 mod reply;
 pub mod request;
 mod status;
-mod who;
+pub(crate) mod who;
 
 use std::fs;
 use std::io;

@@ -62,7 +62,8 @@ fn is_ours(line: BorrowedFd<'_>) -> bool {
     kernel::peer_user(line).is_ok_and(|user| user == 0 || user == geteuid().as_raw())
 }
 
-fn descends_from_us(process: OwnedFd) -> io::Result<bool> {
+/// Whether a chain of parents leads from `process` to us.
+pub(crate) fn descends_from_us(process: OwnedFd) -> io::Result<bool> {
     let us = getpid();
     let mut process = process;
     let mut found = number(&process)?;

@@ -49,7 +49,7 @@ fn side(answer: c_long) -> io::Result<Side> {
 }
 
 /// Becomes another program; returns only where that failed, and says why.
-pub(super) fn execve(file: &CStr, arguments: &[CString], environment: &[CString]) -> io::Error {
+pub(super) fn execve(file: &CStr, arguments: &[CString], environment: &[&CStr]) -> io::Error {
     let (arguments, environment) = (pointers(arguments), pointers(environment));
     // SAFETY: the file's name ends with NUL; both lists end with a null pointer and point to strings that end with
     // NUL and outlive the call.
@@ -57,8 +57,8 @@ pub(super) fn execve(file: &CStr, arguments: &[CString], environment: &[CString]
     io::Error::last_os_error()
 }
 
-fn pointers(strings: &[CString]) -> Vec<*const c_char> {
-    strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
+fn pointers(strings: &[impl AsRef<CStr>]) -> Vec<*const c_char> {
+    strings.iter().map(|string| string.as_ref().as_ptr()).chain([ptr::null()]).collect()
 }
 
 /// Lets every signal through again.

@@ -7,6 +7,7 @@
 //!
 //! Trusted: the keeper's orders. Untrusted: what the new processes become.
 
+mod gift;
 mod kernel;
 mod program;
 
@@ -20,6 +21,7 @@ use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_sig
 
 use crate::line::{Line, Message};
 
+pub use gift::Gift;
 pub(crate) use program::Failure;
 pub use program::{Start, Watch};
 

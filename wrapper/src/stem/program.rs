@@ -6,13 +6,14 @@
 //! Trusted: the order. Untrusted: nothing is read from the file.
 
 use std::env;
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use minicbor::{Decode, Encode};
 use rustix::process::setpgid;
 
+use super::gift::{Gift, Given};
 use super::kernel;
 use crate::config::TOKENS;
 use crate::graft::kernel::ask_to_be_traced;
@@ -43,6 +44,9 @@ pub enum Watch {
     /// By nobody.
     #[n(1)]
     Alone,
+    /// By nobody; before it begins, it is given this.
+    #[n(2)]
+    Given(#[n(0)] Gift),
 }
 
 /// Why a new process did not become the program.
@@ -60,26 +64,33 @@ impl Start {
     /// Becomes the program. Returns where that failed, after telling the keeper why.
     pub(super) fn exec(self, words: &[OsString], line: &Line) {
         let failure = self
-            .prepare()
-            .and_then(|()| self.environment())
-            .map_or_else(|failure| failure, |environment| Failure::exec(&search(words, &environment)));
+            .prepare(line)
+            .and_then(|given| Ok(Failure::exec(&search(words, &self.environment(&given)?, &given))))
+            .unwrap_or_else(|failure| failure);
         // Without a keeper there is nobody to tell, and we end anyway.
         minicbor::to_vec(failure).map_or(Ok(()), |message| line.send(&message, None)).unwrap_or_default();
     }
 
-    fn prepare(&self) -> Result<(), Failure> {
+    fn prepare(&self, line: &Line) -> Result<Given, Failure> {
         // A group of its own: the terminal's signals reach the program once, not through us as well.
         setpgid(None, None).map_err(|error| Failure::exec(&error.into()))?;
         kernel::restore_sigpipe().map_err(|error| Failure::exec(&error))?;
-        match self.watch {
-            Watch::Traced => ask_to_be_traced().map_err(|error| Failure::Tracing(errno(&error))),
-            Watch::Alone => kernel::unblock_signals().map_err(|error| Failure::exec(&error)),
-        }
+        let given = match self.watch {
+            Watch::Traced => {
+                ask_to_be_traced().map_err(|error| Failure::Tracing(errno(&error)))?;
+                return Ok(Given::default());
+            }
+            Watch::Given(gift) => gift.receive(line).map_err(|error| Failure::exec(&error))?,
+            Watch::Alone => Given::default(),
+        };
+        kernel::unblock_signals().map_err(|error| Failure::exec(&error))?;
+        Ok(given)
     }
 
-    fn environment(&self) -> Result<Vec<CString>, Failure> {
+    fn environment(&self, given: &Given) -> Result<Vec<CString>, Failure> {
         let replaced = |name: &OsStr| {
             TOKENS.iter().any(|token| name == *token)
+                || given.names(name.as_bytes())
                 || self.variables.iter().any(|(ours, _)| name == ours.as_str())
         };
         let kept = env::vars_os().filter(|(name, _)| !replaced(name));
@@ -94,19 +105,20 @@ impl Start {
 }
 
 /// Tries each place that the program may be at; returns the error that says most.
-fn search(words: &[OsString], environment: &[CString]) -> io::Error {
+fn search(words: &[OsString], environment: &[CString], given: &Given) -> io::Error {
+    let environment: Vec<&CStr> = environment.iter().map(CString::as_c_str).chain(given.entries()).collect();
     let arguments = words.iter().cloned().map(c_string).collect::<Result<Vec<_>, _>>();
     let (Some(name), Ok(arguments)) = (words.first(), arguments) else {
         return io::ErrorKind::NotFound.into();
     };
     if name.as_bytes().contains(&b'/') {
-        return attempt(name.clone(), &arguments, environment);
+        return attempt(name.clone(), &arguments, &environment);
     }
     let path = env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
     let mut answer = io::Error::from_raw_os_error(libc::ENOENT);
     for mut place in env::split_paths(&path) {
         place.push(name);
-        let error = attempt(place.into_os_string(), &arguments, environment);
+        let error = attempt(place.into_os_string(), &arguments, &environment);
         match error.raw_os_error() {
             Some(libc::ENOENT | libc::ENOTDIR | libc::ESTALE | libc::ENODEV | libc::ETIMEDOUT) => {}
             // Perhaps there is another, further on, that we may run.
@@ -117,7 +129,7 @@ fn search(words: &[OsString], environment: &[CString]) -> io::Error {
     answer
 }
 
-fn attempt(file: OsString, arguments: &[CString], environment: &[CString]) -> io::Error {
+fn attempt(file: OsString, arguments: &[CString], environment: &[&CStr]) -> io::Error {
     let Ok(file) = c_string(file) else { return io::ErrorKind::NotFound.into() };
     let error = kernel::execve(&file, arguments, environment);
     let Ok(shell) = CString::new(SHELL) else { return error };
