@@ -9,6 +9,7 @@ use crate::config::{Authority, Config, RawConfig, Strategy};
 use crate::errand::{Errand, Setback};
 use crate::keeper::{self, Keeper, Memory};
 use crate::line::Line;
+use crate::rotate::Rotation;
 use crate::signals::Signals;
 use crate::stem::{self, Made, Order, Planted, Stem};
 use crate::{harden, release};
@@ -79,6 +80,7 @@ fn keep(config: &Config, stem: &Stem, signals: &Signals) -> Result<u8, u8> {
         Strategy::Restart | Strategy::None => Memory::Given,
     };
     let keeper = Keeper::new(stem, signals, &config.supervision, &config.secrets, memory);
+    let keeper = keeper.with(Rotation::new(config).map_err(trouble)?);
     keeper.run().map_err(|error| told(&error, error.exit_code()))
 }
 

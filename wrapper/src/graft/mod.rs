@@ -99,6 +99,11 @@ impl Tracer {
         self.executed(pid)
     }
 
+    /// Has something to hand over again, for one more program to be adopted.
+    pub fn arm(&mut self, secrets: Secrets) {
+        self.secrets.get_or_insert(secrets);
+    }
+
     /// Whether `pid` is followed: its stops are ours, not the terminal's.
     #[must_use]
     pub fn follows(&self, pid: Pid) -> bool {

@@ -93,10 +93,24 @@ impl<'k> Core<'k> {
         Ok((pid, ours))
     }
 
-    /// Runs the configured hook, with these variables on top of our environment.
-    pub fn run_hook(&mut self, variables: Vec<(String, String)>) -> Result<Pid, Error> {
-        let start = Start { variables, watch: Watch::Alone };
-        self.order(&Order::Hook(start)).map(|(pid, _line)| pid)
+    /// Runs the configured hook as the program is run: with references to what we hold now.
+    pub fn run_hook(&mut self) -> Result<Pid, Error> {
+        let secrets = self.present.as_ref().ok_or(Error::Forgotten)?.secrets(self.wanted)?;
+        let child = self.child.as_mut().ok_or(Error::Forgotten)?;
+        child.tracer.arm(secrets);
+        let mut variables = child.tracer.references();
+        variables.extend(present::paths(self.wanted));
+        let (pid, line) = self.order(&Order::Hook(Start { variables, watch: Watch::Traced }))?;
+        let adopted = self.child.as_mut().map(|child| child.tracer.adopt(pid, |_stopped| ()));
+        match adopted.unwrap_or(Ok(())) {
+            Ok(()) => Ok(pid),
+            Err(graft::Error::Gone(_)) => {
+                self.made.remove(&pid.as_raw_pid());
+                let told = line.receive().map_err(Error::os("the line to the hook"))?;
+                Err(told.map_or(Error::Graft(graft::Error::NotReceived), |told| unstarted(&told.bytes)))
+            }
+            Err(error) => Err(Error::Graft(error)),
+        }
     }
 
     /// Kills a process that was made for a part.
@@ -318,10 +332,12 @@ impl<'k> Core<'k> {
         if !status.stopped() {
             return self.over(pid, status);
         }
-        if pid == self.stem.pid() || self.made.contains(&pid.as_raw_pid()) {
+        let Some(child) = &mut self.child else { return Ok(()) };
+        // A hook is one that was made, and may carry references.
+        let is_made = pid == self.stem.pid() || self.made.contains(&pid.as_raw_pid());
+        if is_made && !child.tracer.follows(pid) {
             return Ok(());
         }
-        let Some(child) = &mut self.child else { return Ok(()) };
         match child.stopped(pid, status, || family::is_traced_by(pid, getpid())) {
             Ok(()) => Ok(()),
             Err(Stopped::Gone(status)) => self.over(pid, status),

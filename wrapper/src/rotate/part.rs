@@ -18,7 +18,7 @@ use super::grants::{self, grants};
 use super::hook::{Deed, Hook};
 use super::schedule::Moment;
 use super::strategy::{Step, Why};
-use super::tenant::{self, Action, Failure, Notice, Policy, Reason, Tenant, Values};
+use super::tenant::{self, Action, Failure, Policy, Reason, Tenant, Values};
 use super::words;
 use crate::config::{self, Config, Method, Strategy, Wanted, Withdrawal};
 use crate::errand::Brought;
@@ -78,8 +78,12 @@ impl<'c> Rotation<'c> {
         let mut heard = Vec::new();
         for event in events {
             match event {
-                Event::Returned => heard.extend(core.returned().map(|returned| self.returned(core, returned))),
-                Event::Ended(pid, code) if self.hook_process == Some(*pid) => self.hook_ended(core, *code, moment),
+                Event::Returned => {
+                    heard.extend(core.returned().map(|returned| self.returned(core, returned)))
+                }
+                Event::Ended(pid, with) if self.hook_process == Some(*pid) => {
+                    self.hook_ended(core, *with, moment);
+                }
                 Event::Started(_) | Event::Ended(..) => {}
             }
         }
@@ -113,7 +117,12 @@ impl<'c> Rotation<'c> {
     }
 
     /// Does one thing; what came of it, where that is news for the tenant.
-    fn act(&mut self, core: &mut Core<'_>, action: Action, moment: &Moment) -> Result<Option<tenant::Event>, Error> {
+    fn act(
+        &mut self,
+        core: &mut Core<'_>,
+        action: Action,
+        moment: &Moment,
+    ) -> Result<Option<tenant::Event>, Error> {
         match action {
             Action::Withdraw(reason) => self.withdraw(core, reason)?,
             Action::Exchange => self.exchange(core, moment)?,
@@ -139,9 +148,12 @@ impl<'c> Rotation<'c> {
         let what = words::reason(reason, self.wanted);
         match self.conduct.withdrawal {
             Withdrawal::Kill => say(format_args!("{what}; the program is ended")),
-            Withdrawal::Freeze => say(format_args!("{what}; the program stands still until OpenBao confirms everything")),
+            Withdrawal::Freeze => {
+                say(format_args!("{what}; the program stands still until OpenBao confirms everything"))
+            }
         }
         // Who is to be killed stands still first: nobody of them goes on while another ends.
+        self.hook_process.into_iter().for_each(|pid| core.abandon(pid));
         self.is_unsettled = !core.freeze()?;
         if self.conduct.withdrawal == Withdrawal::Kill {
             core.end_program(WITHDRAWN);
@@ -175,12 +187,12 @@ impl<'c> Rotation<'c> {
         core.restart();
     }
 
-    fn hook_ended(&mut self, core: &mut Core<'_>, code: u8, moment: &Moment) {
+    fn hook_ended(&mut self, core: &mut Core<'_>, with: u8, moment: &Moment) {
         self.hook_process = None;
-        if code != 0 {
-            say(format_args!("CLOUDTASER_ROTATION_HOOK ended with {code}"));
+        if with != 0 {
+            say(format_args!("CLOUDTASER_ROTATION_HOOK ended with {with}"));
         }
-        let deed = self.hook.ended(code == 0, moment);
+        let deed = self.hook.ended(with == 0, moment);
         self.look_after_hook(core, deed, moment);
     }
 

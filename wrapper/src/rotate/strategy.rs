@@ -38,6 +38,7 @@ pub enum Why {
 impl Step {
     /// Whether pages are to be rewritten; if not, what is done instead. `reads` is how the least attentive of the programs
     /// reads its environment; none where there is no program.
+    #[must_use]
     pub fn before(strategy: Strategy, reads: Option<Reads>) -> Option<Self> {
         match (strategy, reads) {
             (Strategy::None, _) => Some(Self::Done),
@@ -66,7 +67,9 @@ impl std::fmt::Display for Why {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Asked => f.write_str("a value has changed"),
-            Self::ReadsOnce => f.write_str("a value has changed, and it does not look at its environment again"),
+            Self::ReadsOnce => {
+                f.write_str("a value has changed, and it does not look at its environment again")
+            }
             Self::Outgrown(variable) => write!(f, "the new value of {variable} has no room in its memory"),
             Self::OutOfReach => f.write_str("a value has changed, and its memory is out of reach"),
         }

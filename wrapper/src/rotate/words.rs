@@ -29,7 +29,8 @@ pub(super) fn notice(notice: Notice) -> String {
         }
         Notice::Back => "OpenBao answers again".to_owned(),
         Notice::Kept => {
-            "a value has changed; the program keeps its own, as CLOUDTASER_ROTATION_STRATEGY none wants it".to_owned()
+            "a value has changed; the program keeps its own, as CLOUDTASER_ROTATION_STRATEGY none wants it"
+                .to_owned()
         }
     }
 }
