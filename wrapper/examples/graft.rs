@@ -6,7 +6,9 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write as _;
+use std::os::fd::AsFd as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use secretmem::Builder;
@@ -36,8 +38,8 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 fn keep(stem: &Stem, secrets: Secrets, signals: &Signals) -> anyhow::Result<ExitCode> {
-    let conduct = Supervision { mode: Mode::Supervise, signals: Audience::Program, kill_after: None };
-    match Keeper::new(stem, signals, &conduct, &[], Memory::Given).run_with(secrets) {
+    harden::keeper(&[stem.as_fd(), signals.as_fd()])?;
+    match Keeper::new(stem, signals, &conduct(), &[], Memory::Given).run_with(secrets) {
         Ok(code) => Ok(ExitCode::from(code)),
         Err(error) => {
             let code = error.exit_code();
@@ -45,6 +47,16 @@ fn keep(stem: &Stem, secrets: Secrets, signals: &Signals) -> anyhow::Result<Exit
             shown.or_else(|error| writeln!(std::io::stderr(), "{error:#}"))?;
             Ok(ExitCode::from(code))
         }
+    }
+}
+
+fn conduct() -> Supervision {
+    let group = env::var_os("CLOUDTASER_SIGNAL_GROUP").is_some_and(|word| word == "true");
+    let after = env::var_os("CLOUDTASER_KILL_AFTER").and_then(|word| word.to_str()?.parse().ok());
+    Supervision {
+        mode: Mode::Supervise,
+        signals: if group { Audience::Group } else { Audience::Program },
+        kill_after: after.map(Duration::from_secs),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 
 use crate::config::{Authority, Config, RawConfig, Strategy};
@@ -68,12 +69,16 @@ fn start(config: &Config) -> Result<u8, u8> {
     let signals = Signals::block().map_err(trouble)?;
     match stem::plant().map_err(trouble)? {
         Planted::Keeper(stem) => keep(config, &stem, &signals),
-        Planted::Made(made) => become_ordered(config, made),
+        Planted::Made(made) => {
+            drop(signals);
+            become_ordered(config, made)
+        }
         Planted::Over => Ok(0),
     }
 }
 
 fn keep(config: &Config, stem: &Stem, signals: &Signals) -> Result<u8, u8> {
+    harden::keeper(&[stem.as_fd(), signals.as_fd()]).map_err(trouble)?;
     // Values that are rewritten where they lie need a mapping of them here.
     let memory = match config.rotation.strategy {
         Strategy::Sighup | Strategy::Exec | Strategy::Live => Memory::Shared,
@@ -98,6 +103,10 @@ fn become_ordered(config: &Config, made: Made) -> Result<u8, u8> {
 
 fn fetch(config: &Config, line: &Line) -> Result<u8, u8> {
     Errand::receive(line).map_err(trouble)?;
+    let enforced = harden::fetcher(config, &[line.as_fd()]).map_err(trouble)?;
+    if enforced != harden::Enforced::Fully {
+        say("landlock is not whole on this kernel: files and ports are not all closed to the process that fetches");
+    }
     let sent = match release::fetch(config) {
         Ok((list, memory)) => list.send(line, Some(memory)),
         Err(error) => {

@@ -13,11 +13,12 @@ mod program;
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use minicbor::{Decode, Encode};
 use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
+use rustix::thread::set_name;
 
 use crate::line::{Line, Message};
 
@@ -83,6 +84,7 @@ pub fn plant() -> io::Result<Planted> {
             if !dies_with(keeper)? {
                 return Ok(Planted::Over);
             }
+            set_name(c"ct-stem")?;
             grow(theirs, keeper)
         }
     }
@@ -129,6 +131,12 @@ impl Stem {
     #[must_use]
     pub fn pid(&self) -> Pid {
         self.pid
+    }
+}
+
+impl AsFd for Stem {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.line.as_fd()
     }
 }
 
