@@ -105,7 +105,9 @@ fn fetch(config: &Config, line: &Line) -> Result<u8, u8> {
     Errand::receive(line).map_err(trouble)?;
     let enforced = harden::fetcher(config, &[line.as_fd()]).map_err(trouble)?;
     if enforced != harden::Enforced::Fully {
-        say("landlock is not whole on this kernel: files and ports are not all closed to the process that fetches");
+        say(
+            "landlock is not whole on this kernel: files and ports are not all closed to the process that fetches",
+        );
     }
     let sent = match release::fetch(config) {
         Ok((list, memory)) => list.send(line, Some(memory)),

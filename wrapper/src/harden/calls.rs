@@ -84,7 +84,12 @@ pub const EVERYWHERE: &[Call] = &[
         For("certificates, tokens, resolver"),
     ),
     call("lseek", libc::SYS_lseek, Seldom("files are read whole"), Seldom("files are read whole")),
-    call("pread64", libc::SYS_pread64, No, Seldom("a library of the resolver")),
+    call(
+        "pread64",
+        libc::SYS_pread64,
+        Seldom("what a program asks for, in its memory"),
+        Seldom("a library of the resolver"),
+    ),
     call("statx", libc::SYS_statx, For("the size of memory that was sent"), For("the size of a file")),
     call("fstat", libc::SYS_fstat, Seldom("the size of memory that was sent"), Seldom("the size of a file")),
     call(
@@ -98,6 +103,21 @@ pub const EVERYWHERE: &[Call] = &[
     call("dup", libc::SYS_dup, No, No),
     call("ioctl", libc::SYS_ioctl, For("the terminal"), Seldom("how much of an answer there is")),
     call("ppoll", libc::SYS_ppoll, Seldom("waiting"), Seldom("waiting")),
+    call(
+        "getdents64",
+        libc::SYS_getdents64,
+        Seldom("who descends from the program, before it is frozen"),
+        No,
+    ),
+    call("faccessat", libc::SYS_faccessat, Seldom("which files there are for a program"), No),
+    call("getxattr", libc::SYS_getxattr, Seldom("whether a program gains rights"), No),
+    call(
+        "memfd_create",
+        libc::SYS_memfd_create,
+        Seldom("the library for programs that may not be traced"),
+        No,
+    ),
+    call("unlinkat", libc::SYS_unlinkat, Seldom("the path of our socket goes with us"), No),
     // Lines and sockets.
     call("socket", libc::SYS_socket, For("the door for the graft"), For("the agent, OpenBao, names")),
     call("socketpair", libc::SYS_socketpair, For("lines"), No),
@@ -119,12 +139,16 @@ pub const EVERYWHERE: &[Call] = &[
     ),
     call("getsockname", libc::SYS_getsockname, No, Seldom("names")),
     call("getpeername", libc::SYS_getpeername, No, Seldom("names")),
-    call("shutdown", libc::SYS_shutdown, No, Seldom("the end of a session")),
+    call("shutdown", libc::SYS_shutdown, Seldom("a file ends"), Seldom("the end of a session")),
     // Processes and signals.
     call("wait4", libc::SYS_wait4, For("the dead and the stopped"), No),
     call("ptrace", libc::SYS_ptrace, For("the graft"), No),
     call("process_vm_readv", libc::SYS_process_vm_readv, For("the program's stack"), No),
     call("kill", libc::SYS_kill, Seldom("signals are passed on"), No),
+    call("pidfd_open", libc::SYS_pidfd_open, Seldom("who asks stays the one who asks"), No),
+    call("getppid", libc::SYS_getppid, Seldom("who asks is of the program's family"), No),
+    call("geteuid", libc::SYS_geteuid, Seldom("who asks is our user"), No),
+    call("getegid", libc::SYS_getegid, Seldom("whether a program gains rights"), No),
     call("tgkill", libc::SYS_tgkill, Seldom("we abort"), Seldom("we abort")),
     call("getpid", libc::SYS_getpid, For("whether we are process 1"), Seldom("we abort")),
     call("gettid", libc::SYS_gettid, Seldom("we abort"), Seldom("we abort")),
@@ -142,9 +166,18 @@ pub const EVERYWHERE: &[Call] = &[
     call("exit_group", libc::SYS_exit_group, For("the end"), For("the end")),
     // Time and chance.
     call("clock_gettime", libc::SYS_clock_gettime, Seldom("without a vDSO"), Seldom("without a vDSO")),
-    call("clock_nanosleep", libc::SYS_clock_nanosleep, No, Seldom("between two attempts")),
-    call("nanosleep", libc::SYS_nanosleep, No, MUSL),
+    call(
+        "clock_nanosleep",
+        libc::SYS_clock_nanosleep,
+        Seldom("until a family stands still"),
+        Seldom("between two attempts"),
+    ),
+    call("nanosleep", libc::SYS_nanosleep, MUSL, MUSL),
+    call("timerfd_create", libc::SYS_timerfd_create, Seldom("leases have an end"), No),
+    call("timerfd_settime", libc::SYS_timerfd_settime, Seldom("leases have an end"), No),
     call("getrandom", libc::SYS_getrandom, For("tags, names of sockets"), For("keys")),
+    // What of itself it shows: a process that asks for a file is asked back by its own user.
+    call("prctl", libc::SYS_prctl, Seldom("what is shown in /proc"), No),
     // The kernel's name, which the resolver and libraries ask.
     call("uname", libc::SYS_uname, No, Seldom("names")),
 ];
@@ -154,6 +187,8 @@ pub const EVERYWHERE: &[Call] = &[
 pub const HERE: &[Call] = &[
     call("open", libc::SYS_open, MUSL, MUSL),
     call("stat", libc::SYS_stat, MUSL, MUSL),
+    call("access", libc::SYS_access, Seldom("which files there are for a program"), No),
+    call("unlink", libc::SYS_unlink, Seldom("the path of our socket goes with us"), No),
     call("readlink", libc::SYS_readlink, For("which file a program runs"), No),
     call("poll", libc::SYS_poll, For("waiting"), Seldom("waiting")),
     call("getpgrp", libc::SYS_getpgrp, Seldom("job control"), No),
