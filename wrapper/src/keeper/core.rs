@@ -34,8 +34,10 @@ pub struct Core<'k> {
     child: Option<Child>,
     errand: Option<Fetcher>,
     returned: Option<Returned>,
-    /// Processes made for parts, which are not of the program's.
+    /// Processes made for parts and errands, which are not of the program's.
     made: BTreeSet<i32>,
+    /// Those of them whose end is told.
+    awaited: BTreeSet<i32>,
     pub(super) events: Vec<Event>,
     pub(super) outcome: Option<u8>,
 }
@@ -78,6 +80,7 @@ impl<'k> Core<'k> {
             errand: None,
             returned: None,
             made: BTreeSet::new(),
+            awaited: BTreeSet::new(),
             events: Vec::new(),
             outcome: None,
         }
@@ -87,6 +90,12 @@ impl<'k> Core<'k> {
 
     /// Has a process made, which is told of when it ends; our end of its line.
     pub fn order(&mut self, order: &Order) -> Result<(Pid, Line), Error> {
+        let (pid, line) = self.make(order)?;
+        self.awaited.insert(pid.as_raw_pid());
+        Ok((pid, line))
+    }
+
+    fn make(&mut self, order: &Order) -> Result<(Pid, Line), Error> {
         let (ours, theirs) = Line::pair().map_err(Error::os("socketpair"))?;
         let pid = self.stem.order(order, theirs)?;
         self.made.insert(pid.as_raw_pid());
@@ -127,7 +136,7 @@ impl<'k> Core<'k> {
     pub fn send(&mut self, errand: &Errand) -> Result<(), Error> {
         self.abandon_errand();
         let token = self.present.as_ref().map(Present::token).transpose().map_err(present::Error::Memory)?;
-        let (pid, line) = self.order(&Order::Fetch)?;
+        let (pid, line) = self.make(&Order::Fetch)?;
         errand.send(&line, token.flatten())?;
         self.errand = Some(Fetcher { pid, line });
         Ok(())
@@ -349,7 +358,8 @@ impl<'k> Core<'k> {
         if pid == self.stem.pid() {
             return Err(Error::Stem(stem::Error::Gone));
         }
-        if self.made.remove(&pid.as_raw_pid()) {
+        self.made.remove(&pid.as_raw_pid());
+        if self.awaited.remove(&pid.as_raw_pid()) {
             self.events.push(Event::Ended(pid, code(status)));
         }
         let Some(child) = &mut self.child else { return Ok(()) };

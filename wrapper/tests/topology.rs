@@ -1,0 +1,442 @@
+//! Who is whose child, what each inherits, and what becomes of the rest when one of them ends.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{BufReader, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+const CANARY: &str = "canary-77c0ffee-value";
+
+/// A keeper that does as it is told, and its program, which has said its first line.
+struct Stage {
+    dir: tempfile::TempDir,
+    keeper: Child,
+    pipe: File,
+    said: BufReader<ChildStdout>,
+    told: BufReader<ChildStderr>,
+}
+
+impl Stage {
+    fn command(dir: &Path, words: &[&str]) -> Command {
+        let pipe = dir.join("orders");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        fs::write(dir.join("values"), format!("PASSWORD={CANARY}\nSECOND=other\n")).unwrap();
+        let built = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("examples/keeper");
+        let mut keeper = Command::new(built);
+        keeper.arg(dir.join("values")).arg("PASSWORD,SECOND").arg(pipe).args(words);
+        keeper.stdout(Stdio::piped()).stderr(Stdio::piped());
+        keeper
+    }
+
+    fn new(script: &str) -> Self {
+        Self::of(&["sh", "-c", script])
+    }
+
+    fn of(words: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self::start(Self::command(dir.path(), words), dir)
+    }
+
+    fn start(mut command: Command, dir: tempfile::TempDir) -> Self {
+        let mut keeper = command.spawn().unwrap();
+        let said = BufReader::new(keeper.stdout.take().unwrap());
+        let told = BufReader::new(keeper.stderr.take().unwrap());
+        let pipe = File::options().read(true).write(true).open(dir.path().join("orders")).unwrap();
+        Self { dir, keeper, pipe, said, told }
+    }
+
+    fn order(&mut self, order: &str) {
+        self.pipe.write_all(format!("{order}\n").as_bytes()).unwrap();
+    }
+
+    fn says(&mut self) -> String {
+        line(&mut self.said)
+    }
+
+    fn tells(&mut self) -> String {
+        line(&mut self.told)
+    }
+
+    /// The program's process, from what the keeper tells.
+    fn started(&mut self) -> i32 {
+        let told = self.tells();
+        told.strip_prefix("started ").unwrap_or_else(|| panic!("{told}")).parse().unwrap()
+    }
+
+    fn pid(&self) -> i32 {
+        self.keeper.id().try_into().unwrap()
+    }
+
+    /// The first child: it was forked before all others.
+    fn stem(&self) -> i32 {
+        children(self.pid())[0]
+    }
+
+    fn code(&mut self) -> Option<i32> {
+        self.keeper.wait().unwrap().code()
+    }
+
+    fn rest(&mut self) -> String {
+        let mut rest = String::new();
+        self.told.read_to_string(&mut rest).unwrap();
+        rest
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if self.keeper.try_wait().unwrap().is_none() {
+            let own = children(self.pid());
+            self.keeper.kill().unwrap();
+            self.keeper.wait().unwrap();
+            for pid in own {
+                signal(pid, "KILL");
+            }
+        }
+    }
+}
+
+fn line(from: &mut impl std::io::BufRead) -> String {
+    let mut line = String::new();
+    from.read_line(&mut line).unwrap();
+    line.trim_end().to_owned()
+}
+
+fn signal(pid: i32, name: &str) {
+    // Some have ended by then, which is no fault.
+    Command::new("kill").args(["-s", name, &pid.to_string()]).stderr(Stdio::null()).status().unwrap();
+}
+
+fn children(pid: i32) -> Vec<i32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+fn parent(pid: i32) -> i32 {
+    stat(pid)[1].parse().unwrap()
+}
+
+/// The fields of `proc_pid_stat(5)` from the state on.
+fn stat(pid: i32) -> Vec<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_else(|_gone| "0 () X 0".to_owned());
+    stat.rsplit_once(") ").unwrap().1.split(' ').map(str::to_owned).collect()
+}
+
+fn state(pid: i32) -> String {
+    stat(pid)[0].clone()
+}
+
+fn status(pid: i32, name: &str) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap_or_else(|| panic!("{name} {status}")).trim_start_matches(':').trim().to_owned()
+}
+
+fn descriptors(pid: i32) -> BTreeSet<PathBuf> {
+    let links = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    links.map(|entry| fs::read_link(entry.unwrap().path()).unwrap_or_default()).collect()
+}
+
+fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{what}");
+        sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn every_process_is_a_child_of_the_keeper_and_only_the_stem_stays_beside_the_program() {
+    let mut stage = Stage::new("echo ready; exec sleep 60");
+    let program = stage.started();
+    assert_eq!(stage.says(), "ready");
+    eventually("the fetcher is gone", || children(stage.pid()).len() == 2);
+    let [stem, other] = children(stage.pid())[..] else { panic!("{:?}", children(stage.pid())) };
+    assert_eq!(other, program);
+    assert_eq!([stem, program].map(parent), [stage.pid(); 2]);
+    assert_eq!(children(stem), [0; 0]);
+    assert_eq!(status(stem, "NoNewPrivs"), "1");
+}
+
+#[test]
+fn the_program_inherits_what_we_were_given_and_nothing_of_ours() {
+    let look = "ls -l /proc/self/fd | sed -n 's/.* \\([0-9]*\\) -> .*/\\1/p' | tr '\\n' ' '; \
+        grep -E '^Sig(Blk|Ign)|^Seccomp:' /proc/self/status | tr -d '\\t\\n'; echo";
+    let within = |command: &Command| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "exec 7</dev/null; exec \"$0\" \"$@\""]);
+        shell.arg(command.get_program()).args(command.get_args());
+        shell.stdout(Stdio::piped()).stderr(Stdio::piped());
+        shell
+    };
+    let mut plain = Command::new("sh");
+    plain.args(["-c", look]);
+    let plain = String::from_utf8(within(&plain).output().unwrap().stdout).unwrap();
+    assert!(plain.contains(" 7 ") && plain.contains("Seccomp:"), "{plain}");
+    let dir = tempfile::tempdir().unwrap();
+    let keeper = within(&Stage::command(dir.path(), &["sh", "-c", look]));
+    let mut stage = Stage::start(keeper, dir);
+    stage.started();
+    assert_eq!(stage.says(), plain.trim_end());
+    assert_eq!(stage.code(), Some(0));
+}
+
+#[test]
+fn the_stem_holds_no_value_and_little_else() {
+    let mut stage = Stage::new("echo ready; exec sleep 60");
+    stage.started();
+    assert_eq!(stage.says(), "ready");
+    let stem = stage.stem();
+    let kept = descriptors(stem);
+    assert!(!kept.iter().any(|path| path.to_string_lossy().contains("secretmem")), "{kept:?}");
+    let maps = fs::read_to_string(format!("/proc/{stem}/maps")).unwrap();
+    assert!(!maps.contains("secretmem"), "{maps}");
+    let maps = fs::read_to_string(format!("/proc/{}/maps", stage.pid())).unwrap();
+    assert!(maps.contains("secretmem"), "the keeper holds the values: {maps}");
+}
+
+#[test]
+fn a_stem_that_is_killed_ends_the_program_with_a_word() {
+    let mut stage = Stage::new("echo ready; exec perl -e '$SIG{TERM} = \"IGNORE\"; sleep 60'");
+    let program = stage.started();
+    assert_eq!(stage.says(), "ready");
+    signal(stage.stem(), "KILL");
+    assert_eq!(stage.code(), Some(125));
+    assert_eq!(stage.rest(), "the process that makes our processes (the stem) has ended\n");
+    eventually("the program has ended", || matches!(state(program).as_str(), "X" | "Z"));
+}
+
+#[test]
+fn a_killed_keeper_takes_stem_and_fetcher_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let command = Stage::command(dir.path(), &["true"]);
+    slow(dir.path());
+    let mut stage = Stage::start(command, dir);
+    eventually("a fetcher is on its way", || children(stage.pid()).len() == 2);
+    let own = children(stage.pid());
+    signal(stage.pid(), "KILL");
+    assert_eq!(stage.code(), None);
+    for pid in own {
+        eventually("it has ended", || matches!(state(pid).as_str(), "X" | "Z"));
+    }
+}
+
+/// Has fetchers wait for a writer that never comes.
+fn slow(dir: &Path) {
+    fs::remove_file(dir.join("values")).unwrap();
+    assert!(Command::new("mkfifo").arg(dir.join("values")).status().unwrap().success());
+}
+
+#[test]
+fn a_first_fetcher_that_is_killed_ends_us_and_no_program_is_started() {
+    let dir = tempfile::tempdir().unwrap();
+    let command = Stage::command(dir.path(), &["echo", "started"]);
+    slow(dir.path());
+    let mut stage = Stage::start(command, dir);
+    eventually("a fetcher is on its way", || children(stage.pid()).len() == 2);
+    signal(children(stage.pid())[1], "KILL");
+    assert_eq!(stage.code(), Some(125));
+    assert_eq!(stage.rest(), "the process that fetches ended without an answer\n");
+    assert_eq!(stage.says(), "");
+}
+
+#[test]
+fn a_signal_before_there_is_a_program_ends_us_and_the_fetcher() {
+    for (name, code) in [("TERM", 143), ("INT", 130), ("HUP", 129), ("QUIT", 131)] {
+        let dir = tempfile::tempdir().unwrap();
+        let command = Stage::command(dir.path(), &["echo", "started"]);
+        slow(dir.path());
+        let mut stage = Stage::start(command, dir);
+        eventually("a fetcher is on its way", || children(stage.pid()).len() == 2);
+        let fetcher = children(stage.pid())[1];
+        signal(stage.pid(), name);
+        assert_eq!(stage.code(), Some(code), "{name}");
+        assert_eq!(stage.says(), "");
+        eventually("the fetcher has ended", || matches!(state(fetcher).as_str(), "X" | "Z"));
+    }
+}
+
+#[test]
+fn a_later_fetcher_that_is_killed_or_refused_leaves_the_program_as_it_is() {
+    let mut stage = Stage::new("echo ready; exec sleep 60");
+    let program = stage.started();
+    slow(stage.dir.path());
+    stage.order("fetch");
+    eventually("a fetcher is on its way", || children(stage.pid()).len() == 3);
+    signal(children(stage.pid())[2], "KILL");
+    assert_eq!(stage.tells(), "lost: the process that fetches ended without an answer");
+    fs::remove_file(stage.dir.path().join("values")).unwrap();
+    stage.order("fetch");
+    assert_eq!(stage.tells(), "Setback { transient: false, refused: true, code: 1 }");
+    // The next one has what is needed.
+    fs::write(stage.dir.path().join("values"), "PASSWORD=new\nSECOND=x\0y\n").unwrap();
+    stage.order("fetch");
+    assert_eq!(
+        stage.tells(),
+        "not taken over: the value for SECOND contains a NUL byte, an environment variable cannot hold it"
+    );
+    assert!(matches!(state(program).as_str(), "S" | "R"), "{}", state(program));
+}
+
+#[test]
+fn an_errand_that_is_abandoned_is_never_heard_of() {
+    let mut stage = Stage::new("echo ready; exec sleep 60");
+    stage.started();
+    slow(stage.dir.path());
+    for _ in 0..3 {
+        // Each ends the one before.
+        stage.order("fetch");
+    }
+    stage.order("abandon");
+    stage.order("hook 5");
+    assert_eq!(stage.tells(), "ended 5");
+}
+
+#[test]
+fn a_restarted_program_gets_the_values_that_were_brought_last() {
+    let mut stage = Stage::of(&["perl", "-e", "$| = 1; print \"$ENV{PASSWORD}\\n\"; sleep 60"]);
+    let first = stage.started();
+    assert_eq!(stage.says(), CANARY);
+    fs::write(stage.dir.path().join("values"), "PASSWORD=another\nSECOND=other\n").unwrap();
+    stage.order("fetch");
+    assert_eq!(stage.tells(), "brought Changed");
+    stage.order("restart");
+    let second = stage.started();
+    assert_eq!(stage.says(), "another");
+    assert_ne!(first, second);
+    signal(stage.pid(), "TERM");
+    assert_eq!(stage.code(), Some(143));
+}
+
+#[test]
+fn a_restart_leaves_nothing_of_the_former_program() {
+    let script = "(trap '' TERM; setsid sh -c 'trap \"\" TERM; echo deep; while :; do sleep 1; done') & wait; sleep 60";
+    let mut stage = Stage::new(script);
+    let first = stage.started();
+    assert_eq!(stage.says(), "deep");
+    stage.order("restart");
+    let second = stage.started();
+    assert_eq!(stage.says(), "deep");
+    let mut left = children(stage.pid());
+    left.retain(|pid| !matches!(state(*pid).as_str(), "Z" | "X"));
+    assert_eq!(left, [stage.stem(), second]);
+    assert_ne!(first, second);
+}
+
+#[test]
+fn a_thousand_restarts_leave_no_descriptor_and_no_zombie() {
+    let mut stage =
+        Stage::of(&["perl", "-e", "$SIG{TERM} = sub { exit 0 }; $| = 1; print \"up\\n\"; sleep 60 while 1"]);
+    stage.started();
+    assert_eq!(stage.says(), "up");
+    let rounds = |stage: &mut Stage, count| {
+        for _ in 0..count {
+            stage.order("restart");
+            stage.started();
+            assert_eq!(stage.says(), "up");
+        }
+        let [stem, program] = children(stage.pid())[..] else { panic!("{:?}", children(stage.pid())) };
+        let counts = [stage.pid(), stem, program].map(|pid| descriptors(pid).len());
+        // What grows in the keeper alone would not show as descriptors.
+        (counts, status(stage.pid(), "VmLck"))
+    };
+    let few = rounds(&mut stage, 10);
+    let many = rounds(&mut stage, 990);
+    assert_eq!(few, many);
+}
+
+#[test]
+fn a_program_that_ignores_the_restart_is_killed_and_one_from_outside_wins() {
+    let mut stage = Stage::of(&[
+        "perl",
+        "-e",
+        "$SIG{TERM} = sub { print \"asked\\n\" }; $| = 1; print \"up\\n\"; sleep 60 while 1",
+    ]);
+    stage.started();
+    assert_eq!(stage.says(), "up");
+    stage.order("restart");
+    assert_eq!(stage.says(), "asked");
+    // Whoever wants us to end does not want another start.
+    signal(stage.pid(), "TERM");
+    assert_eq!(stage.code(), Some(137));
+    assert_eq!(stage.rest(), "");
+}
+
+#[test]
+fn an_end_with_a_code_of_ours_ends_the_whole_tree() {
+    let mut stage = Stage::new("setsid sh -c 'trap \"\" TERM; echo $$; while :; do sleep 1; done' & wait");
+    stage.started();
+    let deep = stage.says().parse().unwrap();
+    stage.order("end 124");
+    assert_eq!(stage.code(), Some(124));
+    assert!(matches!(state(deep).as_str(), "X" | "Z"), "{}", state(deep));
+}
+
+#[test]
+fn a_frozen_program_stands_with_all_its_processes_and_goes_on() {
+    // A shell that is followed, a program that was let go, one in a session of its own, and more every moment.
+    let script = "perl -e 'sleep 1 while 1' & setsid perl -e 'sleep 1 while 1' & echo up; while :; do sleep 0.01; echo tick >> \"$0\"; done";
+    let dir = tempfile::tempdir().unwrap();
+    let ticks = dir.path().join("ticks");
+    fs::write(&ticks, "").unwrap();
+    let command = Stage::command(dir.path(), &["sh", "-c", script, ticks.to_str().unwrap()]);
+    let mut stage = Stage::start(command, dir);
+    stage.started();
+    assert_eq!(stage.says(), "up");
+    let size = || fs::metadata(&ticks).unwrap().len();
+    eventually("it ticks", || size() > 20);
+    for _ in 0..5 {
+        stage.order("freeze");
+        assert_eq!(stage.tells(), "frozen true");
+        let stands = size();
+        sleep(Duration::from_millis(100));
+        assert_eq!(size(), stands);
+        // Nobody but we may let it go on.
+        signal(stage.pid(), "CONT");
+        sleep(Duration::from_millis(50));
+        assert_eq!(size(), stands);
+        stage.order("thaw");
+        eventually("it ticks again", || size() > stands);
+    }
+    signal(stage.pid(), "TERM");
+    assert_eq!(stage.code(), Some(143));
+}
+
+#[test]
+fn a_frozen_program_is_ended_by_the_first_sigterm() {
+    let mut stage =
+        Stage::of(&["perl", "-e", "$SIG{TERM} = 'IGNORE'; $| = 1; print \"up\\n\"; sleep 60 while 1"]);
+    stage.started();
+    assert_eq!(stage.says(), "up");
+    stage.order("freeze");
+    assert_eq!(stage.tells(), "frozen true");
+    signal(stage.pid(), "TERM");
+    assert_eq!(stage.code(), Some(137));
+}
+
+#[test]
+fn a_hook_runs_beside_the_program_and_its_end_is_told() {
+    let mut stage = Stage::new("echo ready; exec sleep 60");
+    let program = stage.started();
+    for code in ["0", "3", "77"] {
+        stage.order(&format!("hook {code}"));
+        assert_eq!(stage.tells(), format!("ended {code}"));
+    }
+    assert_eq!(children(stage.pid()), [stage.stem(), program]);
+}
+
+#[test]
+fn the_keeper_and_the_stem_that_stay_are_small() {
+    let mut stage = Stage::new("echo ready; exec sleep 60");
+    stage.started();
+    assert_eq!(stage.says(), "ready");
+    let size = |pid, name: &str| status(pid, name).split(' ').next().unwrap().parse::<u32>().unwrap();
+    let (keeper, stem) = (stage.pid(), stage.stem());
+    // Their own pages; what is shared is the program's file, which is there once.
+    let own = size(keeper, "RssAnon") + size(stem, "RssAnon");
+    assert!(own < 2000, "{own} kB");
+}
