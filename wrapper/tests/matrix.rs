@@ -5,20 +5,19 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
 #![expect(clippy::arithmetic_side_effects, reason = "a test")]
 
+mod asked;
 #[expect(dead_code, reason = "other test programs use the rest")]
 mod bench;
 #[expect(dead_code, reason = "other test programs use the rest")]
 mod theft;
 
+use asked::{Asked, RENEWED, checksum, teller};
 use bench::{Bench, CANARY, installed, skip};
 use std::fs;
-use std::io::{BufRead as _, BufReader, Lines, Write as _};
+use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 use wrapper::graft::runtime::{self, Reads};
-
-/// Longer than the first: it needs the room behind it.
-const RENEWED: &str = "renewed-canary-5f1e0c77-value-that-has-grown";
 
 /// One line of `RUNTIMES.md`.
 struct Row {
@@ -145,11 +144,6 @@ const ROWS: [Row; 17] = [
 
 const MUSL: &str = concat!("x86_64", "-unknown-linux-musl");
 
-fn teller(name: &str) -> String {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests/tellers", name].iter().collect();
-    path.to_str().unwrap().to_owned()
-}
-
 fn made(bench: &Bench, command: &mut Command) -> Option<Vec<String>> {
     let output = command.current_dir(bench.dir.path()).output().ok()?;
     let told = String::from_utf8_lossy(&output.stderr);
@@ -199,13 +193,6 @@ fn shell(bench: &Bench, name: &str) -> Option<Vec<String>> {
     let found = String::from_utf8(found.stdout).unwrap();
     let copied = Command::new("cp").args(["-L", found.trim()]).arg(bench.path("program")).status().unwrap();
     copied.success().then(|| vec![bench.path("program").to_str().unwrap().to_owned(), teller("teller.sh")])
-}
-
-/// As the programs in `tellers/` count.
-fn checksum(value: &str) -> String {
-    let sum =
-        value.bytes().zip(1..).fold(0_u32, |sum, (byte, place)| (sum + place * u32::from(byte)) % 65_521);
-    sum.to_string()
 }
 
 /// What stands before the program's own words, and the word by which `REQUIRE` knows it.
@@ -259,42 +246,9 @@ fn tells(bench: &Bench, words: &[String]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A program that was given the value and waits, and those who may give it another one.
-struct Asked {
-    wrapper: Child,
-    answers: Lines<BufReader<ChildStdout>>,
-    reports: Lines<BufReader<ChildStderr>>,
-    fifo: PathBuf,
-}
-
-impl Asked {
-    fn start(bench: &Bench, program: &[String]) -> Self {
-        let built = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("examples/rewrite");
-        let fifo = bench.path("orders");
-        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-        let mut command = Command::new(built);
-        command.arg(bench.path("secrets")).arg(&fifo).args(program);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut wrapper = command.spawn().unwrap();
-        let mut answers = BufReader::new(wrapper.stdout.take().unwrap()).lines();
-        let reports = BufReader::new(wrapper.stderr.take().unwrap()).lines();
-        assert_eq!(answers.next().unwrap().unwrap(), "ready");
-        Self { wrapper, answers, reports, fifo }
-    }
-
-    fn ask(&mut self) -> String {
-        self.wrapper.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
-        self.answers.next().unwrap().unwrap()
-    }
-
-    fn order(&mut self, order: &str) -> String {
-        fs::write(&self.fifo, format!("{order}\n")).unwrap();
-        self.reports.next().unwrap().unwrap()
-    }
-}
-
 fn measure(bench: &Bench, program: &[String]) -> Measured {
-    let mut asked = Asked::start(bench, program);
+    let words: Vec<&str> = program.iter().map(String::as_str).collect();
+    let mut asked = Asked::start(bench, &words);
     let look = asked.order("look");
     let (pid, reads) = look.split_once(' ').unwrap();
     let pid = pid.parse().unwrap();
@@ -307,13 +261,11 @@ fn measure(bench: &Bench, program: &[String]) -> Measured {
     assert!(environ.contains("PASSWORD=ctref:") && !environ.contains(CANARY), "{environ}");
     assert_eq!(theft::mappable_secret(pid, CANARY), None);
 
-    fs::write(bench.path("secrets"), format!("PASSWORD={RENEWED}\nSECOND=other\n")).unwrap();
-    assert_eq!(asked.order("rewrite"), "Everywhere(1)");
+    assert_eq!(asked.renew(bench, RENEWED), "Everywhere(1)");
     let answer = asked.ask();
     let live = answer == checksum(RENEWED);
     assert!(live || answer == checksum(CANARY), "{answer}");
-    drop(asked.wrapper.stdin.take());
-    assert!(asked.wrapper.wait().unwrap().success());
+    asked.end();
     let known = [Reads::Live, Reads::Once, Reads::Unknown];
     let reads = known.into_iter().find(|known| format!("{known:?}") == reads).unwrap();
     Measured { copies_at_start, copies_after, live, reads }

@@ -5,6 +5,8 @@
 use std::path::{Component, Path};
 
 use wrapper::files::path;
+use wrapper::graft::runtime::{self, Reads};
+use wrapper::graft::stack::Stack;
 use wrapper::local::request::{LONGEST, Parsed, Wish, parse};
 
 /// The path that a program opens: ours is what the standard library too reads as a name in our folder, and what lies
@@ -36,5 +38,42 @@ pub fn local_request(bytes: &[u8]) {
                 return;
             }
         }
+    }
+}
+
+/// The stack of a program, as if all that can be read lay at [`BASE`]: what is found lies in it.
+pub fn program_stack(bytes: &[u8]) {
+    let memory = |address: usize, into: &mut [u8]| {
+        let there = address.checked_sub(BASE).and_then(|at| bytes.get(at..)).unwrap_or_default();
+        let len = there.len().min(into.len());
+        into[..len].copy_from_slice(&there[..len]);
+        Ok(len)
+    };
+    let lies_there = |text: &[u8]| text.is_empty() || bytes.windows(text.len()).any(|found| found == text);
+    let Ok(stack) = Stack::read(&memory, BASE) else { return };
+    assert!(stack.arguments.iter().all(|argument| lies_there(argument)), "an argument out of nothing");
+    let Ok(entries) = stack.entries(&memory, |text| Some(text.to_vec())) else { return };
+    for entry in entries {
+        assert!(lies_there(&entry.found) && !entry.found.contains(&0), "an entry out of nothing");
+        assert!((BASE..BASE.saturating_add(bytes.len())).contains(&entry.slot), "a slot in the void");
+    }
+}
+
+/// Where [`program_stack`] lays its bytes.
+pub const BASE: usize = 0x1000;
+
+/// The file of a program under a name that says nothing: what is said of it is written in it.
+pub fn program_file(bytes: &[u8]) {
+    let file = |at: u64, into: &mut [u8]| {
+        let there = usize::try_from(at).ok().and_then(|at| bytes.get(at..)).unwrap_or_default();
+        let Some(there) = there.get(..into.len()) else { return false };
+        into.copy_from_slice(there);
+        true
+    };
+    let written = |word: &[u8]| bytes.windows(word.len()).any(|found| found == word);
+    match runtime::reads(b"app", &file) {
+        Reads::Live => assert!(written(b"getenv") || written(b"lib"), "nothing of the kind is written there"),
+        Reads::Once => assert!(written(b"Go") || written(b"lib"), "nothing of the kind is written there"),
+        Reads::Unknown => {}
     }
 }

@@ -84,8 +84,10 @@ impl Kept {
     pub(super) fn is_within_reach(&self) -> bool {
         let begins = format!("{:x}-", self.address);
         let maps = fs::read_to_string(format!("/proc/{}/maps", self.pid));
-        // Where we may not look, it changed its user: nothing says that it changed more.
-        self.memory.is_some() && maps.map_or(true, |maps| maps.lines().any(|line| line.starts_with(&begins)))
+        // Where we may not look, it changed its user: nothing says that it changed more. One without memory
+        // is about to end.
+        let reads_ours = |maps: String| maps.is_empty() || maps.lines().any(|line| line.starts_with(&begins));
+        self.memory.is_some() && maps.map_or(true, reads_ours)
     }
 
     /// The first entry that has outgrown its room, by the name of a value in it.
