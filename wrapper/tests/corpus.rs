@@ -1,6 +1,11 @@
 //! The committed corpora of the fuzz targets, and every truncation of them, through the targets themselves.
 #![forbid(unsafe_code)]
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test that cannot go on fails there")]
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails there"
+)]
 #![expect(unreachable_pub, reason = "the fuzz crate exports the same file")]
 
 #[path = "../fuzz/src/targets.rs"]

@@ -3,7 +3,6 @@
 //! Each program in `tellers/` says "ready", and then for each line that it reads a checksum of `PASSWORD`: it
 //! has to look at the value, and makes no copy of its own accord. Root looks for copies in all of its memory.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
-#![expect(clippy::arithmetic_side_effects, reason = "a test")]
 
 mod asked;
 #[expect(dead_code, reason = "other test programs use the rest")]
