@@ -15,6 +15,7 @@ mod escalation;
 pub mod files;
 pub mod graft;
 pub mod harden;
+mod in_place;
 pub mod interpose;
 pub mod keeper;
 pub mod line;

@@ -6,14 +6,14 @@ use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 
-use crate::config::{Authority, Config, RawConfig, Strategy};
+use crate::config::{Authority, Config, Mode, RawConfig, Strategy};
 use crate::errand::{Errand, Setback};
 use crate::keeper::{self, Keeper, Memory};
 use crate::line::Line;
 use crate::rotate::Rotation;
 use crate::signals::Signals;
 use crate::stem::{self, Made, Order, Planted, Stem};
-use crate::{harden, release};
+use crate::{harden, in_place, release};
 
 const HELP: &str = "\
 cloudtaser-wrapper [--] PROGRAM [ARGUMENT ...]
@@ -30,6 +30,7 @@ It is configured by environment variables (BAO_X wins over VAULT_X):
   CLOUDTASER_KEY_MOUNT            the mount that releases (attest-keys)
   CLOUDTASER_AGENT_SOCKET         the node agent (/run/cloudtaser/agent.sock)
   CLOUDTASER_RELEASE_TIMEOUT      seconds to go on asking (60)
+  CLOUDTASER_SUPERVISE            false: the program takes our place, and nobody looks after it (true)
   CLOUDTASER_SIGNAL_GROUP         true: signals go to the program's whole process group (false)
   CLOUDTASER_KILL_AFTER           seconds from SIGTERM until the group is killed (when a second SIGTERM comes)
   CLOUDTASER_WORKLOAD_TOKEN_FILE  a token of this workload, to go with the evidence (none)
@@ -67,6 +68,9 @@ fn start(config: &Config) -> Result<u8, u8> {
         say("INSECURE: VAULT_SKIP_VERIFY is set, any server can answer for OpenBao");
     }
     let signals = Signals::block().map_err(trouble)?;
+    if config.supervision.mode == Mode::InPlace {
+        return in_place::run(config, signals);
+    }
     match stem::plant().map_err(trouble)? {
         Planted::Keeper(stem) => keep(config, &stem, &signals),
         Planted::Made(made) => {
@@ -90,7 +94,7 @@ fn keep(config: &Config, stem: &Stem, signals: &Signals) -> Result<u8, u8> {
 }
 
 /// In a process that the stem has made.
-fn become_ordered(config: &Config, made: Made) -> Result<u8, u8> {
+pub(crate) fn become_ordered(config: &Config, made: Made) -> Result<u8, u8> {
     match made.order {
         Order::Fetch => fetch(config, &made.line),
         Order::Program(start) => Ok(Made::exec(start, &config.command, &made.line)),
@@ -120,11 +124,11 @@ fn fetch(config: &Config, line: &Line) -> Result<u8, u8> {
     sent.map(|()| 0).map_err(trouble)
 }
 
-fn trouble(error: impl Display) -> u8 {
+pub(crate) fn trouble(error: impl Display) -> u8 {
     told(&error, keeper::OUR_TROUBLE)
 }
 
-fn told(error: &impl Display, code: u8) -> u8 {
+pub(crate) fn told(error: &impl Display, code: u8) -> u8 {
     say(error);
     code
 }

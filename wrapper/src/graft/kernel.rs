@@ -50,6 +50,8 @@ pub(crate) enum Resume {
     Continue,
     /// For one instruction.
     Step,
+    /// Not at all, until it is continued by a signal: it stands still with its group.
+    Listen,
     /// Freely, and no longer traced.
     Detach,
 }
@@ -59,9 +61,15 @@ pub(crate) fn resume(pid: Pid, how: Resume, signal: c_int) -> io::Result<()> {
     let code = match how {
         Resume::Continue => libc::PTRACE_CONT,
         Resume::Step => libc::PTRACE_SINGLESTEP,
+        Resume::Listen => libc::PTRACE_LISTEN,
         Resume::Detach => libc::PTRACE_DETACH,
     };
     request(code, pid.as_raw_pid(), 0, usize::try_from(signal).unwrap_or(0))
+}
+
+/// Traces a process that did not ask for it, and lets it run on; stops for `options` like a tracee that asked.
+pub(crate) fn seize(pid: Pid, options: c_int) -> io::Result<()> {
+    request(libc::PTRACE_SEIZE, pid.as_raw_pid(), 0, usize::try_from(options).unwrap_or(0))
 }
 
 /// Sets what a tracee stops for, and that it dies with us.

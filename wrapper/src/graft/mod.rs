@@ -99,6 +99,17 @@ impl Tracer {
         self.executed(pid)
     }
 
+    /// Traces a process that has not asked for it, from its next `execve` on.
+    pub fn seize(&self, pid: Pid) -> io::Result<()> {
+        kernel::seize(pid, OPTIONS)
+    }
+
+    /// Whether nobody is left who could be given a value.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.traced.is_empty() && self.unborn.is_empty()
+    }
+
     /// Has something to hand over again, for one more program to be adopted.
     pub fn arm(&mut self, secrets: Secrets) {
         self.secrets.get_or_insert(secrets);
@@ -114,7 +125,7 @@ impl Tracer {
     pub fn forget(&mut self, pid: Pid) {
         self.traced.remove(&pid.as_raw_pid());
         self.unborn.remove(&pid.as_raw_pid());
-        if self.traced.is_empty() && self.unborn.is_empty() {
+        if self.is_idle() {
             self.secrets = None;
         }
     }
@@ -130,6 +141,7 @@ impl Tracer {
             libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE => {
                 self.announced(pid).and_then(|()| kernel::resume(pid, Resume::Continue, 0)).map_err(resuming)
             }
+            libc::PTRACE_EVENT_STOP => self.seized(pid, signal).map_err(resuming),
             _other_event => kernel::resume(pid, Resume::Continue, 0).map_err(resuming),
         };
         match outcome {
@@ -164,6 +176,14 @@ impl Tracer {
         let stops = matches!(signal, libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU);
         let swallow = born || (stops && kernel::is_group_stop(pid));
         kernel::resume(pid, Resume::Continue, if swallow { 0 } else { signal })
+    }
+
+    /// A stop of those that were seized: being born, or standing still with their group.
+    fn seized(&mut self, pid: Pid, signal: i32) -> io::Result<()> {
+        self.traced.insert(pid.as_raw_pid());
+        self.unborn.remove(&pid.as_raw_pid());
+        let how = if signal == libc::SIGTRAP { Resume::Continue } else { Resume::Listen };
+        kernel::resume(pid, how, 0)
     }
 
     /// A process has just become another program.

@@ -212,8 +212,13 @@ impl<'k> Core<'k> {
 
     /// Starts the program with what we hold.
     pub(super) fn start(&mut self) -> Result<(), Error> {
-        let secrets = self.present.as_ref().ok_or(Error::Forgotten)?.secrets(self.wanted)?;
+        let secrets = self.secrets()?;
         self.start_with(secrets)
+    }
+
+    /// What we hold, as variables.
+    pub(super) fn secrets(&self) -> Result<Secrets, Error> {
+        Ok(self.present.as_ref().ok_or(Error::Forgotten)?.secrets(self.wanted)?)
     }
 
     pub(super) fn start_with(&mut self, secrets: Secrets) -> Result<(), Error> {

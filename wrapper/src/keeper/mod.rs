@@ -69,6 +69,12 @@ impl<'k> Keeper<'k> {
         outcome.inspect_err(|_error| self.core.kill())
     }
 
+    /// Fetches everything, for a program that somebody else starts.
+    pub fn fetched(mut self) -> Result<Secrets, Error> {
+        let outcome = self.fetch().and_then(|()| self.core.secrets());
+        outcome.inspect_err(|_error| self.core.kill())
+    }
+
     /// The first errand: until it is back there is no program, and nobody to pass signals to.
     fn fetch(&mut self) -> Result<(), Error> {
         self.core.send(&Errand::Fetch)?;

@@ -16,7 +16,7 @@ use rustix::process::Pid;
 
 /// Which side of a fork this is.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Side {
+pub(crate) enum Side {
     /// The new process.
     New,
     /// This process, with the id of the new one.
@@ -24,7 +24,7 @@ pub(super) enum Side {
 }
 
 /// A new process that is our child. We must have one thread.
-pub(super) fn fork() -> io::Result<Side> {
+pub(crate) fn fork() -> io::Result<Side> {
     // SAFETY: this program starts no threads, so no lock is held that the child could wait for.
     side(c_long::from(unsafe { libc::fork() }))
 }

@@ -26,7 +26,7 @@ pub use gift::Gift;
 pub(crate) use program::Failure;
 pub use program::{Start, Watch};
 
-use kernel::Side;
+pub(crate) use kernel::{Side, fork};
 
 /// How long the stem may take to make a process.
 const PROMPT: Duration = Duration::from_secs(10);
@@ -77,7 +77,7 @@ pub struct Made {
 pub fn plant() -> io::Result<Planted> {
     let keeper = getpid();
     let (ours, theirs) = Line::pair()?;
-    match kernel::fork()? {
+    match fork()? {
         Side::Old(pid) => Ok(Planted::Keeper(Stem { line: ours, pid })),
         Side::New => {
             drop(ours);
@@ -151,6 +151,13 @@ impl Made {
             return Ok(Planted::Over);
         }
         Ok(Planted::Made(Self { order, line: line.into() }))
+    }
+
+    /// Becomes a program in our place; returns why that failed.
+    pub(crate) fn exec_in_place(start: Start, words: &[OsString], line: &Line) -> io::Error {
+        match start.attempt(words, line) {
+            Failure::Exec(errno) | Failure::Tracing(errno) => io::Error::from_raw_os_error(errno),
+        }
     }
 
     /// Becomes a program; returns where that failed, with the code to end with.

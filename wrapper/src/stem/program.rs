@@ -47,6 +47,9 @@ pub enum Watch {
     /// By nobody; before it begins, it is given this.
     #[n(2)]
     Given(#[n(0)] Gift),
+    /// By whoever has attached to us already; in our place, with our group and our terminal.
+    #[n(3)]
+    InPlace,
 }
 
 /// Why a new process did not become the program.
@@ -63,17 +66,23 @@ pub(crate) enum Failure {
 impl Start {
     /// Becomes the program. Returns where that failed, after telling the keeper why.
     pub(super) fn exec(self, words: &[OsString], line: &Line) {
-        let failure = self
-            .prepare(line)
-            .and_then(|given| Ok(Failure::exec(&search(words, &self.environment(&given)?, &given))))
-            .unwrap_or_else(|failure| failure);
+        let failure = self.attempt(words, line);
         // Without a keeper there is nobody to tell, and we end anyway.
         minicbor::to_vec(failure).map_or(Ok(()), |message| line.send(&message, None)).unwrap_or_default();
     }
 
+    /// Becomes the program, or says why not.
+    pub(super) fn attempt(&self, words: &[OsString], line: &Line) -> Failure {
+        self.prepare(line)
+            .and_then(|given| Ok(Failure::exec(&search(words, &self.environment(&given)?, &given))))
+            .unwrap_or_else(|failure| failure)
+    }
+
     fn prepare(&self, line: &Line) -> Result<Given, Failure> {
-        // A group of its own: the terminal's signals reach the program once, not through us as well.
-        setpgid(None, None).map_err(|error| Failure::exec(&error.into()))?;
+        if self.watch != Watch::InPlace {
+            // A group of its own: the terminal's signals reach the program once, not through us as well.
+            setpgid(None, None).map_err(|error| Failure::exec(&error.into()))?;
+        }
         kernel::restore_sigpipe().map_err(|error| Failure::exec(&error))?;
         let given = match self.watch {
             Watch::Traced => {
@@ -81,6 +90,8 @@ impl Start {
                 return Ok(Given::default());
             }
             Watch::Given(gift) => gift.receive(line).map_err(|error| Failure::exec(&error))?,
+            // Who attached unblocks signals, as after asking.
+            Watch::InPlace => return Ok(Given::default()),
             Watch::Alone => Given::default(),
         };
         kernel::unblock_signals().map_err(|error| Failure::exec(&error))?;
