@@ -2,8 +2,8 @@
 //!
 //! `cargo run --example keeper -- FILE NAME[,NAME ...] PIPE PROGRAM [ARGUMENT ...]`
 //!
-//! Orders are lines: `restart`, `freeze`, `thaw`, `hook WORD`, `fetch`, `abandon`, `end CODE`. What happens is told on
-//! standard error. The hook is `sh -c 'exit WORD'`, with WORD in its environment.
+//! Orders are lines: `restart`, `freeze`, `thaw`, `hook`, `fetch`, `abandon`, `end CODE`. What happens is told on
+//! standard error. The hook exits with the length of `PASSWORD`.
 
 use std::env;
 use std::ffi::OsString;
@@ -37,6 +37,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Planted::Keeper(stem) => {
             // Both ends are ours, so that it does not end when one who orders has gone.
             let pipe = File::options().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(pipe)?;
+            harden::keeper(&[stem.as_fd(), signals.as_fd(), pipe.as_fd()])?;
             let keeper = Keeper::new(&stem, &signals, &conduct, &wanted, Memory::Given);
             let outcome = keeper.with(Orders { pipe, heard: Vec::new() }).run();
             outcome.map(ExitCode::from).or_else(|error| {
@@ -47,7 +48,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Planted::Made(Made { order, line }) => match order {
             Order::Program(start) => Ok(ExitCode::from(Made::exec(start, &words, &line))),
             Order::Hook(start) => {
-                let hook = ["sh", "-c", "exit $WORD"].map(OsString::from);
+                let hook = ["perl", "-e", "exit length $ENV{PASSWORD}"].map(OsString::from);
                 Ok(ExitCode::from(Made::exec(start, &hook, &line)))
             }
             Order::Fetch | _ => fetch(&file, &wanted, &line).map(|()| ExitCode::SUCCESS),
@@ -134,7 +135,7 @@ fn obey(keeper: &mut Core<'_>, order: &str) -> Result<(), Error> {
         ("thaw", _) => keeper.thaw()?,
         ("fetch", _) => keeper.send(&Errand::Fetch)?,
         ("abandon", _) => keeper.abandon_errand(),
-        ("hook", word) => keeper.run_hook(vec![("WORD".to_owned(), word.to_owned())]).map(|_pid| ())?,
+        ("hook", _) => keeper.run_hook().map(|_pid| ())?,
         ("end", code) => keeper.end_program(code.parse().unwrap_or(99)),
         _other => tell("unknown order"),
     }

@@ -115,6 +115,7 @@ impl<'k> Core<'k> {
             Ok(()) => Ok(pid),
             Err(graft::Error::Gone(_)) => {
                 self.made.remove(&pid.as_raw_pid());
+                self.awaited.remove(&pid.as_raw_pid());
                 let told = line.receive().map_err(Error::os("the line to the hook"))?;
                 Err(told.map_or(Error::Graft(graft::Error::NotReceived), |told| unstarted(&told.bytes)))
             }
