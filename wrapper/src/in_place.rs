@@ -101,7 +101,7 @@ fn give_way(config: &Config, line: &Line, signals: &Signals) -> Result<u8, u8> {
         Word::Held => {}
         other => return Err(misheard(&other)),
     }
-    let error = Made::exec_in_place(Start { variables, watch: Watch::InPlace }, &config.command, line);
+    let error = Made::exec_in_place(&Start { variables, watch: Watch::InPlace }, &config.command, line);
     let error = keeper::Error::Graft(graft::Error::Exec(error));
     Err(told(&error, error.exit_code()))
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufReader, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::thread::sleep;
@@ -416,6 +417,39 @@ fn a_frozen_program_is_ended_by_the_first_sigterm() {
     assert_eq!(stage.tells(), "frozen true");
     signal(stage.pid(), "TERM");
     assert_eq!(stage.code(), Some(137));
+}
+
+#[test]
+fn why_a_program_does_not_start_is_told_and_its_code_is_a_shells() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &[u8], mode| {
+        let path = dir.path().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let lost =
+        "starting the program: it is there, but not the interpreter or loader that its first bytes name";
+    for (program, code, told) in [
+        ("no-such-program".to_owned(), 127, "starting the program: No such file or directory (os error 2)"),
+        ("/no/such/program".to_owned(), 127, "starting the program: No such file or directory (os error 2)"),
+        (file("plain", b"exit 0", 0o644), 126, "starting the program: Permission denied (os error 13)"),
+        (file("lost", b"#!/no/such/interpreter\nexit 0\n", 0o755), 127, lost),
+        (
+            file("binary", b"\x7fELF\x02\x01\x01\0\0\0", 0o755),
+            126,
+            "starting the program: Exec format error (os error 8)",
+        ),
+        (file("empty", b"", 0o755), 126, "starting the program: Exec format error (os error 8)"),
+        // What every shell and execvp(3) do.
+        (file("bare", b"exit 7\n", 0o755), 7, ""),
+    ] {
+        let mut stage = Stage::of(&[&program]);
+        assert_eq!(stage.code(), Some(code), "{program}");
+        let rest = stage.rest();
+        assert!(rest.trim_end().ends_with(told) && !rest.contains(CANARY), "{program}: {rest}");
+        assert_eq!(stage.says(), "");
+    }
 }
 
 #[test]

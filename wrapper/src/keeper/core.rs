@@ -402,11 +402,17 @@ impl<'k> Core<'k> {
     }
 }
 
+fn no_interpreter() -> std::io::Error {
+    let text = "it is there, but not the interpreter or loader that its first bytes name";
+    std::io::Error::new(std::io::ErrorKind::NotFound, text)
+}
+
 /// What a new process said before it ended.
 fn unstarted(message: &[u8]) -> Error {
     Error::Graft(match minicbor::decode(message) {
         Ok(Failure::Exec(errno)) => graft::Error::Exec(std::io::Error::from_raw_os_error(errno)),
         Ok(Failure::Tracing(_)) => graft::Error::TracingRefused,
+        Ok(Failure::Interpreter) => graft::Error::Exec(no_interpreter()),
         Err(_malformed) => graft::Error::NotReceived,
     })
 }

@@ -154,9 +154,10 @@ impl Made {
     }
 
     /// Becomes a program in our place; returns why that failed.
-    pub(crate) fn exec_in_place(start: Start, words: &[OsString], line: &Line) -> io::Error {
+    pub(crate) fn exec_in_place(start: &Start, words: &[OsString], line: &Line) -> io::Error {
         match start.attempt(words, line) {
             Failure::Exec(errno) | Failure::Tracing(errno) => io::Error::from_raw_os_error(errno),
+            Failure::Interpreter => io::ErrorKind::NotFound.into(),
         }
     }
 

@@ -3,12 +3,14 @@
 //! Looks for the program as a shell does, and becomes it with the environment that we were given, what is ordered
 //! on top, and without what only we needed. A failure is told over the line; the line's silent end is success.
 //!
-//! Trusted: the order. Untrusted: nothing is read from the file.
+//! Trusted: the order. Untrusted: the file, whose first bytes say whether a shell is to run it.
 
 use std::env;
 use std::ffi::{CStr, CString, OsStr, OsString};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
 
 use minicbor::{Decode, Encode};
 use rustix::process::setpgid;
@@ -61,6 +63,9 @@ pub(crate) enum Failure {
     /// The program itself cannot be run.
     #[n(1)]
     Exec(#[n(0)] i32),
+    /// The program is there; what it is to be run by, or loaded by, is not.
+    #[n(2)]
+    Interpreter,
 }
 
 impl Start {
@@ -74,7 +79,7 @@ impl Start {
     /// Becomes the program, or says why not.
     pub(super) fn attempt(&self, words: &[OsString], line: &Line) -> Failure {
         self.prepare(line)
-            .and_then(|given| Ok(Failure::exec(&search(words, &self.environment(&given)?, &given))))
+            .and_then(|given| Ok(search(words, &self.environment(&given)?, &given)))
             .unwrap_or_else(|failure| failure)
     }
 
@@ -115,41 +120,52 @@ impl Start {
     }
 }
 
-/// Tries each place that the program may be at; returns the error that says most.
-fn search(words: &[OsString], environment: &[CString], given: &Given) -> io::Error {
+/// Tries each place that the program may be at; returns the failure that says most.
+fn search(words: &[OsString], environment: &[CString], given: &Given) -> Failure {
     let environment: Vec<&CStr> = environment.iter().map(CString::as_c_str).chain(given.entries()).collect();
     let arguments = words.iter().cloned().map(c_string).collect::<Result<Vec<_>, _>>();
     let (Some(name), Ok(arguments)) = (words.first(), arguments) else {
-        return io::ErrorKind::NotFound.into();
+        return Failure::Exec(libc::ENOENT);
     };
     if name.as_bytes().contains(&b'/') {
-        return attempt(name.clone(), &arguments, &environment);
+        return attempt(name.into(), &arguments, &environment);
     }
     let path = env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
-    let mut answer = io::Error::from_raw_os_error(libc::ENOENT);
+    let mut answer = Failure::Exec(libc::ENOENT);
     for mut place in env::split_paths(&path) {
         place.push(name);
-        let error = attempt(place.into_os_string(), &arguments, &environment);
-        match error.raw_os_error() {
-            Some(libc::ENOENT | libc::ENOTDIR | libc::ESTALE | libc::ENODEV | libc::ETIMEDOUT) => {}
+        match attempt(place, &arguments, &environment) {
+            Failure::Exec(libc::ENOENT | libc::ENOTDIR | libc::ESTALE | libc::ENODEV | libc::ETIMEDOUT) => {}
             // Perhaps there is another, further on, that we may run.
-            Some(libc::EACCES) => answer = error,
-            _other => return error,
+            failure @ (Failure::Exec(libc::EACCES) | Failure::Interpreter) => answer = failure,
+            failure => return failure,
         }
     }
     answer
 }
 
-fn attempt(file: OsString, arguments: &[CString], environment: &[&CStr]) -> io::Error {
-    let Ok(file) = c_string(file) else { return io::ErrorKind::NotFound.into() };
+fn attempt(path: PathBuf, arguments: &[CString], environment: &[&CStr]) -> Failure {
+    let Ok(file) = c_string(path.clone().into_os_string()) else { return Failure::Exec(libc::ENOENT) };
     let error = kernel::execve(&file, arguments, environment);
-    let Ok(shell) = CString::new(SHELL) else { return error };
-    if error.raw_os_error() != Some(libc::ENOEXEC) {
-        return error;
+    match error.raw_os_error() {
+        // The kernel says the same of a program and of the interpreter that its first line or its header names.
+        Some(libc::ENOENT) if path.exists() => Failure::Interpreter,
+        Some(libc::ENOEXEC) if is_script(&path) => {
+            let Ok(shell) = CString::new(SHELL) else { return Failure::exec(&error) };
+            let rest = arguments.iter().skip(1).cloned();
+            let script: Vec<CString> = [shell.clone(), file].into_iter().chain(rest).collect();
+            Failure::exec(&kernel::execve(&shell, &script, environment))
+        }
+        _other => Failure::exec(&error),
     }
-    let rest = arguments.iter().skip(1).cloned();
-    let script: Vec<CString> = [shell.clone(), file].into_iter().chain(rest).collect();
-    kernel::execve(&shell, &script, environment)
+}
+
+/// Whether a shell may make sense of a file: its first line has no NUL, as POSIX has it of text.
+fn is_script(path: &Path) -> bool {
+    let mut beginning = [0; 128];
+    let read = File::open(path).and_then(|mut file| file.read(&mut beginning)).unwrap_or(0);
+    let line = beginning.iter().take(read).take_while(|byte| **byte != b'\n');
+    line.clone().count() > 0 && !line.into_iter().any(|byte| *byte == 0)
 }
 
 impl Failure {
