@@ -1,52 +1,62 @@
-//! Hands the values of a file (`NAME=value` lines) to a program by one of the library's ways.
+//! Hands the values of a file (`NAME=value` lines) to a program, by the first of these ways that works.
 //!
-//! `cargo run --example interpose -- FILE constructor|getenv PROGRAM [ARGUMENT ...]`
+//! `cargo run --example interpose -- FILE WAY[,WAY ...] PROGRAM [ARGUMENT ...]`
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
-use std::os::fd::AsRawFd as _;
-use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Command, ExitCode};
+use std::io::Write as _;
+use std::process::ExitCode;
 
-use anyhow::{Result, anyhow};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{FdFlags, fcntl_setfd};
+use anyhow::{Context as _, Result, anyhow};
 use secretmem::Builder;
+use wrapper::config::{Audience, Mode, Supervision, Way};
 use wrapper::graft::Secrets;
 use wrapper::harden;
-use wrapper::interpose::{Equipment, Form, Interposer, PRELOAD};
+use wrapper::interpose::Ways;
+use wrapper::keeper::{Keeper, Memory};
+use wrapper::signals::Signals;
+use wrapper::stem::{self, Made, Order, Planted, Stem};
 
 fn main() -> Result<ExitCode> {
     let mut arguments = env::args_os().skip(1);
-    let mut next = |what: &str| arguments.next().ok_or_else(|| anyhow!("no {what} given"));
-    let (file, form, program) = (next("file")?, next("way")?, next("program")?);
-    let form = if form == "getenv" { Form::Getenv } else { Form::Constructor };
+    let file = arguments.next().ok_or_else(|| anyhow!("no file given"))?;
+    let ways = arguments.next().ok_or_else(|| anyhow!("no way given"))?;
+    let ways = ways.to_str().unwrap_or_default().split(',').map(way).collect::<Result<Vec<_>>>()?;
+    let words: Vec<OsString> = arguments.collect();
     harden::harden()?;
-    let secrets = secrets(&fs::read_to_string(file)?)?;
-    let mut interposer = Interposer::open(form)?;
-    let before = env::var_os(PRELOAD).map(|before| before.to_string_lossy().into_owned());
-    let Equipment { library, number, preload } = interposer.equip(&secrets, before.as_deref())?;
-    let inherited = rustix::io::fcntl_dupfd_cloexec(&library, i32::try_from(number)?)?;
-    drop(library);
-    fcntl_setfd(&inherited, FdFlags::empty())?;
-    anyhow::ensure!(u32::try_from(inherited.as_raw_fd())? == number, "the number is taken");
-    let mut command = Command::new(program);
-    command.args(arguments).envs(secrets.references()).env(PRELOAD, preload);
-    let mut child = command.spawn()?;
-    drop(inherited);
-    loop {
-        let mut fds: Vec<_> =
-            interposer.descriptors().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
-        poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 2_000_000 }))?;
-        drop(fds);
-        for trouble in interposer.ready(&secrets)? {
-            use std::io::Write as _;
-            writeln!(std::io::stderr(), "{trouble}")?;
+    let signals = Signals::block()?;
+    match stem::plant()? {
+        Planted::Keeper(stem) => {
+            let secrets = secrets(&fs::read_to_string(file)?)?;
+            keep(&stem, secrets, &signals, Ways::new(&ways, &words))
         }
-        if let Some(status) = child.try_wait()? {
-            let code = status.code().or_else(|| status.signal().map(|signal| signal.saturating_add(128)));
-            return Ok(ExitCode::from(u8::try_from(code.unwrap_or(255))?));
+        Planted::Made(Made { order: Order::Program(start), line }) => {
+            Ok(ExitCode::from(Made::exec(start, &words, &line)))
         }
+        Planted::Made(_) | Planted::Over => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn keep(stem: &Stem, secrets: Secrets, signals: &Signals, ways: Ways<'_>) -> Result<ExitCode> {
+    let conduct = Supervision { mode: Mode::Supervise, signals: Audience::Program, kill_after: None };
+    match Keeper::new(stem, signals, &conduct, &[], Memory::Given).by(ways).run_with(secrets) {
+        Ok(code) => Ok(ExitCode::from(code)),
+        Err(error) => {
+            let code = error.exit_code();
+            writeln!(std::io::stderr(), "{error}").context("standard error")?;
+            Ok(ExitCode::from(code))
+        }
+    }
+}
+
+fn way(word: &str) -> Result<Way> {
+    match word {
+        "graft" => Ok(Way::Graft),
+        "constructor" => Ok(Way::Constructor),
+        "getenv" => Ok(Way::Getenv),
+        "environ" => Ok(Way::Environ),
+        _unknown => Err(anyhow!("no such way")),
     }
 }
 

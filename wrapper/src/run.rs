@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use crate::config::{Authority, Config, Mode, RawConfig, Strategy};
 use crate::errand::{Errand, Setback};
+use crate::interpose::Ways;
 use crate::keeper::{self, Keeper, Memory};
 use crate::line::Line;
 use crate::rotate::Rotation;
@@ -31,6 +32,8 @@ It is configured by environment variables (BAO_X wins over VAULT_X):
   CLOUDTASER_AGENT_SOCKET         the node agent (/run/cloudtaser/agent.sock)
   CLOUDTASER_RELEASE_TIMEOUT      seconds to go on asking (60)
   CLOUDTASER_SUPERVISE            false: the program takes our place, and nobody looks after it (true)
+  CLOUDTASER_DELIVERY             the ways into the program that are allowed, in the order of trial
+                                  (graft,constructor,getenv); environ: in clear, never taken unless it is named
   CLOUDTASER_SIGNAL_GROUP         true: signals go to the program's whole process group (false)
   CLOUDTASER_KILL_AFTER           seconds from SIGTERM until the group is killed (when a second SIGTERM comes)
   CLOUDTASER_WORKLOAD_TOKEN_FILE  a token of this workload, to go with the evidence (none)
@@ -90,6 +93,7 @@ fn keep(config: &Config, stem: &Stem, signals: &Signals) -> Result<u8, u8> {
     };
     let keeper = Keeper::new(stem, signals, &config.supervision, &config.secrets, memory);
     let keeper = keeper.with(Rotation::new(config).map_err(trouble)?);
+    let keeper = keeper.by(Ways::new(&config.delivery.ways, &config.command));
     keeper.run().map_err(|error| told(&error, error.exit_code()))
 }
 

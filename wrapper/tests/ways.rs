@@ -2,12 +2,17 @@
 #![expect(unsafe_code, reason = "the thefts are system calls that no safe interface has")]
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
 
+#[expect(dead_code, reason = "other test programs use the rest")]
 mod bench;
+#[expect(dead_code, reason = "other test programs use the rest")]
+mod stage;
 mod theft;
 
 use bench::{Bench, CANARY, installed, skip};
+use stage::{Answer, Stage};
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -355,7 +360,6 @@ fn root_takes_nothing_from_the_program_its_shell_or_the_keeper() {
 
 #[test]
 fn a_lock_limit_that_is_too_low_ends_the_program_before_it_begins() {
-    use std::os::unix::process::CommandExt as _;
     let bench = ways();
     let mut command = by(&bench, CONSTRUCTOR, "perl", &["-e", "print $ENV{PASSWORD}"]);
     // SAFETY: between fork and exec the closure makes system calls alone.
@@ -380,4 +384,174 @@ fn the_library_asks_for_nothing_but_the_environment() {
         let expected = if way == GETENV_WAY { "getenv\nsecure_getenv" } else { "" };
         assert_eq!(String::from_utf8(exported.stdout).unwrap().trim(), expected);
     }
+}
+
+const SHOW: [&str; 2] = ["-e", "print $ENV{PASSWORD}"];
+
+/// As on a machine whose rules let nobody trace.
+fn untraced(mut command: Command) -> Output {
+    // SAFETY: between fork and exec the closure makes system calls alone.
+    unsafe { command.pre_exec(theft::refuse_ptrace) };
+    command.output().unwrap()
+}
+
+#[test]
+fn where_tracing_is_refused_the_next_way_is_taken_and_said() {
+    let bench = ways();
+    let output = untraced(by(&bench, "graft,constructor,getenv", "perl", &SHOW));
+    assert_eq!(
+        (output.status.code(), found(&String::from_utf8_lossy(&output.stdout))),
+        (Some(0), Some(Value))
+    );
+    assert_eq!(
+        told(&output),
+        "cloudtaser-wrapper: values reach the program by constructor (graft: tracing is refused, perhaps by the \
+         seccomp filter that is on us)\n"
+    );
+    let output = by(&bench, "graft,constructor", "perl", &SHOW).output().unwrap();
+    assert_eq!((told(&output).as_str(), output.stdout.as_slice()), ("", CANARY.as_bytes()));
+}
+
+#[test]
+fn where_no_way_is_left_nothing_is_started() {
+    let bench = ways();
+    let output = untraced(by(&bench, "graft", "touch", &["started"]));
+    assert_eq!(output.status.code(), Some(123));
+    assert_eq!(
+        told(&output),
+        "no way that CLOUDTASER_DELIVERY allows reaches the program (graft: tracing is refused, perhaps by the \
+         seccomp filter that is on us)\n"
+    );
+    assert!(!bench.path("started").exists());
+}
+
+#[test]
+fn a_static_program_is_refused_by_name_unless_a_later_way_reaches_it() {
+    let bench = ways();
+    let Some(program) = bench.compiled("static", GETENV, &["-static"]) else {
+        return skip("a_static_program_is_refused_by_name", "cc", "no C compiler here");
+    };
+    let file = fs::canonicalize(&program).unwrap();
+    let reason = format!("{} is linked statically", file.display());
+    let script = bench.script("by-static", &format!("#!{program}\n"));
+    for program in [&program, &script] {
+        let output = by(&bench, "constructor,getenv", program, &[]).output().unwrap();
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(123), &b""[..]));
+        let expected = format!(
+            "no way that CLOUDTASER_DELIVERY allows reaches the program (constructor: {reason}; getenv: {reason})\n"
+        );
+        assert_eq!(told(&output), expected);
+    }
+    let output = by(&bench, "constructor,graft", &program, &[]).output().unwrap();
+    assert_eq!(found(String::from_utf8_lossy(&output.stdout).trim_end()), Some(Value));
+    let expected = format!("cloudtaser-wrapper: values reach the program by graft (constructor: {reason})\n");
+    assert_eq!(told(&output), expected);
+}
+
+#[test]
+fn in_clear_only_where_it_is_named_and_never_in_silence() {
+    let bench = ways();
+    let look = "open F, '</proc/self/environ'; local $/; $e = <F>; print \"$ENV{PASSWORD} \", $e =~ /PASSWORD=(.*?)\\0/";
+    let output = untraced(by(&bench, "graft,environ", "perl", &["-e", look]));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{CANARY} {CANARY}"));
+    let said = told(&output);
+    assert!(
+        said.starts_with("cloudtaser-wrapper: INSECURE: values stand in the program's environment in clear")
+    );
+    assert!(
+        said.ends_with("(graft: tracing is refused, perhaps by the seccomp filter that is on us)\n"),
+        "{said}"
+    );
+    let mut command = by(&bench, "environ", "env", &[]);
+    command.env("PASSWORD", "of the image");
+    let shown = said_of(&command.output().unwrap());
+    let entries: Vec<&str> = shown.lines().filter(|line| line.starts_with("PASSWORD=")).collect();
+    assert_eq!(entries, [format!("PASSWORD={CANARY}")]);
+}
+
+fn said_of(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_static_program_behind_a_script_is_seen_and_told() {
+    let bench = ways();
+    let Some(program) = bench.compiled("holder", HOLDER, &["-static"]) else {
+        return skip("a_static_program_behind_a_script", "cc", "no C compiler here");
+    };
+    let mut command = by(&bench, CONSTRUCTOR, "sh", &["-c", &format!("{program}; true")]);
+    let mut wrapper =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(wrapper.stderr.take().unwrap()).lines();
+    let told = lines.map(Result::unwrap).find(|line| line.contains("has references and no values"));
+    drop(wrapper.stdin.take());
+    assert!(wrapper.wait().unwrap().success());
+    let told = told.unwrap();
+    let expected = format!("({program}) has references and no values: it is linked statically");
+    assert!(told.starts_with("cloudtaser-wrapper: process ") && told.ends_with(&expected), "{told}");
+}
+
+#[test]
+fn a_process_that_is_not_of_the_tree_is_not_answered() {
+    let bench = ways();
+    let ask = r"
+import glob, os, socket, sys
+names = {line.split()[-1] for line in open('/proc/net/unix') if len(line.split()) == 8}
+names = [name for name in names if len(name) == 33 and name[0] == '@']
+answers = 0
+for name in names:
+    line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        line.connect('\0' + name[1:])
+        line.send(sys.argv[1].encode() + b'\0')
+        answers += len(line.recv(100)) > 0
+    except OSError:
+        pass
+print(len(names) > 0, answers)
+";
+    if !installed("python3") {
+        return skip("a_process_that_is_not_of_the_tree", "python3", "it is not installed");
+    }
+    let mut command = by(&bench, CONSTRUCTOR, "sh", &["-c", "echo $PASSWORD; read x"]);
+    let mut wrapper = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut reference = String::new();
+    BufReader::new(wrapper.stdout.take().unwrap()).read_line(&mut reference).unwrap();
+    let entry = format!("PASSWORD={}", reference.trim_end());
+    let stranger = Command::new("python3").args(["-c", ask, &entry]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&stranger.stdout), "True 0\n");
+    drop(wrapper.stdin.take());
+    wrapper.wait().unwrap();
+    let own = r#"exec python3 -c "$ASK" "PASSWORD=$PASSWORD""#;
+    let mut command = by(&bench, CONSTRUCTOR, "sh", &["-c", own]);
+    command.env("ASK", ask);
+    assert_eq!(said(command), "True 1", "one of the tree is");
+}
+
+/// The whole wrapper, with what it gave up and what it may still do.
+#[test]
+fn a_released_secret_reaches_a_program_that_may_not_be_traced() {
+    for (delivery, program) in [("graft,constructor", "perl"), ("graft,getenv", "node")] {
+        if !installed(program) {
+            skip("a_released_secret_reaches_a_program", program, "it is not installed");
+            continue;
+        }
+        let stage = Stage::new(vec![Answer::Release]);
+        let script = if program == "perl" {
+            "print $ENV{PGPASSWORD}"
+        } else {
+            "process.stdout.write(process.env.PGPASSWORD)"
+        };
+        let mut wrapper = stage.wrapper("sh", &["-c", &format!("sleep 1.2; exec {program} -e '{script}'")]);
+        wrapper.env("CLOUDTASER_DELIVERY", delivery);
+        let output = untraced(wrapper);
+        assert_eq!(said_of(&output), CANARY, "{delivery}: {}", told(&output));
+        assert!(told(&output).contains("(graft: tracing is refused"), "{}", told(&output));
+        assert_eq!(told(&output).lines().count(), 1, "{}", told(&output));
+    }
+    let stage = Stage::new(vec![Answer::Release]);
+    let mut wrapper = stage.wrapper("perl", &["-e", "print $ENV{PGPASSWORD}"]);
+    wrapper.env("CLOUDTASER_DELIVERY", "environ");
+    let output = wrapper.output().unwrap();
+    assert_eq!(said_of(&output), CANARY);
+    assert!(told(&output).contains("INSECURE: values stand"), "{}", told(&output));
 }

@@ -63,6 +63,17 @@ impl Tracer {
         Self { secrets: Some(secrets), traced: BTreeSet::new(), unborn: BTreeSet::new(), pages }
     }
 
+    /// A tracer with nothing to give, for a program that is given its values by another way.
+    #[must_use]
+    pub(crate) fn idle() -> Self {
+        Self { secrets: None, traced: BTreeSet::new(), unborn: BTreeSet::new(), pages: Pages::Unkept }
+    }
+
+    /// What it was to hand over, where there is another way.
+    pub(crate) fn into_secrets(self) -> Option<Secrets> {
+        self.secrets
+    }
+
     /// The variables of the program to be: names, and references in place of values.
     #[must_use]
     pub fn references(&self) -> Vec<(String, String)> {

@@ -113,7 +113,7 @@ impl Secrets {
     }
 
     /// Answers to the references of `former`: new values of the same variables.
-    pub(super) fn succeed(&mut self, former: &Self) {
+    pub(crate) fn succeed(&mut self, former: &Self) {
         self.prefix.clone_from(&former.prefix);
     }
 

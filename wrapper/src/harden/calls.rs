@@ -145,6 +145,7 @@ pub const EVERYWHERE: &[Call] = &[
     call("ptrace", libc::SYS_ptrace, For("the graft"), No),
     call("process_vm_readv", libc::SYS_process_vm_readv, For("the program's stack"), No),
     call("kill", libc::SYS_kill, Seldom("signals are passed on"), No),
+    call("setpgid", libc::SYS_setpgid, Seldom("the group of a program that is not traced"), No),
     call("pidfd_open", libc::SYS_pidfd_open, Seldom("who asks stays the one who asks"), No),
     call("getppid", libc::SYS_getppid, Seldom("who asks is of the program's family"), No),
     call("geteuid", libc::SYS_geteuid, Seldom("who asks is our user"), No),

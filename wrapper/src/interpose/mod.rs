@@ -15,6 +15,7 @@ mod door;
 mod image;
 pub mod reach;
 mod tree;
+mod ways;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,9 +29,12 @@ use secretmem::Parcel;
 use crate::graft::Secrets;
 use crate::graft::page::{Outline, Room};
 use crate::graft::program::Role;
+pub use choice::Taken;
 use door::{Answer, Door};
 pub use image::Form;
 pub use tree::Unreached;
+pub use ways::Ways;
+pub(crate) use ways::{Prepared, form, why_untraced};
 
 /// The loader's variable.
 pub const PRELOAD: &str = "LD_PRELOAD";
@@ -53,6 +57,15 @@ pub struct Interposer {
 enum Seen {
     Once,
     Told,
+}
+
+/// What came of a turn.
+#[derive(Debug, Default)]
+pub struct Served {
+    /// Somebody was told to carry references on.
+    pub carriers: bool,
+    /// What stood in the way of others, who were told to end.
+    pub troubles: Vec<secretmem::Error>,
 }
 
 /// What a program to be is given, beside references.
@@ -86,21 +99,24 @@ impl Interposer {
         self.door.descriptors()
     }
 
-    /// Answers everybody who asks. What stood in somebody's way is returned, and they were told to end.
-    pub fn ready(&mut self, secrets: &Secrets) -> Result<Vec<secretmem::Error>, Error> {
-        let mut troubles = Vec::new();
+    /// Answers everybody who asks.
+    pub fn ready(&mut self, secrets: &Secrets) -> Result<Served, Error> {
+        let mut served = Served::default();
         for question in self.door.questions().map_err(os("letting programs in"))? {
             let answer = match tree::role(question.pid.as_raw_pid()) {
-                Role::Carrier => Ok(Answer::Stay),
+                Role::Carrier => {
+                    served.carriers = true;
+                    Ok(Answer::Stay)
+                }
                 Role::Consumer => lay_out(secrets, &question.entries),
             };
             let answer = answer.unwrap_or_else(|error| {
-                troubles.push(error);
+                served.troubles.push(error);
                 Answer::End(NO_PROTECTION)
             });
             question.answer(answer).map_err(os("answering a program"))?;
         }
-        Ok(troubles)
+        Ok(served)
     }
 
     /// Looks for processes that bear references and have not loaded the library, at the second sight of each: the first
@@ -119,8 +135,17 @@ impl Interposer {
     }
 }
 
-/// The entries side by side in memory that is about to change hands.
 fn lay_out(secrets: &Secrets, entries: &[Vec<u8>]) -> Result<Answer, secretmem::Error> {
+    let (memory, len, starts) = laid_out(secrets, entries)?;
+    Ok(Answer::Values { memory, len, starts })
+}
+
+fn lay_out_entries(secrets: &Secrets, entries: &[Vec<u8>]) -> Result<(OwnedFd, u32), secretmem::Error> {
+    laid_out(secrets, entries).map(|(memory, len, _starts)| (memory, len))
+}
+
+/// The entries, expanded, side by side in memory that is about to change hands; its length, and where each begins.
+fn laid_out(secrets: &Secrets, entries: &[Vec<u8>]) -> Result<(OwnedFd, u32, Vec<u32>), secretmem::Error> {
     let templates: Vec<_> = entries.iter().map(|entry| secrets.template_or_text(entry)).collect();
     let lens: Vec<usize> = templates.iter().map(|template| secrets.len(template)).collect();
     let Outline { places, len } = Outline::new(&lens, Room::Exact, rustix::param::page_size());
@@ -132,7 +157,7 @@ fn lay_out(secrets: &Secrets, entries: &[Vec<u8>]) -> Result<Answer, secretmem::
         let place = memory.get_mut(place).unwrap_or_default();
         place.iter_mut().zip(secrets.bytes(template)).for_each(|(place, byte)| *place = byte);
     }
-    Ok(Answer::Values { memory: parcel.give(), len: number(len)?, starts })
+    Ok((parcel.give(), number(len)?, starts))
 }
 
 fn number(len: usize) -> Result<u32, secretmem::Error> {
@@ -171,6 +196,27 @@ impl fmt::Display for Unreached {
 
 fn os(doing: &'static str) -> impl Fn(io::Error) -> Error {
     move |source| Error { doing, source }
+}
+
+/// Why a program cannot be started by a way that is not the graft.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Trouble {
+    /// No way is left.
+    #[error(transparent)]
+    NoWay(#[from] choice::NoWay),
+    /// A variable that we would have to write anew, and cannot.
+    #[error("LD_PRELOAD: not UTF-8")]
+    Preload,
+    /// The program has ended, and with it the door for those beside it.
+    #[error("the program has ended, nobody is answered any more")]
+    Closed,
+    /// Too little secret memory.
+    #[error(transparent)]
+    Memory(#[from] secretmem::Error),
+    /// The kernel refused something.
+    #[error(transparent)]
+    Os(#[from] Error),
 }
 
 /// The kernel refused something that the library's ways need.

@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn a_script_is_as_reachable_as_what_runs_it() {
         let dir = tempfile::tempdir().unwrap();
-        let (program, script) = (dir.path().join("static"), dir.path().join("script"));
+        let (program, script) = (dir.path().join("static"), dir.path().join("entrypoint.sh"));
         fs::write(&program, elf(2, OURS, 1)).unwrap();
         fs::write(&script, format!("#!{}\n", program.display())).unwrap();
         let file = fs::canonicalize(program).unwrap();

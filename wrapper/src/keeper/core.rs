@@ -14,30 +14,31 @@ use rustix::process::{Pid, WaitOptions, WaitStatus, getpid, wait};
 use super::part::Event;
 use super::present::{self, Change, Present};
 use super::{Error, family};
-use crate::config::{Supervision, Wanted};
+use crate::config::{Supervision, Wanted, Way};
 use crate::errand::{self, Brought, Errand, Setback};
 use crate::graft::kernel::send_signal;
-use crate::graft::{self, Rewritten, Secrets, Tracer};
+use crate::graft::{Rewritten, Secrets};
+use crate::interpose::{Taken, Trouble, Ways};
 use crate::line::Line;
-use crate::stem::{self, Failure, Order, Start, Stem, Watch};
+use crate::stem::{self, Order, Stem};
 use crate::supervise::{Child, Stopped, Then, code};
-use crate::terminal;
 
 /// The keeper without its parts.
 #[derive(Debug)]
 pub struct Core<'k> {
-    stem: &'k Stem,
-    conduct: Supervision,
-    wanted: &'k [Wanted],
-    memory: Memory,
-    present: Option<Present>,
-    child: Option<Child>,
+    pub(super) stem: &'k Stem,
+    pub(super) conduct: Supervision,
+    pub(super) wanted: &'k [Wanted],
+    pub(super) memory: Memory,
+    pub(super) present: Option<Present>,
+    pub(super) child: Option<Child>,
     errand: Option<Fetcher>,
     returned: Option<Returned>,
     /// Processes made for parts and errands, which are not of the program's.
-    made: BTreeSet<i32>,
+    pub(super) made: BTreeSet<i32>,
     /// Those of them whose end is told.
-    awaited: BTreeSet<i32>,
+    pub(super) awaited: BTreeSet<i32>,
+    pub(super) ways: Ways<'k>,
     pub(super) events: Vec<Event>,
     pub(super) outcome: Option<u8>,
 }
@@ -81,6 +82,7 @@ impl<'k> Core<'k> {
             returned: None,
             made: BTreeSet::new(),
             awaited: BTreeSet::new(),
+            ways: Ways::new(&[Way::Graft], &[]),
             events: Vec::new(),
             outcome: None,
         }
@@ -100,27 +102,6 @@ impl<'k> Core<'k> {
         let pid = self.stem.order(order, theirs)?;
         self.made.insert(pid.as_raw_pid());
         Ok((pid, ours))
-    }
-
-    /// Runs the configured hook as the program is run: with references to what we hold now.
-    pub fn run_hook(&mut self) -> Result<Pid, Error> {
-        let secrets = self.present.as_ref().ok_or(Error::Forgotten)?.secrets(self.wanted)?;
-        let child = self.child.as_mut().ok_or(Error::Forgotten)?;
-        child.tracer.arm(secrets);
-        let mut variables = child.tracer.references();
-        variables.extend(present::paths(self.wanted));
-        let (pid, line) = self.order(&Order::Hook(Start { variables, watch: Watch::Traced }))?;
-        let adopted = self.child.as_mut().map(|child| child.tracer.adopt(pid, |_stopped| ()));
-        match adopted.unwrap_or(Ok(())) {
-            Ok(()) => Ok(pid),
-            Err(graft::Error::Gone(_)) => {
-                self.made.remove(&pid.as_raw_pid());
-                self.awaited.remove(&pid.as_raw_pid());
-                let told = line.receive().map_err(Error::os("the line to the hook"))?;
-                Err(told.map_or(Error::Graft(graft::Error::NotReceived), |told| unstarted(&told.bytes)))
-            }
-            Err(error) => Err(Error::Graft(error)),
-        }
     }
 
     /// Kills a process that was made for a part.
@@ -206,6 +187,8 @@ impl<'k> Core<'k> {
     /// Writes what we hold to where the program's values lie.
     pub fn rewrite(&mut self) -> Result<Rewritten, Error> {
         let secrets = self.present.as_ref().ok_or(Error::Forgotten)?.secrets(self.wanted)?;
+        // Behind the library's door there are values for those who come; what was fetched lies in programs' own pages.
+        let Some(secrets) = self.ways.renew(secrets) else { return Ok(Rewritten::OutOfReach) };
         Ok(self.child.as_mut().map_or(Rewritten::OutOfReach, |child| child.tracer.rewrite(secrets)))
     }
 
@@ -222,28 +205,20 @@ impl<'k> Core<'k> {
         Ok(self.present.as_ref().ok_or(Error::Forgotten)?.secrets(self.wanted)?)
     }
 
-    pub(super) fn start_with(&mut self, secrets: Secrets) -> Result<(), Error> {
-        let mut tracer = Tracer::new(secrets);
-        if self.memory == Memory::Shared {
-            tracer = tracer.keeping_pages();
-        }
-        let (ours, theirs) = Line::pair().map_err(Error::os("socketpair"))?;
-        let mut variables = tracer.references();
-        variables.extend(present::paths(self.wanted));
-        let pid = self.stem.order(&Order::Program(Start { variables, watch: Watch::Traced }), theirs)?;
-        match tracer.adopt(pid, terminal::lend) {
-            Ok(()) => {
-                self.child = Some(Child::new(pid, tracer, &self.conduct));
-                self.events.push(Event::Started(pid));
-                Ok(())
-            }
-            Err(graft::Error::Gone(status)) => {
-                let told = ours.receive().map_err(Error::os("the line to the program"))?;
-                self.outcome = Some(code(status));
-                told.map_or(Ok(()), |told| Err(unstarted(&told.bytes)))
-            }
-            Err(error) => Err(Error::Graft(error)),
-        }
+    /// The way by which the program was given its values.
+    #[must_use]
+    pub fn taken(&self) -> Option<&Taken> {
+        self.ways.taken()
+    }
+
+    /// Where programs come that fetch their values; nobody is answered while they are frozen.
+    pub(super) fn door(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.ways.waits().filter(|_| !self.is_frozen())
+    }
+
+    /// Answers them.
+    pub(super) fn serve(&mut self, now: Instant) -> Result<(), Error> {
+        if self.is_frozen() { Ok(()) } else { Ok(self.ways.turn(now).map_err(Trouble::from)?) }
     }
 
     /// The program's main process, while there is one.
@@ -311,7 +286,12 @@ impl<'k> Core<'k> {
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.child.as_ref().and_then(Child::deadline)
+        self.child
+            .as_ref()
+            .and_then(Child::deadline)
+            .into_iter()
+            .chain(self.ways.wakes().filter(|_| !self.is_frozen()))
+            .min()
     }
 
     pub(super) fn look_at_the_clock(&mut self, now: Instant) {
@@ -375,6 +355,7 @@ impl<'k> Core<'k> {
         }
         let then = child.then;
         self.child = None;
+        self.ways.close();
         match then {
             Then::Follow => self.outcome = Some(code(status)),
             Then::Restart => {
@@ -400,19 +381,4 @@ impl<'k> Core<'k> {
     fn spared(&self) -> BTreeSet<i32> {
         self.made.iter().copied().chain([self.stem.pid().as_raw_pid()]).collect()
     }
-}
-
-fn no_interpreter() -> std::io::Error {
-    let text = "it is there, but not the interpreter or loader that its first bytes name";
-    std::io::Error::new(std::io::ErrorKind::NotFound, text)
-}
-
-/// What a new process said before it ended.
-fn unstarted(message: &[u8]) -> Error {
-    Error::Graft(match minicbor::decode(message) {
-        Ok(Failure::Exec(errno)) => graft::Error::Exec(std::io::Error::from_raw_os_error(errno)),
-        Ok(Failure::Tracing(_)) => graft::Error::TracingRefused,
-        Ok(Failure::Interpreter) => graft::Error::Exec(no_interpreter()),
-        Err(_malformed) => graft::Error::NotReceived,
-    })
 }

@@ -4,6 +4,7 @@ use std::io;
 
 use super::present;
 use crate::errand::{self, Setback};
+use crate::interpose::Trouble;
 use crate::{graft, stem};
 
 /// The configuration is wrong.
@@ -47,6 +48,9 @@ pub enum Error {
     /// The program was not started, or not given its secrets.
     #[error(transparent)]
     Graft(#[from] graft::Error),
+    /// No way leads into the program, or the one that was taken ended.
+    #[error(transparent)]
+    Way(#[from] Trouble),
     /// There are no values to start a program with.
     #[error("no values are held any more, the program cannot be started anew")]
     Forgotten,
@@ -77,12 +81,15 @@ impl Error {
                 graft::Error::TracingRefused | graft::Error::Refused { doing: "memfd_secret", .. },
             )
             | Self::Errand(errand::Error::Memory(_))
+            | Self::Way(Trouble::NoWay(_) | Trouble::Memory(_))
             | Self::Present(present::Error::Memory(_)) => UNPROTECTED,
+            Self::Way(Trouble::Preload) => BAD_CONFIGURATION,
             Self::Present(present::Error::Unfit(_) | present::Error::Missing(_)) => UNFIT,
             Self::Present(present::Error::Nothing)
             | Self::Errand(_)
             | Self::Stem(_)
             | Self::Graft(_)
+            | Self::Way(Trouble::Closed | Trouble::Os(_))
             | Self::Forgotten
             | Self::Os { .. } => OUR_TROUBLE,
         }

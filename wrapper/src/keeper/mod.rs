@@ -5,6 +5,7 @@
 //!
 //! Trusted: the configuration, stem and fetchers. Untrusted: the program.
 
+mod begin;
 mod core;
 mod errors;
 mod family;
@@ -27,6 +28,7 @@ pub use present::{Change, Error as Unusable, Present};
 use crate::config::{Supervision, Wanted};
 use crate::errand::Errand;
 use crate::graft::Secrets;
+use crate::interpose::Ways;
 use crate::signals::{News, Signals};
 use crate::stem::Stem;
 
@@ -54,6 +56,13 @@ impl<'k> Keeper<'k> {
     #[must_use]
     pub fn with(mut self, part: impl Part + 'k) -> Self {
         self.parts.push(Box::new(part));
+        self
+    }
+
+    /// With the ways that are allowed, and the command that they are for; the graft alone otherwise.
+    #[must_use]
+    pub fn by(mut self, ways: Ways<'k>) -> Self {
+        self.core.ways = ways;
         self
     }
 
@@ -108,6 +117,7 @@ impl<'k> Keeper<'k> {
             if let Some(code) = self.core.outcome {
                 return Ok(code);
             }
+            self.core.serve(Instant::now())?;
             let events = std::mem::take(&mut self.core.events);
             for part in &mut self.parts {
                 part.turn(&mut self.core, &events)?;
@@ -144,6 +154,7 @@ impl<'k> Keeper<'k> {
         for (fd, flags) in self.parts.iter().flat_map(|part| part.waits()) {
             fds.push(PollFd::from_borrowed_fd(fd, flags));
         }
+        fds.extend(self.core.door().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         match poll(&mut fds, left(until).map_err(Error::os("poll"))?.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(source) => return Err(Error::os("poll")(source.into())),
