@@ -24,8 +24,8 @@ use protocol::release::{Base64, ChallengeReply, Presentation, Refusal, Sealed, o
 use protocol::{Kem, OfferedKey};
 
 pub use login::{AuthMount, LoggedIn, Login, Token, logged_in};
-pub use open::{Context, Error as OpenError, Key, Keys, TAG, plaintext_len, without_trace};
-pub use openbao::{Error as OpenBaoError, OpenBao, Server, address_problem};
+pub use open::{Context, Error as OpenError, Key, Keys, SEED, TAG, open_with, plaintext_len, without_trace};
+pub use openbao::{Api, Error as OpenBaoError, OpenBao, Server, address_problem};
 pub use tls::{Authority, BadAuthority, Identity, certificates};
 pub use workload::{Error as WorkloadError, Token as WorkloadToken};
 

@@ -19,7 +19,7 @@ use secretmem::Region;
 use zeroize::Zeroize as _;
 
 /// `Nsk` of X-Wing: the seed from which the pair is derived.
-const SEED: usize = 32;
+pub const SEED: usize = 32;
 /// The tag of `ChaCha20Poly1305`, at the end of the ciphertext.
 pub const TAG: usize = 16;
 /// More stack than deriving and opening take, and far less than there is.
@@ -51,6 +51,12 @@ impl Keys {
         Ok(Self { seeds })
     }
 
+    /// The seed of each, one after the other, in secret memory; each is [`SEED`] bytes.
+    #[must_use]
+    pub fn seeds(&self) -> &[u8] {
+        self.seeds.bytes()
+    }
+
     /// Each of them.
     pub fn each(&self) -> impl Iterator<Item = Key<'_>> {
         self.seeds.bytes().chunks_exact(SEED).map(|seed| {
@@ -75,10 +81,7 @@ impl Key<'_> {
 
     /// Opens into the start of `place`; returns how many bytes are plaintext.
     pub fn open(&self, sealed: &Sealed, place: &mut [u8]) -> Result<usize, Error> {
-        let decision = decision(&sealed.decision)?;
-        let aad = seal_aad(&decision, sealed.version, sealed.lease_seconds);
-        let context = Context { info: SEAL_INFO, aad: &aad };
-        self.open_in(context, &sealed.enc.0, &sealed.ciphertext.0, place)
+        open_with(self.seed, sealed, place)
     }
 
     /// Opens what was sealed in another context than a release.
@@ -89,38 +92,45 @@ impl Key<'_> {
         ciphertext: &[u8],
         place: &mut [u8],
     ) -> Result<usize, Error> {
-        without_trace(|| self.open_with_trace(context, enc, ciphertext, place))
+        without_trace(|| open_with_trace(self.seed, context, (enc, ciphertext), place))
     }
+}
 
-    fn open_with_trace(
-        &self,
-        context: Context<'_>,
-        enc: &[u8],
-        ciphertext: &[u8],
-        place: &mut [u8],
-    ) -> Result<usize, Error> {
-        let (body, tag) = ciphertext
-            .split_at_checked(ciphertext.len().saturating_sub(TAG))
-            .ok_or(Error::Malformed("ciphertext shorter than its tag"))?;
-        let tag =
-            AeadTag::from_bytes(tag).map_err(|_wrong| Error::Malformed("ciphertext shorter than its tag"))?;
-        let enc = <XWing as hpke::Kem>::EncappedKey::from_bytes(enc)
-            .map_err(|_wrong| Error::Malformed("encapsulated key of another kind"))?;
-        let (private, _) = XWing::derive_keypair(self.seed);
-        let place = place.get_mut(..body.len()).ok_or(Error::Malformed("secret longer than announced"))?;
-        place.copy_from_slice(body);
-        single_shot_open_inout_detached::<ChaCha20Poly1305, HkdfSha256, XWing>(
-            &OpModeR::Base,
-            &private,
-            &enc,
-            context.info,
-            InOutBuf::from(place),
-            context.aad,
-            &tag,
-        )
-        .map_err(|_one_answer_for_all| Error::NotForUs)?;
-        Ok(body.len())
-    }
+/// Opens into the start of `place` with the key that is derived from `seed`; returns how many bytes are plaintext.
+pub fn open_with(seed: &[u8], sealed: &Sealed, place: &mut [u8]) -> Result<usize, Error> {
+    let decision = decision(&sealed.decision)?;
+    let aad = seal_aad(&decision, sealed.version, sealed.lease_seconds);
+    let context = Context { info: SEAL_INFO, aad: &aad };
+    without_trace(|| open_with_trace(seed, context, (&sealed.enc.0, &sealed.ciphertext.0), place))
+}
+
+fn open_with_trace(
+    seed: &[u8],
+    context: Context<'_>,
+    (enc, ciphertext): (&[u8], &[u8]),
+    place: &mut [u8],
+) -> Result<usize, Error> {
+    let (body, tag) = ciphertext
+        .split_at_checked(ciphertext.len().saturating_sub(TAG))
+        .ok_or(Error::Malformed("ciphertext shorter than its tag"))?;
+    let tag =
+        AeadTag::from_bytes(tag).map_err(|_wrong| Error::Malformed("ciphertext shorter than its tag"))?;
+    let enc = <XWing as hpke::Kem>::EncappedKey::from_bytes(enc)
+        .map_err(|_wrong| Error::Malformed("encapsulated key of another kind"))?;
+    let (private, _) = XWing::derive_keypair(seed);
+    let place = place.get_mut(..body.len()).ok_or(Error::Malformed("secret longer than announced"))?;
+    place.copy_from_slice(body);
+    single_shot_open_inout_detached::<ChaCha20Poly1305, HkdfSha256, XWing>(
+        &OpModeR::Base,
+        &private,
+        &enc,
+        context.info,
+        InOutBuf::from(place),
+        context.aad,
+        &tag,
+    )
+    .map_err(|_one_answer_for_all| Error::NotForUs)?;
+    Ok(body.len())
 }
 
 /// What sealed bytes are bound to beside their key.

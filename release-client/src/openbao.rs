@@ -72,6 +72,35 @@ struct Envelope<T> {
 struct Errors {
     #[serde(default)]
     errors: Vec<String>,
+    #[serde(default)]
+    warnings: Option<Vec<String>>,
+}
+
+/// An OpenBao, for whoever has a token.
+#[derive(Debug)]
+pub struct Api {
+    http: Http,
+}
+
+impl Api {
+    /// `program` says who asks.
+    pub fn new(server: &Server, program: &str) -> Result<Self, Error> {
+        Ok(Self { http: Http::new(server, program)? })
+    }
+
+    /// The answer, if it is one of success; in `buffer`. The request's path begins with `/v1/`.
+    pub fn ask(&self, request: &Request<'_>, buffer: &mut Buffer) -> Result<Answer, Error> {
+        let answer = self.ask_whatever(request, buffer)?;
+        match answer.status {
+            200 | 204 => Ok(answer),
+            status => Err(Error::answered(status, answer.body(buffer))),
+        }
+    }
+
+    /// The answer, whatever its status.
+    pub fn ask_whatever(&self, request: &Request<'_>, buffer: &mut Buffer) -> Result<Answer, Error> {
+        Ok(self.http.ask(request, buffer)?)
+    }
 }
 
 impl OpenBao {
@@ -210,10 +239,13 @@ impl From<http::Error> for Error {
 }
 
 impl Error {
-    pub(crate) fn answered(status: u16, body: &[u8]) -> Self {
+    /// What an answer with an error says.
+    #[must_use]
+    pub fn answered(status: u16, body: &[u8]) -> Self {
         let errors: Errors = serde_json::from_slice(body).unwrap_or_default();
-        let errors =
-            if errors.errors.is_empty() { "no reason given".to_owned() } else { errors.errors.join("; ") };
+        // What is not there has no error, but perhaps an explanation.
+        let said = if errors.errors.is_empty() { errors.warnings.unwrap_or_default() } else { errors.errors };
+        let errors = if said.is_empty() { "no reason given".to_owned() } else { said.join("; ") };
         Self::Answered { status, errors: printable(&errors) }
     }
 

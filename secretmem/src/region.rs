@@ -39,7 +39,7 @@ impl Region {
     ///
     /// The descriptor must be as large as `len` bytes need, neither more nor less.
     pub fn receive(fd: OwnedFd, len: usize) -> Result<Self, Error> {
-        mapped(fd, len).map(Self::writable)
+        mapped(&File::from(fd), len).map(Self::writable)
     }
 
     /// The bytes. Whoever copies them out of here answers for the copy.
@@ -135,7 +135,7 @@ impl Shared {
     ///
     /// The descriptor must be as large as `len` bytes need, neither more nor less.
     pub fn open(fd: OwnedFd, len: usize) -> Result<Self, Error> {
-        mapped(fd, len).map(|mapping| Self { mapping })
+        mapped(&File::from(fd), len).map(|mapping| Self { mapping })
     }
 
     /// The bytes, which the other process may read and change at any moment.
@@ -152,8 +152,7 @@ impl fmt::Debug for Shared {
 }
 
 /// Maps what another process made, if it is of the announced size. The descriptor is closed.
-fn mapped(fd: OwnedFd, len: usize) -> Result<Mapping, Error> {
-    let file = File::from(fd);
+fn mapped(file: &File, len: usize) -> Result<Mapping, Error> {
     let found = file.metadata().map_err(|source| Error::Os { doing: "fstat", source })?.len();
     let expected = kernel::whole_pages(len, kernel::page_size()?).ok_or(Error::Size(len))?;
     if u64::try_from(expected) != Ok(found) {

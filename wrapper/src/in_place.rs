@@ -16,7 +16,8 @@
 //! Trusted: the hand, which is this program. Untrusted: the program.
 
 use std::io;
-use std::os::fd::AsFd as _;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use minicbor::{Decode, Encode};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -25,6 +26,7 @@ use rustix::process::{
     DumpableBehavior, PTracer, Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper,
     set_dumpable_behavior, set_ptracer, wait, waitpid,
 };
+use secretmem::{Parcel, Region};
 
 use crate::config::{Config, Form, Way};
 use crate::graft::{self, Tracer};
@@ -54,7 +56,7 @@ enum Word {
 }
 
 /// Becomes the program; returns where it did not, with the code to end with.
-pub(crate) fn run(config: &Config, signals: Signals) -> Result<u8, u8> {
+pub(crate) fn run(config: &Config, signals: Signals, token: Option<Parcel>) -> Result<u8, u8> {
     if config.secrets.iter().flat_map(|wanted| &wanted.targets).any(|target| target.form == Form::File) {
         say(
             "CLOUDTASER_SUPERVISE: false leaves nobody who could answer for files; expected no FIELD=@VARIABLE",
@@ -69,9 +71,11 @@ pub(crate) fn run(config: &Config, signals: Signals) -> Result<u8, u8> {
     set_child_subreaper(None).map_err(io::Error::from).map_err(trouble)?;
     let (ours, theirs) = Line::pair().map_err(trouble)?;
     let program = getpid();
+    // Our mapping of the token is not there after a fork; its descriptor is.
+    let token = token.map(|token| (token.size(), token.give()));
     match stem::fork().map_err(trouble)? {
         Side::Old(between) => {
-            drop(theirs);
+            drop((theirs, token));
             waitpid(Some(between), WaitOptions::empty()).map_err(io::Error::from).map_err(trouble)?;
             give_way(config, &ours, &signals)
         }
@@ -80,7 +84,7 @@ pub(crate) fn run(config: &Config, signals: Signals) -> Result<u8, u8> {
             match stem::fork().map_err(trouble)? {
                 // Not ours to wait for once this one has ended, unless orphans come to us.
                 Side::Old(_hand) => Ok(0),
-                Side::New => lend_a_hand(config, theirs, signals, program),
+                Side::New => lend_a_hand(config, theirs, (signals, token), program),
             }
         }
     }
@@ -158,10 +162,19 @@ fn tell(line: &Line, word: &Word) -> Result<(), u8> {
 }
 
 /// The hand's part; and that of the processes that its stem makes.
-fn lend_a_hand(config: &Config, line: Line, signals: Signals, program: Pid) -> Result<u8, u8> {
+fn lend_a_hand(
+    config: &Config,
+    line: Line,
+    (signals, token): (Signals, Option<(usize, OwnedFd)>),
+    program: Pid,
+) -> Result<u8, u8> {
+    // Without a descriptor, and not there in those that are forked from here: they may not touch it.
+    let token = ManuallyDrop::new(token.map(|(len, memory)| Region::receive(memory, len)).transpose());
     match stem::plant().map_err(trouble)? {
         Planted::Keeper(stem) => {
-            match hold(config, &line, &stem, &signals, program) {
+            let token =
+                given(ManuallyDrop::into_inner(token)).map_err(|error| told(&error, keeper::UNPROTECTED))?;
+            match hold(config, &line, &stem, (&signals, token), program) {
                 Ok(()) => leave(stem),
                 // Whom we trace ends with us.
                 Err(code) => tell(&line, &Word::Failed(code))?,
@@ -176,15 +189,30 @@ fn lend_a_hand(config: &Config, line: Line, signals: Signals, program: Pid) -> R
     }
 }
 
+/// The token, to be sent along.
+fn given(token: Result<Option<Region>, secretmem::Error>) -> Result<Option<Parcel>, secretmem::Error> {
+    let Some(token) = token? else { return Ok(None) };
+    let mut parcel = Parcel::create(token.bytes().len())?;
+    parcel.bytes_mut()?.copy_from_slice(token.bytes());
+    Ok(Some(parcel))
+}
+
 /// Ends what is left of ours, so that none of it becomes the program's: the stem ends with its line.
 fn leave(stem: Stem) {
     drop(stem);
     while matches!(wait(WaitOptions::empty()), Ok(_) | Err(Errno::INTR)) {}
 }
 
-fn hold(config: &Config, line: &Line, stem: &Stem, signals: &Signals, program: Pid) -> Result<(), u8> {
+fn hold(
+    config: &Config,
+    line: &Line,
+    stem: &Stem,
+    (signals, token): (&Signals, Option<Parcel>),
+    program: Pid,
+) -> Result<(), u8> {
     harden::keeper(&[line.as_fd(), stem.as_fd(), signals.as_fd()]).map_err(trouble)?;
-    let fetched = Keeper::new(stem, signals, &config.supervision, &config.secrets, Memory::Given).fetched();
+    let keeper = Keeper::new(stem, signals, &config.supervision, &config.secrets, Memory::Given);
+    let fetched = keeper.with_token(token).fetched();
     let mut tracer = Tracer::new(fetched.map_err(|error| told(&error, error.exit_code()))?);
     tell(line, &Word::Ready { hand: getpid().as_raw_pid(), variables: tracer.references() })?;
     line.receive().map_err(trouble)?.ok_or(keeper::OUR_TROUBLE)?;

@@ -1,7 +1,7 @@
 //! PID 1 that hands secrets to an unchanged program.
 //!
 //! [`config`] says what is wanted. The first process, the [`keeper`], has all others made by a [`stem`] that is forked
-//! before anything else. [`release`] obtains the secrets in a process of its own ([`errand`]), [`graft`] decides what
+//! before anything else. [`fetch`] obtains the secrets in a process of its own ([`errand`]), [`graft`] decides what
 //! the program sees.
 //!
 //! Trusted: the configuration and what was opened with our own key. Untrusted: the node agent, the network,
@@ -12,6 +12,7 @@
 pub mod config;
 pub mod errand;
 mod escalation;
+pub mod fetch;
 pub mod files;
 pub mod graft;
 pub mod harden;
@@ -20,7 +21,6 @@ pub mod interpose;
 pub mod keeper;
 pub mod line;
 pub mod local;
-pub mod release;
 pub mod rotate;
 mod run;
 pub mod signals;

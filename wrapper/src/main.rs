@@ -6,5 +6,5 @@ use std::env;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    wrapper::run(env::args_os().skip(1), env::vars_os())
+    wrapper::run(env::args_os().skip(1), env::vars_os)
 }

@@ -1,20 +1,25 @@
 //! The whole program, top to bottom.
 
+use std::env::VarsOs;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write as _};
+use std::mem::ManuallyDrop;
 use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 
-use crate::config::{Authority, Config, Mode, RawConfig, Strategy};
-use crate::errand::{Errand, Setback};
+use release_client::{OpenBaoError, Token};
+use secretmem::{Kind, Parcel};
+
+use crate::config::{Authority, Config, Method, Mode, RawConfig, Strategy};
+use crate::errand::Errand;
 use crate::interpose::Ways;
 use crate::keeper::{self, Keeper, Memory};
 use crate::line::Line;
 use crate::rotate::Rotation;
 use crate::signals::Signals;
 use crate::stem::{self, Made, Order, Planted, Stem};
-use crate::{harden, in_place, release};
+use crate::{fetch, harden, in_place};
 
 const HELP: &str = "\
 cloudtaser-wrapper [--] PROGRAM [ARGUMENT ...]
@@ -49,33 +54,38 @@ Exit codes: the program's own, 128 + n after signal n, 127 not found, 126 not ex
 ";
 
 /// Runs the wrapper; every outcome is an exit code, and has been told on standard error.
-pub fn run(
-    arguments: impl IntoIterator<Item = OsString>,
-    environment: impl IntoIterator<Item = (OsString, OsString)>,
-) -> ExitCode {
+pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: impl FnOnce() -> VarsOs) -> ExitCode {
+    // Before anything reads the environment, and copies what it finds. Who is forked from us has none of it.
+    let token = ManuallyDrop::new(fetch::take_token());
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     if arguments.first().is_some_and(|first| first == "--help" || first == "-h") {
         // Where standard output is closed there is nobody to tell.
         io::stdout().write_all(HELP.as_bytes()).unwrap_or_default();
         return ExitCode::SUCCESS;
     }
-    let config = Config::try_from(RawConfig::new(environment, arguments));
+    let config = Config::try_from(RawConfig::new(environment(), arguments));
     let config = config.map_err(|problems| told(&problems, keeper::BAD_CONFIGURATION));
-    let outcome = config.and_then(|config| start(&config));
+    let outcome = config.and_then(|config| start(&config, token));
     outcome.unwrap_or_else(|code| code).into()
 }
 
-fn start(config: &Config) -> Result<u8, u8> {
+/// A token of the environment's, where it brought one. Only the keeper may touch it, or drop it.
+type Given = ManuallyDrop<Result<Option<Token>, OpenBaoError>>;
+
+fn start(config: &Config, token: Given) -> Result<u8, u8> {
     harden::harden().map_err(trouble)?;
     if config.server.authority == Authority::InsecureNobody {
         say("INSECURE: VAULT_SKIP_VERIFY is set, any server can answer for OpenBao");
     }
     let signals = Signals::block().map_err(trouble)?;
     if config.supervision.mode == Mode::InPlace {
-        return in_place::run(config, signals);
+        return in_place::run(config, signals, token_of(config, ManuallyDrop::into_inner(token))?);
     }
     match stem::plant().map_err(trouble)? {
-        Planted::Keeper(stem) => keep(config, &stem, &signals),
+        Planted::Keeper(stem) => {
+            let token = token_of(config, ManuallyDrop::into_inner(token))?;
+            keep(config, &stem, &signals, token)
+        }
         Planted::Made(made) => {
             drop(signals);
             become_ordered(config, made)
@@ -84,7 +94,7 @@ fn start(config: &Config) -> Result<u8, u8> {
     }
 }
 
-fn keep(config: &Config, stem: &Stem, signals: &Signals) -> Result<u8, u8> {
+fn keep(config: &Config, stem: &Stem, signals: &Signals, token: Option<Parcel>) -> Result<u8, u8> {
     harden::keeper(&[stem.as_fd(), signals.as_fd()]).map_err(trouble)?;
     // Values that are rewritten where they lie need a mapping of them here.
     let memory = match config.rotation.strategy {
@@ -94,13 +104,13 @@ fn keep(config: &Config, stem: &Stem, signals: &Signals) -> Result<u8, u8> {
     let keeper = Keeper::new(stem, signals, &config.supervision, &config.secrets, memory);
     let keeper = keeper.with(Rotation::new(config).map_err(trouble)?);
     let keeper = keeper.by(Ways::new(&config.delivery.ways, &config.command));
-    keeper.run().map_err(|error| told(&error, error.exit_code()))
+    keeper.with_token(token).run().map_err(|error| told(&error, error.exit_code()))
 }
 
 /// In a process that the stem has made.
 pub(crate) fn become_ordered(config: &Config, made: Made) -> Result<u8, u8> {
     match made.order {
-        Order::Fetch => fetch(config, &made.line),
+        Order::Fetch => bring(config, &made.line),
         Order::Program(start) => Ok(Made::exec(start, &config.command, &made.line)),
         Order::Hook(start) => {
             let words: Vec<OsString> = config.rotation.hook.iter().map(OsString::from).collect();
@@ -109,23 +119,51 @@ pub(crate) fn become_ordered(config: &Config, made: Made) -> Result<u8, u8> {
     }
 }
 
-fn fetch(config: &Config, line: &Line) -> Result<u8, u8> {
-    Errand::receive(line).map_err(trouble)?;
+/// The token to send along; one that nobody asked for is forgotten.
+fn token_of(config: &Config, given: Result<Option<Token>, OpenBaoError>) -> Result<Option<Parcel>, u8> {
+    if config.login.method != Method::Token {
+        return Ok(None);
+    }
+    let Some(token) = given.map_err(|error| told(&error, keeper::BAD_CONFIGURATION))? else {
+        return Ok(None);
+    };
+    let unprotected = |error: secretmem::Error| told(&error, keeper::UNPROTECTED);
+    let mut parcel = Parcel::create(token.bytes().len()).map_err(unprotected)?;
+    parcel.bytes_mut().map_err(unprotected)?.copy_from_slice(token.bytes());
+    Ok(Some(parcel))
+}
+
+fn bring(config: &Config, line: &Line) -> Result<u8, u8> {
+    let (errand, token) = Errand::receive(line).map_err(trouble)?;
     let enforced = harden::fetcher(config, &[line.as_fd()]).map_err(trouble)?;
     if enforced != harden::Enforced::Fully {
         say(
             "landlock is not whole on this kernel: files and ports are not all closed to the process that fetches",
         );
     }
-    let sent = match release::fetch(config) {
-        Ok((list, memory)) => list.send(line, Some(memory)),
+    let outcome = fetch::run(config, &errand, token);
+    tell_of_memory();
+    let sent = match outcome {
+        Ok((list, memory)) => list.send(line, memory),
         Err(error) => {
             error.tell();
-            let (transient, refused) = (error.is_transient(), error.refusal().is_some());
-            Setback { transient, refused, code: error.exit_code() }.send(line)
+            error.setback().send(line)
         }
     };
     sent.map(|()| 0).map_err(trouble)
+}
+
+/// Where `CLOUDTASER_MEMORY` allowed ordinary memory, and it was needed.
+fn tell_of_memory() {
+    match secretmem::kind() {
+        Kind::Secret => {}
+        Kind::Locked => say("INSECURE: there was no secret memory, values lie in memory that root can read"),
+        Kind::Unlocked => {
+            say(
+                "INSECURE: there was no secret memory, values lie in memory that root can read and that may be swapped out",
+            );
+        }
+    }
 }
 
 pub(crate) fn trouble(error: impl Display) -> u8 {

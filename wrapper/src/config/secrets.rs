@@ -41,6 +41,17 @@ pub enum Source {
     },
 }
 
+impl Source {
+    /// What it is called where it is.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Release { key, .. } => key,
+            Self::Path { path, .. } => path,
+        }
+    }
+}
+
 /// What becomes of one field.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Target {

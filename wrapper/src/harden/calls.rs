@@ -99,7 +99,7 @@ pub const EVERYWHERE: &[Call] = &[
         Seldom("the size of a file"),
     ),
     call("readlinkat", libc::SYS_readlinkat, MUSL, No),
-    call("fcntl", libc::SYS_fcntl, Seldom("a socket does not block"), Seldom("a socket does not block")),
+    call("fcntl", libc::SYS_fcntl, For("whether memory is secret"), For("whether memory is secret")),
     call("dup", libc::SYS_dup, No, No),
     call("ioctl", libc::SYS_ioctl, For("the terminal"), Seldom("how much of an answer there is")),
     call("ppoll", libc::SYS_ppoll, Seldom("waiting"), Seldom("waiting")),
@@ -115,7 +115,13 @@ pub const EVERYWHERE: &[Call] = &[
         "memfd_create",
         libc::SYS_memfd_create,
         Seldom("the library for programs that may not be traced"),
-        No,
+        Seldom("memory where there is none that is secret"),
+    ),
+    call(
+        "mlock",
+        libc::SYS_mlock,
+        Seldom("memory where there is none that is secret"),
+        Seldom("memory where there is none that is secret"),
     ),
     call("unlinkat", libc::SYS_unlinkat, Seldom("the path of our socket goes with us"), No),
     // Lines and sockets.

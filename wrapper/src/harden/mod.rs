@@ -71,7 +71,10 @@ fn readable(config: &Config) -> Vec<PathBuf> {
         Method::Kubernetes(file) => Some(file.clone()),
         Method::Attest | Method::Token => None,
     };
-    [authority, token, config.workload_token.clone()].into_iter().flatten().collect()
+    let identity = config.server.identity.iter();
+    let identity = identity.flat_map(|identity| [identity.certificate.clone(), identity.key.clone()]);
+    let named = [authority, token, config.workload_token.clone()].into_iter().flatten();
+    named.chain(identity).collect()
 }
 
 /// The port of an address that was checked when it was read; none where it cannot be told, and then all are closed.

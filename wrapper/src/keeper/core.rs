@@ -10,6 +10,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::Instant;
 
 use rustix::process::{Pid, WaitOptions, WaitStatus, getpid, wait};
+use secretmem::Parcel;
 
 use super::part::Event;
 use super::present::{self, Change, Present};
@@ -30,6 +31,8 @@ pub struct Core<'k> {
     pub(super) conduct: Supervision,
     pub(super) wanted: &'k [Wanted],
     pub(super) memory: Memory,
+    /// The token for the first errand; those after it take the one that came with the values.
+    pub(super) given: Option<Parcel>,
     pub(super) present: Option<Present>,
     pub(super) child: Option<Child>,
     errand: Option<Fetcher>,
@@ -76,6 +79,7 @@ impl<'k> Core<'k> {
             conduct: conduct.clone(),
             wanted,
             memory,
+            given: None,
             present: None,
             child: None,
             errand: None,
@@ -119,7 +123,7 @@ impl<'k> Core<'k> {
         self.abandon_errand();
         let token = self.present.as_ref().map(Present::token).transpose().map_err(present::Error::Memory)?;
         let (pid, line) = self.make(&Order::Fetch)?;
-        errand.send(&line, token.flatten())?;
+        errand.send(&line, token.flatten().or_else(|| self.given.take()))?;
         self.errand = Some(Fetcher { pid, line });
         Ok(())
     }

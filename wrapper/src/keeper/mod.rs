@@ -17,6 +17,7 @@ use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use secretmem::Parcel;
 
 pub use self::core::{Core, Memory, Returned};
 pub use errors::{
@@ -63,6 +64,13 @@ impl<'k> Keeper<'k> {
     #[must_use]
     pub fn by(mut self, ways: Ways<'k>) -> Self {
         self.core.ways = ways;
+        self
+    }
+
+    /// With a token for the first errand.
+    #[must_use]
+    pub fn with_token(mut self, token: Option<Parcel>) -> Self {
+        self.core.given = token;
         self
     }
 
