@@ -319,15 +319,15 @@ fn a_server_that_nobody_vouches_for_is_not_asked() {
             "no bao in PATH or CLOUDTASER_BAO",
         );
     };
-    let run = |authority: &std::path::Path| {
+    let run = |authority: &std::path::Path, code| {
         let mut wrapper = stage.wrapper("perl", &["-e", "print 'started'"]);
         let output =
             wrapper.env("VAULT_ADDR", bao.address()).env("VAULT_CACERT", authority).output().unwrap();
-        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(125), b"".as_slice()));
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(code), b"".as_slice()));
         told(&output)
     };
-    let known = run(&dir.path().join("vault-ca.pem"));
+    let known = run(&dir.path().join("vault-ca.pem"), 125);
     assert!(known.contains("OpenBao answered 4"), "{known}");
-    let unknown = run(&stage.certificate());
+    let unknown = run(&stage.certificate(), 121);
     assert!(unknown.contains("invalid peer certificate: UnknownIssuer"), "{unknown}");
 }
