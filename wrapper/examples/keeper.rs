@@ -12,6 +12,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use rustix::event::PollFlags;
@@ -24,6 +25,9 @@ use wrapper::line::Line;
 use wrapper::signals::Signals;
 use wrapper::stem::{self, Made, Order, Planted};
 
+/// How long a program may take to end.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 fn main() -> anyhow::Result<ExitCode> {
     let mut arguments = env::args_os().skip(1);
     let mut next = |what| arguments.next().ok_or_else(|| anyhow!("no {what} given"));
@@ -32,7 +36,8 @@ fn main() -> anyhow::Result<ExitCode> {
     let wanted = [wanted(&names.to_string_lossy())];
     harden::harden()?;
     let signals = Signals::block()?;
-    let conduct = Supervision { mode: Mode::Supervise, signals: Audience::Program, kill_after: None };
+    let conduct =
+        Supervision { mode: Mode::Supervise, signals: Audience::Program, kill_after: Some(PATIENCE) };
     match stem::plant()? {
         Planted::Keeper(stem) => {
             // Both ends are ours, so that it does not end when one who orders has gone.

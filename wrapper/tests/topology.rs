@@ -350,18 +350,30 @@ fn a_thousand_restarts_leave_no_descriptor_and_no_zombie() {
     assert_eq!(few, many);
 }
 
+const STUBBORN: [&str; 3] =
+    ["perl", "-e", "$SIG{TERM} = sub { print \"asked\\n\" }; $| = 1; print \"up\\n\"; sleep 60 while 1"];
+
 #[test]
-fn a_program_that_ignores_the_restart_is_killed_and_one_from_outside_wins() {
-    let mut stage = Stage::of(&[
-        "perl",
-        "-e",
-        "$SIG{TERM} = sub { print \"asked\\n\" }; $| = 1; print \"up\\n\"; sleep 60 while 1",
-    ]);
+fn a_program_that_ignores_a_restart_is_killed_and_started_anew() {
+    let mut stage = Stage::of(&STUBBORN);
+    let first = stage.started();
+    assert_eq!(stage.says(), "up");
+    // The second order finds the first one under way.
+    stage.order("restart");
+    stage.order("restart");
+    let second = stage.started();
+    assert_eq!([stage.says(), stage.says()], ["asked", "up"]);
+    assert_ne!(first, second);
+    assert_eq!(children(stage.pid()), [stage.stem(), second]);
+}
+
+#[test]
+fn who_asks_from_outside_during_a_restart_gets_an_end() {
+    let mut stage = Stage::of(&STUBBORN);
     stage.started();
     assert_eq!(stage.says(), "up");
     stage.order("restart");
     assert_eq!(stage.says(), "asked");
-    // Whoever wants us to end does not want another start.
     signal(stage.pid(), "TERM");
     assert_eq!(stage.code(), Some(137));
     assert_eq!(stage.rest(), "");
