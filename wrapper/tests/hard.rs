@@ -215,7 +215,7 @@ fn a_program_that_may_not_have_secret_memory_is_refused_or_dies_of_it() {
     let says = says(&bench);
     let refused = compiled(&bench, "firejail", "carriers.c", &["-DSECCOMP=SECCOMP_RET_ERRNO|1"]);
     let output = bench.output(&refused, &[&says]);
-    assert_refused(&output, 125, "memfd_secret in the program: Operation not permitted");
+    assert_refused(&output, 123, "memfd_secret in the program: Operation not permitted");
     let killed = compiled(&bench, "bwrap", "carriers.c", &["-DSECCOMP=SECCOMP_RET_KILL_PROCESS"]);
     let output = bench.output(&killed, &[&says]);
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(128 + libc::SIGSYS), [].as_slice()));
@@ -228,7 +228,7 @@ fn a_program_that_may_lock_no_memory_is_refused() {
     let Some(output) = as_nobody(&bench, "prlimit", &["--memlock=0:0", &says]) else {
         return skip("a_program_that_may_lock_no_memory", "root", "only root can be another user");
     };
-    assert_refused(&output, 125, "mmap of secret memory in the program: Resource temporarily unavailable");
+    assert_refused(&output, 123, "mmap of secret memory in the program: Resource temporarily unavailable");
 }
 
 #[test]

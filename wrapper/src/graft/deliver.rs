@@ -1,9 +1,9 @@
 //! How values get into a stopped process: into secret memory that the process itself makes.
 //!
 //! It has the kernel make, size, map and close the memory, all on our behalf, while nothing is in it yet. No
-//! socket, no namespace and no descriptor of ours is involved. Then either we map the same memory and write
-//! ([`share`]), or the process stores word after word that we put into its registers: that needs nothing but
-//! the tracing itself, so it works for a program of another user and within a lock limit of one page.
+//! socket, no namespace and no descriptor of ours is involved. Then we map the same memory and write ([`share`]).
+//! Where we may not, for it is another user's, or have no locked memory left, the process itself stores word after
+//! word that we put into its registers: that needs nothing but the tracing itself.
 //!
 //! Trusted: the kernel. Untrusted: the process, which is ours to stop and not to believe.
 
@@ -17,21 +17,11 @@ use super::inject::{Session, Tracee};
 use super::page::{self, Outline};
 use super::references::{Secrets, Template};
 
-/// Up to so many bytes are stored word by word: mapping the memory here takes as long.
-const SHORT: usize = 256;
-
-/// Whether we want to write the memory again later.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Keep {
-    Nothing,
-    Mapping,
-}
-
 /// Memory with values in it, in the process.
 #[derive(Debug)]
 pub(super) struct Delivered {
     pub(super) address: u64,
-    /// Our own mapping of it, where one was wanted and could be had.
+    /// Our own mapping of it, where one could be had.
     pub(super) shared: Option<Shared>,
 }
 
@@ -40,8 +30,8 @@ pub(super) fn deliver(
     tracee: Tracee,
     session: &mut Session,
     outline: &Outline,
-    texts: (&Secrets, &[&Template]),
-    keep: Keep,
+    secrets: &Secrets,
+    texts: &[&Template],
 ) -> Result<Delivered, Error> {
     let len = u64::try_from(outline.len).unwrap_or(u64::MAX);
     let close_on_exec = unsigned(libc::O_CLOEXEC);
@@ -50,12 +40,9 @@ pub(super) fn deliver(
     let protection = unsigned(libc::PROT_READ | libc::PROT_WRITE);
     let mapping = [0, len, protection, unsigned(libc::MAP_SHARED), memory, 0];
     let address = session.call("mmap of secret memory", libc::SYS_mmap, mapping)?;
-    let (secrets, templates) = texts;
-    let written = templates.iter().map(|template| secrets.len(template)).fold(0, usize::saturating_add);
-    let shared =
-        if keep == Keep::Mapping || written > SHORT { share(tracee.pid, memory, outline.len) } else { None };
+    let shared = share(tracee.pid, memory, outline.len);
     session.call("close", libc::SYS_close, [memory, 0, 0, 0, 0, 0])?;
-    for (place, template) in outline.places.iter().zip(templates) {
+    for (place, template) in outline.places.iter().zip(texts) {
         let text = secrets.bytes(template);
         match &shared {
             Some(shared) => page::write(bytes_from(shared, place.start), text),
@@ -65,7 +52,7 @@ pub(super) fn deliver(
     if shared.is_none() {
         session.forget_stored()?;
     }
-    Ok(Delivered { address, shared: shared.filter(|_| keep == Keep::Mapping) })
+    Ok(Delivered { address, shared })
 }
 
 /// Maps the process's memory here. None where we may not (it is another user's), or have no locked memory

@@ -24,6 +24,7 @@ use std::fs;
 use std::io;
 
 use rustix::process::{Pid, WaitStatus};
+use secretmem::Shared;
 
 pub(crate) use inject::wait_for;
 pub use privilege::Gain;
@@ -208,21 +209,24 @@ impl Tracer {
         match program.role() {
             Role::Carrier => kernel::resume(pid, Resume::Continue, 0),
             Role::Consumer => {
-                let pending = self.graft(tracee, &stack)?;
+                let grafted = self.graft(tracee, &stack)?;
+                let released = release(pid, &grafted.pending);
+                // It runs. Unmapping secret memory takes a while, which is no longer its while.
+                drop(grafted);
                 self.forget(pid);
-                release(pid, &pending)
+                released
             }
         }
         .map_err(resuming)
     }
 
-    /// Replaces the references of a stopped program by values. Returns signals that must be sent again.
-    fn graft(&mut self, tracee: Tracee, stack: &Stack) -> Result<Vec<i32>, Error> {
-        let Some(secrets) = &self.secrets else { return Ok(Vec::new()) };
+    /// Replaces the references of a stopped program by values.
+    fn graft(&mut self, tracee: Tracee, stack: &Stack) -> Result<Grafted, Error> {
+        let Some(secrets) = &self.secrets else { return Ok(Grafted::default()) };
         let memory = |at, into: &mut [u8]| tracee.read(at, into);
         let entries: Vec<Entry<Template>> = stack.entries(&memory, |text| secrets.template(text))?;
         if entries.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Grafted::default());
         }
         if let Some(gain) = privilege::gain(tracee.pid) {
             return Err(Error::Privileged(gain));
@@ -232,16 +236,15 @@ impl Tracer {
         let room = if self.pages.are_kept() { Room::ToGrow } else { Room::Exact };
         let outline = Outline::new(&lens, room, rustix::param::page_size());
         let mut session = Session::begin(tracee)?;
-        let keep = self.pages.keep();
-        let delivered = deliver::deliver(tracee, &mut session, &outline, (secrets, &templates), keep)?;
+        let delivered = deliver::deliver(tracee, &mut session, &outline, secrets, &templates)?;
         for (entry, place) in entries.iter().zip(&outline.places) {
             let offset = u64::try_from(place.start).unwrap_or(u64::MAX);
             tracee.set_word(entry.slot, delivered.address.saturating_add(offset))?;
         }
         let pending = session.end()?;
         let templates = entries.into_iter().map(|entry| entry.found);
-        self.pages.add(tracee.pid, delivered, outline.places.into_iter().zip(templates).collect());
-        Ok(pending)
+        let entries = outline.places.into_iter().zip(templates).collect();
+        Ok(Grafted { pending, _mapping: self.pages.add(tracee.pid, delivered, entries) })
     }
 
     /// Has the memory of programs kept in reach from now on, so that [`Self::rewrite`] can write it.
@@ -266,6 +269,15 @@ impl Tracer {
         self.secrets = self.secrets.take().map(|_former| renewed);
         rewritten
     }
+}
+
+/// What is left of a graft once the program may go.
+#[derive(Debug, Default)]
+struct Grafted {
+    /// Signals that must be sent again.
+    pending: Vec<i32>,
+    /// Our view of its memory, if nobody keeps it.
+    _mapping: Option<Shared>,
 }
 
 fn address(word: u64) -> usize {

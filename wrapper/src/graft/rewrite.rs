@@ -8,8 +8,9 @@
 use std::ops::Range;
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use secretmem::Shared;
 
-use super::deliver::{Delivered, Keep};
+use super::deliver::Delivered;
 use super::page::Kept;
 use super::references::{Secrets, Template};
 
@@ -44,20 +45,25 @@ impl Pages {
         matches!(self, Self::Kept { .. })
     }
 
-    pub(super) fn keep(&self) -> Keep {
-        if self.are_kept() { Keep::Mapping } else { Keep::Nothing }
-    }
-
-    pub(super) fn add(&mut self, pid: Pid, delivered: Delivered, entries: Vec<(Range<usize>, Template)>) {
-        let Self::Kept { programs, overflowed } = self else { return };
+    /// Keeps what was delivered, if that is wanted; else gives our view of it back.
+    pub(super) fn add(
+        &mut self,
+        pid: Pid,
+        delivered: Delivered,
+        entries: Vec<(Range<usize>, Template)>,
+    ) -> Option<Shared> {
+        let Delivered { address, shared: memory } = delivered;
+        let Self::Kept { programs, overflowed } = self else { return memory };
         programs.retain(Kept::is_alive);
-        let process = pidfd_open(pid, PidfdFlags::empty());
-        match process {
+        match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(process) if programs.len() < MAX_KEPT => {
-                let Delivered { address, shared: memory } = delivered;
                 programs.push(Kept { pid, process, address, memory, entries });
+                None
             }
-            Ok(_) | Err(_) => *overflowed = true,
+            Ok(_) | Err(_) => {
+                *overflowed = true;
+                memory
+            }
         }
     }
 

@@ -78,7 +78,8 @@ impl Error {
             Self::Graft(graft::Error::Exec(error)) if error.kind() == io::ErrorKind::NotFound => NOT_FOUND,
             Self::Graft(graft::Error::Exec(_)) => NOT_EXECUTABLE,
             Self::Graft(
-                graft::Error::TracingRefused | graft::Error::Refused { doing: "memfd_secret", .. },
+                graft::Error::TracingRefused
+                | graft::Error::Refused { doing: "memfd_secret" | "mmap of secret memory", .. },
             )
             | Self::Errand(errand::Error::Memory(_))
             | Self::Way(Trouble::NoWay(_) | Trouble::Memory(_))
