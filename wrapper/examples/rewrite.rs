@@ -2,7 +2,8 @@
 //!
 //! `cargo run --example rewrite -- FILE FIFO PROGRAM [ARGUMENT ...]`. Each line in the fifo is an order: `look`
 //! names the programs that were given values and how they read them, `rewrite` reads the file again and
-//! gives out what it says now. Each is answered by a line on standard error.
+//! gives out what it says now. With `ALLOW_ORDINARY` in the
+//! environment ordinary memory will do where there is no secret memory. Each is answered by a line on standard error.
 
 use std::env;
 use std::ffi::OsString;
@@ -28,6 +29,9 @@ fn main() -> anyhow::Result<ExitCode> {
     let fifo = arguments.next().context("no fifo given")?;
     let words: Vec<OsString> = arguments.collect();
     harden::harden()?;
+    if env::var_os("ALLOW_ORDINARY").is_some() {
+        secretmem::allow_ordinary();
+    }
     let signals = Signals::block()?;
     match stem::plant()? {
         Planted::Keeper(stem) => {

@@ -10,6 +10,7 @@ mod theft;
 
 use asked::{Asked, RENEWED, checksum, teller};
 use bench::{Bench, CANARY, skip};
+use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
@@ -48,9 +49,12 @@ fn what_a_script_starts_later_gets_the_new_value_under_the_same_reference() {
     let bench = Bench::new();
     let program = live(&bench);
     let second = "perl -e 'print $ENV{PASSWORD}, \"\\n\"'";
-    let script = format!("sleep 9 | {program} & read -r _; {second}; kill $!");
+    let waiting = bench.path("never-written");
+    assert!(Command::new("mkfifo").arg(&waiting).status().unwrap().success());
+    let waiting = waiting.display();
+    let script = format!("exec 3<>{waiting}; {program} <&3 & read -r _; {second}; kill $!");
     let mut asked = Asked::start(&bench, &["sh", "-c", &script]);
-    assert_eq!(asked.renew(&bench, RENEWED), "Everywhere(2)", "`sleep` is a program too");
+    assert_eq!(asked.renew(&bench, RENEWED), "Everywhere(1)");
     assert_eq!(asked.ask(), RENEWED);
     assert!(asked.wrapper.wait().unwrap().success());
 }
@@ -85,6 +89,26 @@ fn within_one_page_of_lock_a_program_is_served_but_cannot_be_rewritten() {
 
 fn as_nobody_works() -> bool {
     Command::new("true").uid(65_534).gid(65_534).status().is_ok_and(|status| status.success())
+}
+
+#[test]
+fn where_ordinary_memory_will_do_it_is_locked_undumped_and_can_be_rewritten() {
+    let bench = Bench::new();
+    let mut asked = Asked::start_by(&bench, &[&live(&bench)], |command| {
+        command.env("ALLOW_ORDINARY", "1");
+        // SAFETY: between fork and exec the closure makes system calls alone.
+        unsafe { command.pre_exec(|| theft::refuse(libc::SYS_memfd_secret, libc::ENOSYS)) };
+    });
+    let pid = asked.order("look").split_once(' ').unwrap().0.parse().unwrap();
+    let maps = fs::read_to_string(format!("/proc/{pid}/smaps")).unwrap();
+    let own = maps.split_once("/memfd:values").unwrap().1;
+    let flags = own.lines().find_map(|line| line.strip_prefix("VmFlags:")).unwrap();
+    assert!([" lo ", " dd "].iter().all(|flag| flags.contains(flag)), "{flags}");
+    assert!(theft::whole_memory_holds(pid, CANARY), "that is what it is worth");
+    assert_eq!(theft::mappable_secret(pid, CANARY), None);
+    assert_eq!(asked.renew(&bench, RENEWED), "Everywhere(1)");
+    assert_eq!(asked.ask(), checksum(RENEWED));
+    asked.end();
 }
 
 #[test]

@@ -5,12 +5,14 @@
 //! Where we may not, for it is another user's, or have no locked memory left, the process itself stores word after
 //! word that we put into its registers: that needs nothing but the tracing itself.
 //!
+//! Where ordinary memory stands in for secret memory here (`CLOUDTASER_MEMORY`), it does in the process too.
+//!
 //! Trusted: the kernel. Untrusted: the process, which is ours to stop and not to believe.
 
 use std::sync::atomic::AtomicU8;
 
 use rustix::process::{ForeignRawFd, Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
-use secretmem::Shared;
+use secretmem::{Kind, Shared};
 
 use super::Error;
 use super::inject::{Session, Tracee};
@@ -34,14 +36,16 @@ pub(super) fn deliver(
     texts: &[&Template],
 ) -> Result<Delivered, Error> {
     let len = u64::try_from(outline.len).unwrap_or(u64::MAX);
-    let close_on_exec = unsigned(libc::O_CLOEXEC);
-    let memory = session.call("memfd_secret", libc::SYS_memfd_secret, [close_on_exec, 0, 0, 0, 0, 0])?;
+    let memory = make(session)?;
     session.call("ftruncate", libc::SYS_ftruncate, [memory, len, 0, 0, 0, 0])?;
     let protection = unsigned(libc::PROT_READ | libc::PROT_WRITE);
     let mapping = [0, len, protection, unsigned(libc::MAP_SHARED), memory, 0];
     let address = session.call("mmap of secret memory", libc::SYS_mmap, mapping)?;
     let shared = share(tracee.pid, memory, outline.len);
     session.call("close", libc::SYS_close, [memory, 0, 0, 0, 0, 0])?;
+    if secretmem::kind() != Kind::Secret {
+        shield(session, address, len)?;
+    }
     for (place, template) in outline.places.iter().zip(texts) {
         let text = secrets.bytes(template);
         match &shared {
@@ -53,6 +57,27 @@ pub(super) fn deliver(
         session.forget_stored()?;
     }
     Ok(Delivered { address, shared })
+}
+
+/// A descriptor of memory, in the process: of the kind that we were given ourselves.
+fn make(session: &mut Session) -> Result<u64, Error> {
+    if secretmem::kind() == Kind::Secret {
+        let flags = unsigned(libc::O_CLOEXEC);
+        return session.call("memfd_secret", libc::SYS_memfd_secret, [flags, 0, 0, 0, 0, 0]);
+    }
+    let name = session.push(*b"values\0\0")?;
+    let flags = u64::from(libc::MFD_CLOEXEC);
+    session.call("memfd_create", libc::SYS_memfd_create, [name, flags, 0, 0, 0, 0])
+}
+
+/// Ordinary memory stands in: locked where the limit allows it, and left out of core dumps.
+fn shield(session: &mut Session, address: u64, len: u64) -> Result<(), Error> {
+    match session.call("mlock", libc::SYS_mlock, [address, len, 0, 0, 0, 0]) {
+        Ok(_) | Err(Error::Refused { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let advice = unsigned(libc::MADV_DONTDUMP);
+    session.call("madvise", libc::SYS_madvise, [address, len, advice, 0, 0, 0]).map(drop)
 }
 
 /// Maps the process's memory here. None where we may not (it is another user's), or have no locked memory

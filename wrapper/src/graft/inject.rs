@@ -146,9 +146,18 @@ impl Session {
     /// Goes the way of the last word once more, with none: what it left in registers, the tracee's and those
     /// on our own stack, is overwritten.
     pub(super) fn forget_stored(&mut self) -> Result<(), Error> {
-        // Below the stack pointer, where the program has put nothing yet.
-        let below = registers::stack_pointer(&self.saved).saturating_sub(64) & !7;
-        self.store(below, [0; WORD])
+        self.store(self.below(), [0; WORD])
+    }
+
+    /// Puts a word where the tracee can point a system call to; its address.
+    pub(super) fn push(&mut self, word: [u8; WORD]) -> Result<u64, Error> {
+        self.store(self.below(), word)?;
+        Ok(self.below())
+    }
+
+    /// Below the stack pointer, where the program has put nothing yet.
+    fn below(&self) -> u64 {
+        registers::stack_pointer(&self.saved).saturating_sub(64) & !7
     }
 
     fn store_word(&mut self, at: u64, word: u64) -> Result<(), Error> {

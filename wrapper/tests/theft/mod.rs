@@ -111,11 +111,16 @@ pub(crate) fn mappable_secret(pid: i32, text: &str) -> Option<usize> {
 
 /// A seccomp filter that answers EPERM to ptrace(2), as a strict profile does.
 pub(crate) fn refuse_ptrace() -> io::Result<()> {
+    refuse(libc::SYS_ptrace, libc::EPERM)
+}
+
+/// A seccomp filter that answers `errno` to one system call.
+pub(crate) fn refuse(call: libc::c_long, errno: c_int) -> io::Result<()> {
     let statement = |code: u32, jt, jf, k| libc::sock_filter { code: code.try_into().unwrap(), jt, jf, k };
     let mut program = [
         statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
-        statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, libc::SYS_ptrace.try_into().unwrap()),
-        statement(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM.cast_unsigned()),
+        statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, call.try_into().unwrap()),
+        statement(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | errno.cast_unsigned()),
         statement(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
     ];
     let filter = libc::sock_fprog { len: 4, filter: program.as_mut_ptr() };
