@@ -32,6 +32,16 @@ pub enum Errand {
         #[n(0)]
         terms: Vec<Term>,
     },
+    /// Give back what nobody uses any more. Nothing is brought.
+    #[n(2)]
+    Revoke {
+        /// Leases that do not end with the token.
+        #[n(0)]
+        leases: Vec<String>,
+        /// Whether the token itself is given back, which is ours then.
+        #[n(1)]
+        token: bool,
+    },
 }
 
 /// What lies in the memory that a fetcher brings.

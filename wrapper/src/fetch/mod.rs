@@ -8,6 +8,7 @@
 
 mod environment;
 mod error;
+mod farewell;
 mod kernel;
 mod load;
 mod path;
@@ -40,6 +41,7 @@ pub fn run(config: &Config, errand: &Errand, token: Option<Region>) -> Result<(L
     match errand {
         Errand::Fetch => fetch(config, token),
         Errand::Renew { terms } => renew(config, terms, token),
+        Errand::Revoke { leases, token: is_ours } => farewell::revoke(config, leases, *is_ours, token),
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, WaitOptions, WaitStatus, getpid, wait};
 use secretmem::Parcel;
@@ -132,6 +132,14 @@ impl<'k> Core<'k> {
     pub fn abandon_errand(&mut self) {
         self.returned = None;
         if let Some(fetcher) = self.errand.take() {
+            self.abandon(fetcher.pid);
+        }
+    }
+
+    /// Waits for the errand that is under way, whatever comes of it.
+    pub(super) fn wait_for_errand(&mut self, limit: Duration) {
+        if let Some(fetcher) = self.errand.take() {
+            drop(fetcher.line.receive_within(limit));
             self.abandon(fetcher.pid);
         }
     }

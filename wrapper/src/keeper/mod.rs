@@ -33,6 +33,9 @@ use crate::interpose::Ways;
 use crate::signals::{News, Signals};
 use crate::stem::Stem;
 
+/// How long a program's end may wait for OpenBao to take back what it lent.
+const FAREWELL: Duration = Duration::from_secs(3);
+
 /// The keeper and its parts.
 pub struct Keeper<'k> {
     signals: &'k Signals,
@@ -77,7 +80,9 @@ impl<'k> Keeper<'k> {
     /// Fetches everything, runs the program to its end, and returns the code to exit with.
     pub fn run(mut self) -> Result<u8, Error> {
         let outcome = self.fetch().and_then(|()| self.core.start()).and_then(|()| self.watch());
-        outcome.inspect_err(|_error| self.core.kill())
+        let outcome = outcome.inspect_err(|_error| self.core.kill());
+        self.bid_farewell();
+        outcome
     }
 
     /// As [`run`](Self::run), with values that are there already.
@@ -90,6 +95,14 @@ impl<'k> Keeper<'k> {
     pub fn fetched(mut self) -> Result<Secrets, Error> {
         let outcome = self.fetch().and_then(|()| self.core.secrets());
         outcome.inspect_err(|_error| self.core.kill())
+    }
+
+    /// The last errand: nobody uses any more what OpenBao lent us. It is not waited for long: leases end by themselves.
+    fn bid_farewell(&mut self) {
+        let errand = self.parts.iter().find_map(|part| part.farewell(&self.core));
+        if errand.is_some_and(|errand| self.core.send(&errand).is_ok()) {
+            self.core.wait_for_errand(FAREWELL);
+        }
     }
 
     /// The first errand: until it is back there is no program, and nobody to pass signals to.

@@ -7,6 +7,7 @@ use rustix::event::PollFlags;
 use rustix::process::Pid;
 
 use super::{Core, Error};
+use crate::errand::Errand;
 
 /// Something that answers, watches or waits while the program runs.
 pub trait Part {
@@ -22,6 +23,11 @@ pub trait Part {
     ///
     /// An error is the end: the program is killed, and we exit with the error's code.
     fn turn(&mut self, core: &mut Core<'_>, events: &[Event]) -> Result<(), Error>;
+
+    /// What is to be given back to OpenBao when there is no program any more.
+    fn farewell(&self, _core: &Core<'_>) -> Option<Errand> {
+        None
+    }
 }
 
 /// What happened to processes of ours. Each part is told once.

@@ -21,7 +21,7 @@ use super::strategy::{Step, Why};
 use super::tenant::{self, Action, Failure, Policy, Reason, Tenant, Values};
 use super::words;
 use crate::config::{self, Config, Method, Strategy, Wanted, Withdrawal};
-use crate::errand::Brought;
+use crate::errand::{Brought, Errand, Of};
 use crate::graft::runtime::{self, Reads};
 use crate::keeper::{Change, Core, Error, Event, Part, Returned, WITHDRAWN};
 use crate::say;
@@ -245,6 +245,15 @@ impl Part for Rotation<'_> {
         let wake = tenant.wake().into_iter().chain(self.hook.wake()).min();
         self.tenant = Some(tenant);
         self.clock.ring(wake).map_err(|source| Error::Os { doing: "timerfd", source })
+    }
+
+    /// A token of ours takes its leases with it.
+    fn farewell(&self, core: &Core<'_>) -> Option<Errand> {
+        let terms = core.present()?.terms();
+        let token = self.policy.logs_in && terms.iter().any(|term| term.of == Of::Token);
+        let leases = terms.iter().filter_map(|term| term.lease.clone());
+        let leases: Vec<String> = if token && self.policy.exchanges { Vec::new() } else { leases.collect() };
+        (token || !leases.is_empty()).then_some(Errand::Revoke { leases, token })
     }
 }
 

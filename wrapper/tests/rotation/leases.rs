@@ -16,7 +16,8 @@ struct Postgres {
 
 impl Postgres {
     fn start(test: &str) -> Option<Self> {
-        let found = Command::new("sh").args(["-c", "ls -d /usr/lib/postgresql/*/bin | tail -1"]).output().unwrap();
+        let found =
+            Command::new("sh").args(["-c", "ls -d /usr/lib/postgresql/*/bin | tail -1"]).output().unwrap();
         let place = String::from_utf8(found.stdout).unwrap().trim().to_owned();
         if place.is_empty() || !rustix::process::geteuid().is_root() {
             skip(test, "postgres", "no PostgreSQL, or not root, who could become its user");
@@ -28,7 +29,16 @@ impl Postgres {
         let made = as_postgres(&format!("{place}/initdb"), &["-A", "trust", "-D", data.to_str().unwrap()]);
         assert!({ made }.output().unwrap().status.success());
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let listens = ["-D", data.to_str().unwrap(), "-p", &port.to_string(), "-h", "127.0.0.1", "-k", path(dir.path())];
+        let listens = [
+            "-D",
+            data.to_str().unwrap(),
+            "-p",
+            &port.to_string(),
+            "-h",
+            "127.0.0.1",
+            "-k",
+            path(dir.path()),
+        ];
         let server = as_postgres(&format!("{place}/postgres"), &listens).spawn().unwrap();
         let postgres = Self { server, port, _dir: dir };
         eventually("PostgreSQL answers", || postgres.attempt("select 1").is_some());

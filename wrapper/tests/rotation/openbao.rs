@@ -23,7 +23,8 @@ impl OpenBao {
         let listen = format!("-dev-listen-address=127.0.0.1:{port}");
         let arguments = ["server", "-dev", "-dev-no-store-token", "-dev-root-token-id=root", &listen];
         let mut command = Command::new(&program);
-        let Ok(mut server) = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn() else {
+        let Ok(mut server) = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
+        else {
             crate::bench::skip(test, "bao", "no OpenBao: set CLOUDTASER_BAO or put `bao` into PATH");
             return None;
         };

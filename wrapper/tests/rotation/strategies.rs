@@ -20,7 +20,8 @@ setInterval(() => {
 }, 20);";
 
 /// Writes the password whenever it is told to look; a program that a shell starts gets what is so now.
-const SHELL: &str = "trap 'echo \"$$ $(printenv PASSWORD)\" >> $SEEN' HUP; kill -HUP $$; while :; do sleep 0.1; done";
+const SHELL: &str =
+    "trap 'echo \"$$ $(printenv PASSWORD)\" >> $SEEN' HUP; kill -HUP $$; while :; do sleep 0.1; done";
 
 fn pids(seen: &[String]) -> Vec<&str> {
     seen.iter().map(|line| line.split(' ').next().unwrap()).collect()
@@ -32,7 +33,9 @@ fn values(seen: &[String]) -> Vec<&str> {
 
 /// Waits for so many lines.
 fn lines(wrapper: &crate::openbao::Wrapper, count: usize) -> Vec<String> {
-    crate::openbao::eventually(&format!("{count} lines: {}", wrapper.said()), || wrapper.seen().len() >= count);
+    crate::openbao::eventually(&format!("{count} lines: {}", wrapper.said()), || {
+        wrapper.seen().len() >= count
+    });
     wrapper.seen()
 }
 
@@ -74,7 +77,8 @@ fn a_runtime_that_looks_again_sees_the_new_value_and_is_not_started_anew() {
 #[test]
 fn a_runtime_that_does_not_look_again_is_started_anew_and_that_is_said() {
     let Some(bao) = OpenBao::start("a_runtime_that_does_not_look_again") else { return };
-    let wrapper = bao.wrapper("root", &[("CLOUDTASER_ROTATION_STRATEGY", "live")], &["python3", "-c", PYTHON]);
+    let wrapper =
+        bao.wrapper("root", &[("CLOUDTASER_ROTATION_STRATEGY", "live")], &["python3", "-c", PYTHON]);
     wrapper.sees(&["one"]);
     bao.put("two");
     wrapper.sees(&["one", "two"]);
@@ -103,10 +107,8 @@ fn a_hook_runs_with_the_new_value_and_again_after_it_has_failed() {
     let text = "#!/bin/sh\n[ -e $SEEN.tried ] || { touch $SEEN.tried; exit 7; }\nprintenv PASSWORD >> $SEEN.hook\ncat /proc/$$/environ >> $SEEN.environ\n";
     fs::write(&hook, text).unwrap();
     fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
-    let variables = [
-        ("CLOUDTASER_ROTATION_STRATEGY", "exec"),
-        ("CLOUDTASER_ROTATION_HOOK", hook.to_str().unwrap()),
-    ];
+    let variables =
+        [("CLOUDTASER_ROTATION_STRATEGY", "exec"), ("CLOUDTASER_ROTATION_HOOK", hook.to_str().unwrap())];
     let wrapper = bao.wrapper("root", &variables, &["node", "-e", NODE]);
     lines(&wrapper, 1);
     bao.put("canary-two");

@@ -22,7 +22,10 @@ fn a_program_whose_secret_was_deleted_is_ended() {
     bao.run(&["kv", "delete", "secret/app"]);
     let (code, said) = wrapper.ends();
     assert_eq!(code, WITHDRAWN, "{said}");
-    assert!(said.contains("OpenBao has withdrawn what the program was given; the program is ended"), "{said}");
+    assert!(
+        said.contains("OpenBao has withdrawn what the program was given; the program is ended"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -47,7 +50,9 @@ fn a_program_that_is_to_be_frozen_stands_still_until_openbao_confirms_again() {
     bao.run(&["kv", "delete", "secret/app"]);
     wrapper.says("the program stands still until OpenBao confirms everything");
     // The fetchers are ours, and run.
-    let stands = || wrapper.states().iter().filter(|(name, _)| name == "sh" || name == "sleep").all(|(_, s)| *s == 'T');
+    let stands = || {
+        wrapper.states().iter().filter(|(name, _)| name == "sh" || name == "sleep").all(|(_, s)| *s == 'T')
+    };
     eventually("the program stands still", stands);
     bao.put("two");
     wrapper.sees(&["one", "hup"]);
