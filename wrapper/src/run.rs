@@ -82,10 +82,7 @@ fn start(config: &Config, token: Given) -> Result<u8, u8> {
         return in_place::run(config, signals, token_of(config, ManuallyDrop::into_inner(token))?);
     }
     match stem::plant().map_err(trouble)? {
-        Planted::Keeper(stem) => {
-            let token = token_of(config, ManuallyDrop::into_inner(token))?;
-            keep(config, &stem, &signals, token)
-        }
+        Planted::Keeper(stem) => keep(config, &stem, &signals, token),
         Planted::Made(made) => {
             drop(signals);
             become_ordered(config, made)
@@ -94,8 +91,10 @@ fn start(config: &Config, token: Given) -> Result<u8, u8> {
     }
 }
 
-fn keep(config: &Config, stem: &Stem, signals: &Signals, token: Option<Parcel>) -> Result<u8, u8> {
+fn keep(config: &Config, stem: &Stem, signals: &Signals, token: Given) -> Result<u8, u8> {
+    // It closes every other descriptor: what has one is made afterwards.
     harden::keeper(&[stem.as_fd(), signals.as_fd()]).map_err(trouble)?;
+    let token = token_of(config, ManuallyDrop::into_inner(token))?;
     // Values that are rewritten where they lie need a mapping of them here.
     let memory = match config.rotation.strategy {
         Strategy::Sighup | Strategy::Exec | Strategy::Live => Memory::Shared,
