@@ -57,23 +57,29 @@ const EPERM: u32 = libc::EPERM.cast_unsigned();
 
 /// What the graft asks of ptrace(2): nothing that makes a tracee of a process that did not offer itself, but
 /// `PTRACE_SEIZE`, which the way in place needs.
-const TRACING: [u32; 14] = [
-    libc::PTRACE_PEEKDATA,
-    libc::PTRACE_POKEDATA,
-    libc::PTRACE_CONT,
-    libc::PTRACE_SINGLESTEP,
-    libc::PTRACE_DETACH,
-    libc::PTRACE_SETOPTIONS,
-    libc::PTRACE_GETEVENTMSG,
-    libc::PTRACE_GETSIGINFO,
-    libc::PTRACE_GETREGSET,
-    libc::PTRACE_SETREGSET,
-    libc::PTRACE_SEIZE,
-    libc::PTRACE_INTERRUPT,
-    libc::PTRACE_LISTEN,
-    // PTRACE_SETSIGMASK
-    0x420b,
-];
+fn tracing() -> Vec<u32> {
+    // The codes have another type in each libc.
+    [
+        libc::PTRACE_PEEKDATA.into(),
+        libc::PTRACE_POKEDATA.into(),
+        libc::PTRACE_CONT.into(),
+        libc::PTRACE_SINGLESTEP.into(),
+        libc::PTRACE_DETACH.into(),
+        libc::PTRACE_SETOPTIONS.into(),
+        libc::PTRACE_GETEVENTMSG.into(),
+        libc::PTRACE_GETSIGINFO.into(),
+        libc::PTRACE_GETREGSET.into(),
+        libc::PTRACE_SETREGSET.into(),
+        libc::PTRACE_SEIZE.into(),
+        libc::PTRACE_INTERRUPT.into(),
+        libc::PTRACE_LISTEN.into(),
+        // PTRACE_SETSIGMASK
+        0x420b,
+    ]
+    .into_iter()
+    .filter_map(|code: c_long| u32::try_from(code).ok())
+    .collect()
+}
 
 /// Restricts this process for the rest of its life.
 pub fn apply(process: Process) -> Result<(), Error> {
@@ -111,7 +117,7 @@ fn refused(process: Process) -> Result<BpfProgram, Error> {
     writing(libc::SYS_open, 1)?;
     let families: Vec<u32> = process.families().iter().map(|family| family.cast_unsigned()).collect();
     rules.insert(libc::SYS_socket, vec![none_of(0, &families)?]);
-    rules.insert(libc::SYS_ptrace, vec![none_of(0, &TRACING)?]);
+    rules.insert(libc::SYS_ptrace, vec![none_of(0, &tracing())?]);
     program(rules, SeccompAction::Allow, SeccompAction::Errno(EPERM))
 }
 

@@ -10,7 +10,7 @@ use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use minicbor::{Decode, Encode};
 use rustix::process::setpgid;
@@ -128,29 +128,29 @@ fn search(words: &[OsString], environment: &[CString], given: &Given) -> Failure
         return Failure::Exec(libc::ENOENT);
     };
     if name.as_bytes().contains(&b'/') {
-        return attempt(name.into(), &arguments, &environment);
+        return attempt(Path::new(name), &arguments, &environment);
     }
     let path = env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
     let mut answer = Failure::Exec(libc::ENOENT);
     for mut place in env::split_paths(&path) {
         place.push(name);
-        match attempt(place, &arguments, &environment) {
+        match attempt(&place, &arguments, &environment) {
             Failure::Exec(libc::ENOENT | libc::ENOTDIR | libc::ESTALE | libc::ENODEV | libc::ETIMEDOUT) => {}
             // Perhaps there is another, further on, that we may run.
             failure @ (Failure::Exec(libc::EACCES) | Failure::Interpreter) => answer = failure,
-            failure => return failure,
+            failure @ (Failure::Exec(_) | Failure::Tracing(_)) => return failure,
         }
     }
     answer
 }
 
-fn attempt(path: PathBuf, arguments: &[CString], environment: &[&CStr]) -> Failure {
-    let Ok(file) = c_string(path.clone().into_os_string()) else { return Failure::Exec(libc::ENOENT) };
+fn attempt(path: &Path, arguments: &[CString], environment: &[&CStr]) -> Failure {
+    let Ok(file) = c_string(path.into()) else { return Failure::Exec(libc::ENOENT) };
     let error = kernel::execve(&file, arguments, environment);
     match error.raw_os_error() {
         // The kernel says the same of a program and of the interpreter that its first line or its header names.
         Some(libc::ENOENT) if path.exists() => Failure::Interpreter,
-        Some(libc::ENOEXEC) if is_script(&path) => {
+        Some(libc::ENOEXEC) if is_script(path) => {
             let Ok(shell) = CString::new(SHELL) else { return Failure::exec(&error) };
             let rest = arguments.iter().skip(1).cloned();
             let script: Vec<CString> = [shell.clone(), file].into_iter().chain(rest).collect();
