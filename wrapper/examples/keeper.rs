@@ -6,7 +6,7 @@
 //! standard error. The hook exits with the length of `PASSWORD`.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -17,9 +17,10 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use rustix::event::PollFlags;
 use secretmem::Parcel;
-use wrapper::config::{Audience, Form, Mode, Source, Supervision, Target, Wanted};
+use wrapper::config::{Audience, Form, Mode, Source, Supervision, Target, Wanted, Way};
 use wrapper::errand::{Errand, List, Place, Setback};
 use wrapper::harden;
+use wrapper::interpose::Ways;
 use wrapper::keeper::{Core, Error, Event, Keeper, Memory, Part, Returned};
 use wrapper::line::Line;
 use wrapper::signals::Signals;
@@ -43,7 +44,9 @@ fn main() -> anyhow::Result<ExitCode> {
             // Both ends are ours, so that it does not end when one who orders has gone.
             let pipe = File::options().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(pipe)?;
             harden::keeper(&[stem.as_fd(), signals.as_fd(), pipe.as_fd()])?;
+            let ways = [way(env::var_os("WAY"))];
             let keeper = Keeper::new(&stem, &signals, &conduct, &wanted, Memory::Given);
+            let keeper = keeper.by(Ways::new(&ways, &words));
             let outcome = keeper.with(Orders { pipe, heard: Vec::new() }).run();
             outcome.map(ExitCode::from).or_else(|error| {
                 tell(&error.to_string());
@@ -59,6 +62,15 @@ fn main() -> anyhow::Result<ExitCode> {
             Order::Fetch | _ => fetch(&file, &wanted, &line).map(|()| ExitCode::SUCCESS),
         },
         Planted::Over => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// `WAY`: how the program is given its values; the graft unless it says otherwise.
+fn way(word: Option<OsString>) -> Way {
+    match word.as_deref().and_then(OsStr::to_str) {
+        Some("constructor") => Way::Constructor,
+        Some("environ") => Way::Environ,
+        Some(_) | None => Way::Graft,
     }
 }
 

@@ -555,3 +555,26 @@ fn a_released_secret_reaches_a_program_that_may_not_be_traced() {
     assert_eq!(said_of(&output), CANARY);
     assert!(told(&output).contains("INSECURE: values stand"), "{}", told(&output));
 }
+
+/// What a container of the restricted kind has: no user of consequence, a file system that cannot be written to, no
+/// directory to run anything from, one page of locked memory to spare, and memory that may not be executed.
+#[test]
+fn a_strict_container_is_no_obstacle() {
+    if !installed("unshare") || !makes_namespaces() {
+        return skip("a_strict_container_is_no_obstacle", "unshare", "namespaces are refused to this user");
+    }
+    let bench = ways();
+    let strict = "mount --make-rprivate / && mount -t tmpfs -o noexec,nosuid tmpfs /run && mount -o remount,ro,bind / \
+                  && echo 2 > /proc/sys/vm/memfd_noexec; ulimit -l 64; exec setpriv --reuid 65534 --regid 65534 \
+                  --clear-groups --bounding-set -all --no-new-privs \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", strict, "sh"]);
+    command.arg(bench.path("interpose")).arg(bench.path("secrets")).args([CONSTRUCTOR, "sh", "-c"]);
+    command.arg("perl -e 'print \"$> $ENV{PASSWORD}\"'");
+    assert_eq!(said(command), format!("65534 {CANARY}"));
+}
+
+fn makes_namespaces() -> bool {
+    let tried = Command::new("unshare").args(["--mount", "--pid", "--fork", "--mount-proc", "true"]).output();
+    tried.is_ok_and(|tried| tried.status.success())
+}
