@@ -172,9 +172,7 @@ fn lend_a_hand(
     let token = ManuallyDrop::new(token.map(|(len, memory)| Region::receive(memory, len)).transpose());
     match stem::plant().map_err(trouble)? {
         Planted::Keeper(stem) => {
-            let token =
-                given(ManuallyDrop::into_inner(token)).map_err(|error| told(&error, keeper::UNPROTECTED))?;
-            match hold(config, &line, &stem, (&signals, token), program) {
+            match hold(config, &line, &stem, (&signals, ManuallyDrop::into_inner(token)), program) {
                 Ok(()) => leave(stem),
                 // Whom we trace ends with us.
                 Err(code) => tell(&line, &Word::Failed(code))?,
@@ -207,10 +205,11 @@ fn hold(
     config: &Config,
     line: &Line,
     stem: &Stem,
-    (signals, token): (&Signals, Option<Parcel>),
+    (signals, token): (&Signals, Result<Option<Region>, secretmem::Error>),
     program: Pid,
 ) -> Result<(), u8> {
     harden::keeper(&[line.as_fd(), stem.as_fd(), signals.as_fd()]).map_err(trouble)?;
+    let token = given(token).map_err(|error| told(&error, keeper::UNPROTECTED))?;
     let keeper = Keeper::new(stem, signals, &config.supervision, &config.secrets, Memory::Given);
     let fetched = keeper.with_token(token).fetched();
     let mut tracer = Tracer::new(fetched.map_err(|error| told(&error, error.exit_code()))?);
