@@ -331,3 +331,25 @@ fn a_server_that_nobody_vouches_for_is_not_asked() {
     let unknown = run(&stage.certificate(), 121);
     assert!(unknown.contains("invalid peer certificate: UnknownIssuer"), "{unknown}");
 }
+
+/// Seeds and values share a page: in the fetcher, in the keeper, and in the program.
+#[test]
+fn one_page_of_locked_memory_is_enough_for_several_sealed_secrets() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let stage = Stage::new(vec![Answer::Release, Answer::Release]);
+    let dir = stage.certificate().parent().unwrap().to_owned();
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(dir.join("agent.sock"), fs::Permissions::from_mode(0o777)).unwrap();
+    let full = stage.wrapper("perl", &["-e", "print \"$ENV{A} $ENV{B}\""]);
+    let mut limited = Command::new("setpriv");
+    limited.args(["--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c"]);
+    limited.arg("ulimit -l 4 && exec \"$0\" \"$@\"").arg(full.get_program()).args(full.get_args());
+    limited.envs(full.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    limited
+        .env("CLOUDTASER_SECRET_PATHS", "db,api")
+        .env("CLOUDTASER_ENV_MAP", "user=A;password=B")
+        .env("CLOUDTASER_ROTATION_STRATEGY", "none");
+    let output = limited.output().unwrap();
+    assert_eq!(told(&output), "");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("app {CANARY}"));
+}

@@ -64,7 +64,7 @@ impl Bao {
 
     /// A secret of the first version of the engine, of any bytes that JSON can hold.
     pub(crate) fn put(&self, path: &str, json: &serde_json::Value) {
-        let file = self.dir.path().join("put.json");
+        let file = self.dir.path().join(path.replace('/', "-"));
         std::fs::write(&file, json.to_string()).unwrap();
         self.say(&["write", path, &format!("@{}", file.display())]);
     }
