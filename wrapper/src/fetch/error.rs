@@ -143,13 +143,14 @@ impl Error {
 
     fn meaning(&self) -> Meaning {
         match self {
-            Self::Login { source, .. } | Self::Path { source, .. } => openbao(source),
             Self::Ask(error) if error.is_transient() => Meaning::Away,
             // Only a judgement refuses a release: whatever else is answered, nobody looked at the evidence.
             Self::Ask(error) if error.refusal().is_some() => Meaning::Refused,
             Self::Ask(release_client::Error::OpenBao(
                 source @ (OpenBaoError::Authority(_) | OpenBaoError::Memory(_)),
-            )) => openbao(source),
+            ))
+            | Self::Login { source, .. }
+            | Self::Path { source, .. } => openbao(source),
             Self::NoToken => Meaning::Configuration,
             Self::TokenEnds => Meaning::Refused,
             Self::NoData(_)

@@ -39,16 +39,16 @@ pub fn run(config: &Config, errand: &Errand, token: Option<Region>) -> Result<(L
     let token = token.map(|token| Token::keep(token.bytes())).transpose();
     let token = token.map_err(release_client::Error::from)?;
     match errand {
-        Errand::Fetch => fetch(config, token),
+        Errand::Fetch => fetch(config, token.as_ref()),
         Errand::Renew { terms } => renew(config, terms, token),
         Errand::Revoke { leases, token: is_ours } => farewell::revoke(config, leases, *is_ours, token),
     }
 }
 
-fn fetch(config: &Config, given: Option<Token>) -> Result<(List, Option<Parcel>), Error> {
+fn fetch(config: &Config, given: Option<&Token>) -> Result<(List, Option<Parcel>), Error> {
     let mut trip = Trip::new(config, config.patience)?;
     if config.secrets.iter().any(|wanted| matches!(wanted.source, Source::Path { .. })) {
-        trip.log_in(given.as_ref())?;
+        trip.log_in(given)?;
     }
     let all: Vec<(u16, Option<u64>)> = (0..).zip(&config.secrets).map(|(index, _)| (index, None)).collect();
     trip.bring(&all)
