@@ -48,7 +48,8 @@ pub(crate) fn ensure() -> Result<Vec<&'static str>> {
     }
     let there = PROGRAMS.iter().filter(|(_, program, _)| which(program).is_some()).map(|(word, _, _)| *word);
     let rust = ["rust"].into_iter().chain(has_musl().then_some("rust-musl"));
-    Ok(there.chain(rust).collect())
+    let root = child::read(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0").then_some("root");
+    Ok(there.chain(rust).chain(root).collect())
 }
 
 fn has_musl() -> bool {
