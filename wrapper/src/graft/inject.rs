@@ -5,6 +5,9 @@
 //!
 //! Untrusted: the tracee, which may be killed at any step: that is [`Error::Gone`], not a fault of ours.
 
+use std::fs;
+use std::path::PathBuf;
+
 use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
 
 use super::{Error, registers};
@@ -22,7 +25,13 @@ pub(super) struct Tracee {
 
 impl Tracee {
     pub(super) fn registers(self) -> Result<Registers, Error> {
-        kernel::registers(self.pid).map_err(trace("reading registers"))?.ok_or(Error::NarrowProgram)
+        let narrow = || Error::NarrowProgram(self.file().unwrap_or_default());
+        kernel::registers(self.pid).map_err(trace("reading registers"))?.ok_or_else(narrow)
+    }
+
+    /// The file that it runs, where that can be seen.
+    pub(super) fn file(self) -> Option<PathBuf> {
+        fs::read_link(format!("/proc/{}/exe", self.pid)).ok()
     }
 
     /// Reads memory from `address` on; how many bytes could be read.

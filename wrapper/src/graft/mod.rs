@@ -20,8 +20,8 @@ pub mod runtime;
 pub mod stack;
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io;
+use std::path::PathBuf;
 
 use rustix::process::{Pid, WaitStatus};
 use secretmem::Shared;
@@ -203,7 +203,7 @@ impl Tracer {
         let tracee = Tracee { pid };
         let top = registers::stack_pointer(&tracee.registers()?);
         let stack = Stack::read(&|at, into: &mut [u8]| tracee.read(at, into), address(top))?;
-        let file = fs::read_link(format!("/proc/{pid}/exe")).ok();
+        let file = tracee.file();
         let [own, first] = &stack.arguments;
         let program = Program { file: file.as_deref(), arguments: [own, first] };
         match program.role() {
@@ -229,7 +229,7 @@ impl Tracer {
             return Ok(Grafted::default());
         }
         if let Some(gain) = privilege::gain(tracee.pid) {
-            return Err(Error::Privileged(gain));
+            return Err(Error::Privileged { program: tracee.file().unwrap_or_default(), gain });
         }
         let templates: Vec<&Template> = entries.iter().map(|entry| &entry.found).collect();
         let lens: Vec<usize> = templates.iter().map(|template| secrets.len(template)).collect();
@@ -325,11 +325,16 @@ pub enum Error {
         source: io::Error,
     },
     /// A program that would become somebody else.
-    #[error("the program's file is {0}; no secret is handed to a program that changes who it is")]
-    Privileged(Gain),
+    #[error("{program:?} is {gain}; no secret is handed to a program that changes who it is")]
+    Privileged {
+        /// Its file.
+        program: PathBuf,
+        /// What the file would change.
+        gain: Gain,
+    },
     /// A program of another word size has other registers and another stack.
-    #[error("the program is a 32-bit one, only 64-bit programs can be given secrets")]
-    NarrowProgram,
+    #[error("{0:?} is a 32-bit program, only 64-bit programs can be given secrets")]
+    NarrowProgram(PathBuf),
     /// A stack that the kernel would not have laid out.
     #[error("the program's stack is malformed: {what} {found}")]
     Stack {

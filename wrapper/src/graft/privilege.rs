@@ -57,9 +57,12 @@ fn of(file: &Metadata, capable: bool, status: &str) -> Option<Gain> {
     if file.mode() & libc::S_ISUID != 0 && user != Some(file.uid()) {
         return Some(Gain::User(file.uid()));
     }
+    // Root may take any group, and has the capabilities, without the file.
+    if user == Some(0) {
+        return None;
+    }
     if file.mode() & as_group == as_group && group != Some(file.gid()) {
         return Some(Gain::Group(file.gid()));
     }
-    // Root has them without the file.
-    (capable && user != Some(0)).then_some(Gain::Capabilities)
+    capable.then_some(Gain::Capabilities)
 }
