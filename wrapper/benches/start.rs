@@ -2,7 +2,7 @@
 //!
 //! Time: the graft alone, with a given secret, and the whole start with a release, against plain `exec` and
 //! against `tini` in the same rounds. A played agent and OpenBao answer at once: what a real one takes is
-//! measured where it is. Memory: the peak of each of the wrapper's two processes, against `tini`.
+//! measured where it is. Memory: the peak of each of the wrapper's processes, against `tini`.
 #![expect(clippy::unwrap_used, clippy::print_stdout, clippy::indexing_slicing, reason = "a benchmark")]
 
 #[expect(dead_code, reason = "test programs use the rest")]
@@ -131,12 +131,21 @@ fn cases(stage: &Stage) -> Vec<Case> {
 /// fetches as seen from outside for as long as it lives.
 fn memory(rounds: usize) -> Vec<Value> {
     let look = ["-c", "grep -E 'VmHWM|RssAnon' /proc/$PPID/status"];
-    let stage = Stage::new(vec![Answer::Release; rounds.saturating_add(1)]);
+    // The stem is the first child.
+    let beside = [
+        "-c",
+        "read -r stem rest </proc/$PPID/task/$PPID/children; grep -E 'VmHWM|RssAnon' /proc/$stem/status",
+    ];
+    let stage = Stage::new(vec![Answer::Release; rounds.saturating_add(2)]);
     let (stays, own) = peak(stage.wrapper("sh", &look));
-    let fetches = (0..rounds).map(|_| peak_of_second_child(stage.wrapper("true", &[]))).fold(0.0, f64::max);
+    let (stem, its_own) = peak(stage.wrapper("sh", &beside));
+    let fetches = (0..rounds).map(|_| peak_of_the_fetcher(stage.wrapper("true", &[]))).fold(0.0, f64::max);
     let mut rows = vec![
         row(STAYS, stays, AIM),
         row("its own pages, the rest is shared", own, stays),
+        row("the stem beside it, most of it the same pages", stem, AIM),
+        row("both together, what is shared counted twice (aim: 3 MB)", stays + stem, AIM),
+        row("both together, their own pages", own + its_own, AIM),
         row("the wrapper's half that fetches (until then)", fetches, AIM),
     ];
     if bench::installed("tini") {
@@ -147,16 +156,19 @@ fn memory(rounds: usize) -> Vec<Value> {
     rows
 }
 
-/// The peak of the second child of a program, in kB: looked at until the child has gone.
-fn peak_of_second_child(mut command: Command) -> f64 {
+/// The peak of the process that fetches, in kB: looked at until it has gone.
+fn peak_of_the_fetcher(mut command: Command) -> f64 {
     let mut wrapper = command.spawn().unwrap();
     let own = wrapper.id();
-    let (mut second, mut peak) = (None, 0.0);
+    let of = |pid: &str, file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let (mut fetcher, mut peak) = (None, 0.0);
     while wrapper.try_wait().unwrap().is_none() {
-        let children = fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
-        second = second.or_else(|| children.split_whitespace().nth(1).map(str::to_owned));
-        let Some(child) = &second else { continue };
-        let status = fs::read_to_string(format!("/proc/{child}/status")).unwrap_or_default();
+        let children = of(&own.to_string(), &format!("task/{own}/children"));
+        let mut children = children.split_whitespace();
+        fetcher =
+            fetcher.or_else(|| children.find(|pid| of(pid, "comm") == "ct-fetcher\n").map(str::to_owned));
+        let Some(fetcher) = &fetcher else { continue };
+        let status = of(fetcher, "status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let size = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
         peak = f64::max(peak, size.unwrap_or(0.0));
