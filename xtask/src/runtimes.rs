@@ -12,7 +12,7 @@ use crate::child::{self, which};
 use crate::tools;
 
 /// The word, the program that shows it, and the Debian package that brings it.
-const PROGRAMS: [(&str, &str, &str); 20] = [
+const PROGRAMS: [(&str, &str, &str); 21] = [
     ("awk", "awk", "mawk"),
     ("bash", "bash", "bash"),
     ("busybox", "busybox", "busybox-static"),
@@ -28,6 +28,7 @@ const PROGRAMS: [(&str, &str, &str); 20] = [
     ("node", "node", "nodejs"),
     ("perl", "perl", "perl"),
     ("php", "php", "php-cli"),
+    ("postgres", "pg_ctlcluster", "postgresql"),
     ("printenv", "printenv", "coreutils"),
     ("ruby", "ruby", "ruby"),
     ("setcap", "setcap", "libcap2-bin"),

@@ -102,7 +102,8 @@ impl Holding {
     pub(super) fn is_extendable(&self) -> bool {
         match self.end {
             Some(_) => self.grant.renewable && !self.is_spent,
-            None => self.grant.renewable || self.grant.bond == Bond::Free,
+            // A token without an end has nothing to be asked for.
+            None => self.grant.renewable || (self.grant.bond == Bond::Free && self.grant.of != Of::Token),
         }
     }
 

@@ -79,7 +79,7 @@ impl<'c> Rotation<'c> {
         for event in events {
             match event {
                 Event::Returned => {
-                    heard.extend(core.returned().map(|returned| self.returned(core, returned)))
+                    heard.extend(core.returned().map(|returned| self.returned(core, returned)));
                 }
                 Event::Ended(pid, with) if self.hook_process == Some(*pid) => {
                     self.hook_ended(core, *with, moment);
@@ -149,7 +149,7 @@ impl<'c> Rotation<'c> {
         match self.conduct.withdrawal {
             Withdrawal::Kill => say(format_args!("{what}; the program is ended")),
             Withdrawal::Freeze => {
-                say(format_args!("{what}; the program stands still until OpenBao confirms everything"))
+                say(format_args!("{what}; the program stands still until OpenBao confirms everything"));
             }
         }
         // Who is to be killed stands still first: nobody of them goes on while another ends.

@@ -19,8 +19,12 @@ impl Postgres {
         let found =
             Command::new("sh").args(["-c", "ls -d /usr/lib/postgresql/*/bin | tail -1"]).output().unwrap();
         let place = String::from_utf8(found.stdout).unwrap().trim().to_owned();
-        if place.is_empty() || !rustix::process::geteuid().is_root() {
-            skip(test, "postgres", "no PostgreSQL, or not root, who could become its user");
+        if place.is_empty() {
+            skip(test, "postgres", "no PostgreSQL");
+            return None;
+        }
+        if !rustix::process::geteuid().is_root() {
+            skip(test, "root", "only root becomes PostgreSQL's user");
             return None;
         }
         let dir = tempfile::tempdir_in("/tmp").unwrap();

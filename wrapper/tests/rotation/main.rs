@@ -1,9 +1,11 @@
 //! Values that change, end and are taken back while a program runs, with a real OpenBao.
 
+#[expect(dead_code, reason = "not all that tests of programs share is needed here")]
 #[path = "../bench/mod.rs"]
 mod bench;
 mod leases;
 mod openbao;
+#[expect(dead_code, reason = "few of the played answers are needed here")]
 #[path = "../stage/mod.rs"]
 mod stage;
 mod strategies;

@@ -51,7 +51,11 @@ fn a_program_that_is_to_be_frozen_stands_still_until_openbao_confirms_again() {
     wrapper.says("the program stands still until OpenBao confirms everything");
     // The fetchers are ours, and run.
     let stands = || {
-        wrapper.states().iter().filter(|(name, _)| name == "sh" || name == "sleep").all(|(_, s)| *s == 'T')
+        wrapper
+            .states()
+            .iter()
+            .filter(|(name, _)| name == "sh" || name == "sleep")
+            .all(|(_, s)| matches!(s, 'T' | 't'))
     };
     eventually("the program stands still", stands);
     bao.put("two");

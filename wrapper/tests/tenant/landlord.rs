@@ -132,6 +132,8 @@ impl Landlord {
 
     fn extend(&mut self, of: Of, kind: Kind, now: Uptime) -> Option<Duration> {
         match kind {
+            // A root token.
+            Kind::Value if of == Of::Token => None,
             Kind::Value | Kind::Release(_) => Some(self.issue(of, kind, now)),
             Kind::Certificate(_) => None,
             Kind::Lease { ttl, renewable, .. } => {

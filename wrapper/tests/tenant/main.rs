@@ -314,12 +314,12 @@ fn kinds() -> impl Strategy<Value = Kind> {
 }
 
 fn tokens() -> impl Strategy<Value = Option<Kind>> {
-    let token = (lives(), lives(), any::<bool>());
-    prop::option::of(token.prop_map(|(ttl, max, renewable)| Kind::Lease {
+    let token = (lives(), lives(), any::<bool>()).prop_map(|(ttl, max, renewable)| Kind::Lease {
         ttl,
         max: max.max(ttl),
         renewable,
-    }))
+    });
+    prop::option::of(prop_oneof![3 => token, 1 => Just(Kind::Value)])
 }
 
 fn seconds(range: std::ops::Range<u64>) -> impl Strategy<Value = Duration> {

@@ -141,6 +141,21 @@ fn a_frozen_program_goes_on_when_openbao_gives_everything_anew() {
 }
 
 #[test]
+fn a_token_without_an_end_is_asked_for_nothing() {
+    let policy = Policy { withdrawal: Withdrawal::Freeze, logs_in: false, ..POLICY };
+    let root = grant(Of::Token, Bond::Free, 0, false);
+    let value = grant(SECRET, Bond::Free, 0, false);
+    let mut tenant = Tenant::new(policy, &[root, value], at(0).now, &at(0));
+    let (moment, actions) = next(&mut tenant);
+    assert_eq!(actions, [errand(SECRET, How::Extend)]);
+    tenant.step(Event::Failed(Failure::Refused), &moment);
+    let (moment, actions) = next(&mut tenant);
+    assert_eq!(actions, [errand(SECRET, How::Extend)]);
+    let actions = tenant.step(brought(value, Values::Same), &moment);
+    assert_eq!(actions, [Action::Tell(Notice::Back), Action::Thaw]);
+}
+
+#[test]
 fn a_machine_that_slept_asks_before_it_is_blamed_if_there_is_a_grace() {
     let policy = Policy { grace: Duration::from_hours(10), ..POLICY };
     for (policy, expected) in
