@@ -55,7 +55,7 @@ impl Buffer {
     }
 
     /// At least `len` bytes behind what has come.
-    pub(super) fn room(&mut self, len: usize) -> Result<&mut [u8], Error> {
+    pub fn room(&mut self, len: usize) -> Result<&mut [u8], Error> {
         let end = self.filled.saturating_add(len);
         if end > self.limit.saturating_add(MAX_HEAD).saturating_add(SLACK) {
             return Err(Error::TooLong(self.limit));
@@ -70,7 +70,7 @@ impl Buffer {
     }
 
     /// `len` bytes of the room have come.
-    pub(super) fn keep(&mut self, len: usize) {
+    pub fn keep(&mut self, len: usize) {
         self.filled = self.filled.saturating_add(len).min(self.all().len());
     }
 

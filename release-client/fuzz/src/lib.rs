@@ -1,0 +1,4 @@
+//! Fuzz targets of `release-client`.
+#![forbid(unsafe_code)]
+
+pub mod targets;
