@@ -97,6 +97,12 @@ impl Bao {
         command
     }
 
+    /// It leaves its certificates behind.
+    pub(crate) fn end(&mut self) {
+        self.server.kill().unwrap();
+        self.server.wait().unwrap();
+    }
+
     pub(crate) fn seal(&self) {
         self.say(&["operator", "seal"]);
     }
@@ -104,8 +110,7 @@ impl Bao {
 
 impl Drop for Bao {
     fn drop(&mut self) {
-        self.server.kill().unwrap();
-        self.server.wait().unwrap();
+        self.end();
     }
 }
 

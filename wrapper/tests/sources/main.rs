@@ -1,7 +1,9 @@
 //! Secrets that a token reads, from a real OpenBao over TLS; and what root finds of them in memory meanwhile.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, clippy::panic, reason = "a test")]
 
 mod bao;
+mod postgres;
+mod renew;
 mod scan;
 
 use std::fs;
