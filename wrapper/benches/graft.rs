@@ -16,7 +16,7 @@ use wrapper::graft::{Secrets, Tracer};
 use wrapper::harden;
 use wrapper::line::Line;
 use wrapper::signals::Signals;
-use wrapper::stem::{self, Made, Order, Planted, Start, Stem, Watch};
+use wrapper::stem::{self, Made, Opens, Order, Planted, Start, Stem, Watch};
 
 /// Microseconds; the aim for one value.
 const AIM: f64 = 300.0;
@@ -70,7 +70,7 @@ fn once(stem: &Stem, case: &Case) -> f64 {
         tracer = tracer.keeping_pages();
     }
     let (_ours, theirs) = Line::pair().unwrap();
-    let start = Start { variables: tracer.references(), watch: Watch::Traced };
+    let start = Start { variables: tracer.references(), watch: Watch::Traced, opens: Opens::Plain };
     let pid = stem.order(&Order::Program(start), theirs).unwrap();
     let mut begun = Instant::now();
     tracer.adopt(pid, |_stopped| begun = Instant::now()).unwrap();

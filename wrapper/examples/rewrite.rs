@@ -21,7 +21,7 @@ use wrapper::graft::{Secrets, Tracer, runtime};
 use wrapper::harden;
 use wrapper::line::Line;
 use wrapper::signals::Signals;
-use wrapper::stem::{self, Made, Order, Planted, Start, Stem, Watch};
+use wrapper::stem::{self, Made, Opens, Order, Planted, Start, Stem, Watch};
 
 fn main() -> anyhow::Result<ExitCode> {
     let mut arguments = env::args_os().skip(1);
@@ -49,7 +49,7 @@ fn main() -> anyhow::Result<ExitCode> {
 fn keep(stem: &Stem, file: &Path, orders: File, signals: &Signals) -> anyhow::Result<ExitCode> {
     let mut tracer = Tracer::new(secrets(file)?).keeping_pages();
     let (_ours, theirs) = Line::pair()?;
-    let start = Start { variables: tracer.references(), watch: Watch::Traced };
+    let start = Start { variables: tracer.references(), watch: Watch::Traced, opens: Opens::Plain };
     let main = stem.order(&Order::Program(start), theirs)?;
     tracer.adopt(main, |_| ())?;
     let mut orders = BufReader::new(orders);

@@ -34,7 +34,7 @@ use crate::keeper::{self, Keeper, Memory};
 use crate::line::Line;
 use crate::run::{become_ordered, told, trouble};
 use crate::signals::{News, Signals};
-use crate::stem::{self, Made, Planted, Side, Start, Stem, Watch};
+use crate::stem::{self, Made, Opens, Planted, Side, Start, Stem, Watch};
 use crate::{harden, say};
 
 /// What is said between us and the hand.
@@ -105,7 +105,8 @@ fn give_way(config: &Config, line: &Line, signals: &Signals) -> Result<u8, u8> {
         Word::Held => {}
         other => return Err(misheard(&other)),
     }
-    let error = Made::exec_in_place(&Start { variables, watch: Watch::InPlace }, &config.command, line);
+    let start = Start { variables, watch: Watch::InPlace, opens: Opens::Plain };
+    let error = Made::exec_in_place(&start, &config.command, line);
     let error = keeper::Error::Graft(graft::Error::Exec(error));
     Err(told(&error, error.exit_code()))
 }

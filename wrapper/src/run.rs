@@ -11,11 +11,13 @@ use std::process::ExitCode;
 use release_client::{OpenBaoError, Token};
 use secretmem::{Kind, Parcel};
 
-use crate::config::{Authority, Config, Method, Mode, RawConfig, Strategy};
+use crate::config::{self, Authority, Config, Form, Method, Mode, RawConfig, Strategy};
 use crate::errand::Errand;
+use crate::files::Files;
 use crate::interpose::Ways;
 use crate::keeper::{self, Keeper, Memory};
 use crate::line::Line;
+use crate::local::Local;
 use crate::rotate::Rotation;
 use crate::signals::Signals;
 use crate::stem::{self, Made, Order, Planted, Stem};
@@ -33,6 +35,7 @@ It is configured by environment variables (BAO_X wins over VAULT_X):
   VAULT_NAMESPACE, VAULT_CACERT   as OpenBao's own client reads them
   CLOUDTASER_SECRET_PATHS         the secrets: db,api
   CLOUDTASER_ENV_MAP              the variables that they fill: password=PGPASSWORD,user=PGUSER;token=API_TOKEN
+                                  (FIELD=@NAME: with the path of a file that has the value)
   CLOUDTASER_KEY_MOUNT            the mount that releases (attest-keys)
   CLOUDTASER_AGENT_SOCKET         the node agent (/run/cloudtaser/agent.sock)
   CLOUDTASER_RELEASE_TIMEOUT      seconds to go on asking (60)
@@ -42,6 +45,8 @@ It is configured by environment variables (BAO_X wins over VAULT_X):
   CLOUDTASER_SIGNAL_GROUP         true: signals go to the program's whole process group (false)
   CLOUDTASER_KILL_AFTER           seconds from SIGTERM until the group is killed (when a second SIGTERM comes)
   CLOUDTASER_WORKLOAD_TOKEN_FILE  a token of this workload, to go with the evidence (none)
+  CLOUDTASER_SOCKET               where values and status are served: a path, or @NAME (nowhere)
+  CLOUDTASER_METRICS_ADDR         IP:PORT for metrics (none)
 
 Exit codes: the program's own, 128 + n after signal n, 127 not found, 126 not executable, and of the wrapper:
     1  refused by OpenBao
@@ -92,8 +97,12 @@ fn start(config: &Config, token: Given) -> Result<u8, u8> {
 }
 
 fn keep(config: &Config, stem: &Stem, signals: &Signals, token: Given) -> Result<u8, u8> {
-    // It closes every other descriptor: what has one is made afterwards.
-    harden::keeper(&[stem.as_fd(), signals.as_fd()]).map_err(trouble)?;
+    let (files, local) = answers(config)?;
+    let mut kept = vec![stem.as_fd(), signals.as_fd()];
+    kept.extend(local.iter().flat_map(Local::doors));
+    // It closes every other descriptor: what else has one is made afterwards.
+    let restrict = if files.is_some() { harden::keeper_of_files } else { harden::keeper };
+    restrict(&kept).map_err(trouble)?;
     let token = token_of(config, ManuallyDrop::into_inner(token))?;
     // Values that are rewritten where they lie need a mapping of them here.
     let memory = match config.rotation.strategy {
@@ -102,8 +111,24 @@ fn keep(config: &Config, stem: &Stem, signals: &Signals, token: Given) -> Result
     };
     let keeper = Keeper::new(stem, signals, &config.supervision, &config.secrets, memory);
     let keeper = keeper.with(Rotation::new(config).map_err(trouble)?);
-    let keeper = keeper.by(Ways::new(&config.delivery.ways, &config.command));
+    let mut keeper = keeper.by(Ways::new(&config.delivery.ways, &config.command));
+    if let Some(files) = files {
+        keeper = keeper.with(files);
+    }
+    if let Some(local) = local {
+        keeper = keeper.with(local);
+    }
     keeper.with_token(token).run().map_err(|error| told(&error, error.exit_code()))
+}
+
+/// What answers on this machine: doors are opened while we may still open any.
+fn answers(config: &Config) -> Result<(Option<Files>, Option<Local>), u8> {
+    let mut targets = config.secrets.iter().flat_map(|wanted| &wanted.targets);
+    let files = targets.any(|target| target.form == Form::File).then(Files::new).transpose();
+    let files = files.map_err(|error| told(&error, keeper::UNPROTECTED))?;
+    let asked = config.local != config::Local::default();
+    let local = asked.then(|| Local::open(&config.local, config.rotation.strategy)).transpose();
+    Ok((files, local.map_err(trouble)?))
 }
 
 /// In a process that the stem has made.

@@ -111,7 +111,7 @@ pub enum Withdrawal {
 }
 
 /// Where we answer on this machine.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Local {
     /// The socket for the program and its children: a path, or `@NAME` in the abstract namespace.
     pub socket: Option<String>,

@@ -115,6 +115,10 @@ impl TryFrom<RawConfig> for Config {
             login,
             supervision,
         };
+        let mut targets = config.secrets.iter().flat_map(|wanted| &wanted.targets);
+        if config.supervision.mode == Mode::InPlace && targets.any(|target| target.form == Form::File) {
+            reader.problem("CLOUDTASER_SUPERVISE: false leaves nobody who could answer; expected no FIELD=@VARIABLE in CLOUDTASER_ENV_MAP");
+        }
         if config.command.is_empty() {
             reader.problem("command: no program to run");
         }

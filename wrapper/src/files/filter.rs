@@ -9,6 +9,7 @@
 use libc::{c_int, c_long, sock_filter};
 
 use super::call::Call;
+use super::unasked::UNASKED;
 
 /// `AUDIT_ARCH_X86_64` of linux/audit.h: machine, 64-bit, little-endian.
 #[cfg(target_arch = "x86_64")]
@@ -53,7 +54,7 @@ pub(super) fn call(number: c_int) -> Option<Call> {
 }
 
 /// The filter.
-pub(crate) fn program() -> Vec<sock_filter> {
+pub(super) fn program() -> Vec<sock_filter> {
     let mut program = vec![
         load(MACHINE),
         jump(libc::BPF_JEQ, ARCHITECTURE, 1, 0),
@@ -81,11 +82,11 @@ fn block(number: u32, call: Call) -> Vec<sock_filter> {
     ]
 }
 
-/// The argument with the flags of a call, and the flag with which it cannot be about a file of ours.
+/// The argument with the flags of a call, and those with any of which it is not about a file of ours.
 fn passing(call: Call) -> Option<(u32, c_int)> {
     match call {
-        Call::Open => Some((1, libc::O_DIRECTORY)),
-        Call::OpenAt => Some((2, libc::O_DIRECTORY)),
+        Call::Open => Some((1, libc::O_DIRECTORY | UNASKED)),
+        Call::OpenAt => Some((2, libc::O_DIRECTORY | UNASKED)),
         Call::StatAt | Call::AccessAt2 => Some((3, libc::AT_EMPTY_PATH)),
         Call::Statx => Some((2, libc::AT_EMPTY_PATH)),
         Call::OpenAt2 | Call::Stat | Call::Access | Call::AccessAt => None,

@@ -37,7 +37,7 @@ pub(super) struct Notice {
 /// Installs a filter in this thread, and returns the descriptor on which its questions arrive, closed on exec.
 ///
 /// Needs `no_new_privs`. `EBUSY`: somebody else answers questions about this process already.
-pub(crate) fn install(program: &mut [sock_filter]) -> io::Result<OwnedFd> {
+pub(super) fn install(program: &mut [sock_filter]) -> io::Result<OwnedFd> {
     let len = u16::try_from(program.len()).map_err(io::Error::other)?;
     let filter = libc::sock_fprog { len, filter: program.as_mut_ptr() };
     let with = |flags: c_ulong| {

@@ -11,10 +11,12 @@
 mod asker;
 mod call;
 mod face;
-pub(crate) mod filter;
+mod filter;
 mod gift;
-pub(crate) mod kernel;
+mod kernel;
+mod part;
 pub mod path;
+pub(crate) mod unasked;
 
 use std::fs;
 use std::io;
@@ -54,7 +56,11 @@ pub struct Shown<'a> {
 pub struct Files {
     listeners: Vec<OwnedFd>,
     gifts: Vec<Underway>,
+    /// Files that were opened.
+    opened: u64,
     told: bool,
+    /// Of which values, and since when.
+    known: Option<(u64, i64)>,
 }
 
 #[derive(Debug)]
@@ -65,13 +71,13 @@ struct Underway {
 }
 
 /// In the process that becomes the program: has the kernel ask whoever holds this descriptor about files.
-pub fn listen() -> Result<OwnedFd, Refused> {
-    kernel::install(&mut filter::program()).map_err(Refused::Filter)
+pub(crate) fn listen() -> io::Result<OwnedFd> {
+    kernel::install(&mut filter::program())
 }
 
 impl Files {
-    /// Whether the kernel and its rules let us answer at all, asked before a program is started.
-    pub fn possible() -> Result<(), Refused> {
+    /// Nothing to answer yet. Refused if the kernel and its rules would not let us answer.
+    pub fn new() -> Result<Self, Refused> {
         if !kernel::sizes_are_known().map_err(Refused::Filter)? {
             return Err(Refused::Sizes);
         }
@@ -80,23 +86,23 @@ impl Files {
         if strict && !may_trace_anybody() {
             return Err(Refused::Yama);
         }
-        Ok(())
+        Ok(Self::default())
     }
 
     /// Takes over the descriptor of a program that was just started.
-    pub fn adopt(&mut self, listener: OwnedFd) {
+    fn adopt(&mut self, listener: OwnedFd) {
         kernel::wake_at_once(listener.as_fd());
         self.listeners.push(listener);
     }
 
     /// What to wait for.
-    pub fn waits(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
+    fn waiting(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
         let listeners = self.listeners.iter().map(|listener| (listener.as_fd(), PollFlags::IN));
         listeners.chain(self.gifts.iter().map(|underway| (underway.gift.as_fd(), PollFlags::OUT)))
     }
 
     /// Does what can be done without waiting.
-    pub fn serve(&mut self, shown: &[Shown<'_>]) {
+    fn serve(&mut self, shown: &[Shown<'_>]) {
         for _ in 0..ROUND {
             let ready = self.ready();
             if ready.iter().all(PollFlags::is_empty) {
@@ -121,9 +127,9 @@ impl Files {
         }
     }
 
-    /// What is there now for each of [`waits`](Self::waits).
+    /// What is there now for each of [`waiting`](Self::waiting).
     fn ready(&self) -> Vec<PollFlags> {
-        let mut fds: Vec<_> = self.waits().map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)).collect();
+        let mut fds: Vec<_> = self.waiting().map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)).collect();
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         if fds.is_empty() || poll(&mut fds, Some(&now)).is_err() {
             // Interrupted: there is another time.
@@ -160,7 +166,7 @@ impl Files {
             return kernel::answer(listener, notice.id, Verdict::GoesOn);
         };
         let request = with_flags(asker, request)?;
-        match call::answer(request, &face(asker, file, index)?) {
+        match call::answer(request, &face(asker, request, file, index)?) {
             Answer::Done => kernel::answer(listener, notice.id, Verdict::Result(0)),
             Answer::Refused(error) => kernel::answer(listener, notice.id, Verdict::Error(error)),
             Answer::Bytes(place, bytes) => {
@@ -174,6 +180,7 @@ impl Files {
             Answer::Value { close_on_exec } => {
                 let (reader, given) = Gift::of(file.value)?;
                 kernel::answer_with(listener, notice.id, reader.as_fd(), close_on_exec)?;
+                self.opened = self.opened.saturating_add(1);
                 if let Given::Partly(gift) = given {
                     let (name, generation) = (file.name.to_owned(), file.generation);
                     self.gifts.push(Underway { gift, name, generation });
@@ -240,8 +247,12 @@ fn with_flags(asker: Asker<'_>, request: Request) -> io::Result<Request> {
     Ok(Request::Open(u64::from_le_bytes(flags)))
 }
 
-fn face(asker: Asker<'_>, file: &Shown<'_>, index: usize) -> io::Result<Face> {
-    let (user, group) = asker.owner()?;
+fn face(asker: Asker<'_>, request: Request, file: &Shown<'_>, index: usize) -> io::Result<Face> {
+    let (user, group) = match request {
+        Request::Stat(_) | Request::Statx(_) => asker.owner()?,
+        // Nobody looks.
+        Request::Open(_) | Request::OpenHow(_) | Request::Access(_) => (0, 0),
+    };
     let len = u64::try_from(file.value.len()).unwrap_or(u64::MAX);
     let number = u32::try_from(index).unwrap_or(u32::MAX).saturating_add(1);
     Ok(Face { number, len, user, group, modified: file.since })

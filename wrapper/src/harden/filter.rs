@@ -22,6 +22,8 @@ use super::calls::{self, Call, Need};
 pub enum Process {
     /// The one that stays.
     Keeper,
+    /// The same where it answers for files: how they look is written into the memory of those who ask.
+    KeeperOfFiles,
     /// One that fetches.
     Fetcher,
 }
@@ -31,22 +33,30 @@ impl Process {
     #[must_use]
     pub const fn need(self, call: &Call) -> Need {
         match self {
-            Self::Keeper => call.keeper,
+            Self::Keeper | Self::KeeperOfFiles => call.keeper,
             Self::Fetcher => call.fetcher,
         }
     }
 
     const fn otherwise(self) -> SeccompAction {
         match self {
-            Self::Keeper => SeccompAction::Errno(EPERM),
+            Self::Keeper | Self::KeeperOfFiles => SeccompAction::Errno(EPERM),
             Self::Fetcher => SeccompAction::KillProcess,
+        }
+    }
+
+    /// The ways to open a file that are refused to it. `/proc/PID/mem` is opened to read and write.
+    const fn writing(self) -> &'static [i32] {
+        match self {
+            Self::KeeperOfFiles => &[libc::O_WRONLY],
+            Self::Keeper | Self::Fetcher => &[libc::O_WRONLY, libc::O_RDWR],
         }
     }
 
     /// The families of sockets that it may open.
     const fn families(self) -> &'static [i32] {
         match self {
-            Self::Keeper => &[libc::AF_UNIX],
+            Self::Keeper | Self::KeeperOfFiles => &[libc::AF_UNIX],
             // The resolver asks the kernel for our addresses, to put those of others in order.
             Self::Fetcher => &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK],
         }
@@ -107,9 +117,10 @@ fn refused(process: Process) -> Result<BpfProgram, Error> {
     }
     // Nothing is written to a file, nor made.
     let mut writing = |call: c_long, flags: u8| -> Result<(), Error> {
-        let written = [libc::O_WRONLY, libc::O_RDWR].map(|mode| having(flags, libc::O_ACCMODE, mode));
-        let [one, other] = written;
-        rules.insert(call, vec![one?, other?, having(flags, libc::O_CREAT, libc::O_CREAT)?]);
+        let written = process.writing().iter().map(|mode| having(flags, libc::O_ACCMODE, *mode));
+        let mut written: Vec<SeccompRule> = written.collect::<Result<_, _>>()?;
+        written.push(having(flags, libc::O_CREAT, libc::O_CREAT)?);
+        rules.insert(call, written);
         Ok(())
     };
     writing(libc::SYS_openat, 2)?;

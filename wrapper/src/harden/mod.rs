@@ -52,6 +52,12 @@ pub fn keeper(kept: &[BorrowedFd<'_>]) -> Result<(), Error> {
     Ok(filter::apply(Process::Keeper)?)
 }
 
+/// The same for a keeper that answers for files.
+pub fn keeper_of_files(kept: &[BorrowedFd<'_>]) -> Result<(), Error> {
+    kernel::close_all_but(kept).map_err(|source| Error::Step { doing: "close_range", source })?;
+    Ok(filter::apply(Process::KeeperOfFiles)?)
+}
+
 /// For a fetcher, before it opens a connection. `kept` is every descriptor that it owns.
 pub fn fetcher(config: &Config, kept: &[BorrowedFd<'_>]) -> Result<Enforced, Error> {
     kernel::close_all_but(kept).map_err(|source| Error::Step { doing: "close_range", source })?;

@@ -15,7 +15,7 @@ use super::{Equipment, Error, Form, Interposer, PRELOAD, Trouble, lay_out_entrie
 use crate::config::Way;
 use crate::graft::Secrets;
 use crate::say;
-use crate::stem::{Gift, Start, Watch};
+use crate::stem::{Gift, Opens, Start, Watch};
 
 /// Between two looks for processes that are not reached: this at first, and twice as long each time.
 const FIRST_LOOK: Duration = Duration::from_millis(500);
@@ -113,7 +113,10 @@ impl<'k> Ways<'k> {
             .map(|(name, reference)| format!("{name}={reference}").into_bytes())
             .collect();
         let (gift, len) = lay_out_entries(secrets, &entries)?;
-        Ok(Prepared { start: Start { variables: paths, watch: Watch::Given(Gift::Entries(len)) }, gift })
+        Ok(Prepared {
+            start: Start { variables: paths, watch: Watch::Given(Gift::Entries(len)), opens: Opens::Plain },
+            gift,
+        })
     }
 
     /// Nobody is answered any more.
@@ -159,7 +162,7 @@ impl Desk {
         let mut variables = paths;
         variables.extend(self.secrets.references().map(|(name, reference)| (name.to_owned(), reference)));
         variables.push((PRELOAD.to_owned(), preload));
-        let start = Start { variables, watch: Watch::Given(Gift::Library(number)) };
+        let start = Start { variables, watch: Watch::Given(Gift::Library(number)), opens: Opens::Plain };
         Ok(Prepared { start, gift: library })
     }
 }

@@ -12,6 +12,7 @@ use rustix::process::{Pid, setpgid};
 
 use super::{Core, Error, Event, Memory, present};
 use crate::config::Way;
+use crate::files;
 use crate::graft::{self, Secrets, Tracer};
 use crate::interpose::{Prepared, Trouble, Ways, form, why_untraced};
 use crate::line::Line;
@@ -34,6 +35,7 @@ impl Core<'_> {
             match self.start_by(choice.way(), secrets)? {
                 Outcome::Started => {
                     self.ways.take(&choice);
+                    self.standing.starts = self.standing.starts.saturating_add(1);
                     return Ok(());
                 }
                 Outcome::TracingRefused(free) => {
@@ -63,14 +65,15 @@ impl Core<'_> {
         child.tracer.arm(secrets);
         let mut variables = child.tracer.references();
         variables.extend(paths);
-        let (pid, line) = self.order(&Order::Hook(Start { variables, watch: Watch::Traced }))?;
+        let (pid, line) =
+            self.order(&Order::Hook(Start { variables, watch: Watch::Traced, opens: self.opens() }))?;
         let adopted = self.child.as_mut().map(|child| child.tracer.adopt(pid, |_stopped| ()));
         match adopted.unwrap_or(Ok(())) {
-            Ok(()) => Ok(pid),
+            Ok(()) => self.hear_listener(&line).map(|()| pid).map_err(Error::os("the line to the hook")),
             Err(graft::Error::Gone(_)) => {
                 self.made.remove(&pid.as_raw_pid());
                 self.awaited.remove(&pid.as_raw_pid());
-                let told = line.receive().map_err(Error::os("the line to the hook"))?;
+                let told = self.hear(&line).map_err(Error::os("the line to the hook"))?;
                 Err(told.map_or(Error::Graft(graft::Error::NotReceived), |told| unstarted(&told.bytes)))
             }
             Err(error) => Err(Error::Graft(error)),
@@ -78,9 +81,10 @@ impl Core<'_> {
     }
 
     fn give_hook(&mut self, prepared: Prepared) -> Result<Pid, Error> {
-        let (pid, line) = self.order(&Order::Hook(prepared.start))?;
+        let start = Start { opens: self.opens(), ..prepared.start };
+        let (pid, line) = self.order(&Order::Hook(start))?;
         Gift::send(&line, &prepared.gift).map_err(Error::os("the line to the hook"))?;
-        let told = line.receive().map_err(Error::os("the line to the hook"))?;
+        let told = self.hear(&line).map_err(Error::os("the line to the hook"))?;
         told.map_or(Ok(pid), |told| Err(unstarted(&told.bytes)))
     }
 
@@ -104,15 +108,17 @@ impl Core<'_> {
         let (ours, theirs) = Line::pair().map_err(Error::os("socketpair"))?;
         let mut variables = tracer.references();
         variables.extend(paths);
-        let pid = self.stem.order(&Order::Program(Start { variables, watch: Watch::Traced }), theirs)?;
+        let start = Start { variables, watch: Watch::Traced, opens: self.opens() };
+        let pid = self.stem.order(&Order::Program(start), theirs)?;
         match tracer.adopt(pid, terminal::lend) {
             Ok(()) => {
                 self.child = Some(Child::new(pid, tracer, &self.conduct));
+                self.hear_listener(&ours).map_err(Error::os("the line to the program"))?;
                 self.events.push(Event::Started(pid));
                 Ok(Outcome::Started)
             }
             Err(graft::Error::Gone(status)) => {
-                let told = ours.receive().map_err(Error::os("the line to the program"))?;
+                let told = self.hear(&ours).map_err(Error::os("the line to the program"))?;
                 match told.map(|told| unstarted(&told.bytes)) {
                     Some(Error::Graft(graft::Error::TracingRefused)) => refused(tracer),
                     Some(error) => Err(error),
@@ -131,13 +137,14 @@ impl Core<'_> {
     fn start_given(&mut self, prepared: Prepared) -> Result<Outcome, Error> {
         let line = Error::os("the line to the program");
         let (ours, theirs) = Line::pair().map_err(Error::os("socketpair"))?;
-        let pid = self.stem.order(&Order::Program(prepared.start), theirs)?;
+        let start = Start { opens: self.opens(), ..prepared.start };
+        let pid = self.stem.order(&Order::Program(start), theirs)?;
         // The process does the same; whoever is first, the group is there before it gets the terminal.
         setpgid(Some(pid), Some(pid)).unwrap_or_default();
         terminal::lend(pid);
         Gift::send(&ours, &prepared.gift).map_err(&line)?;
         drop(prepared.gift);
-        match ours.receive().map_err(&line)? {
+        match self.hear(&ours).map_err(&line)? {
             None => {
                 self.child = Some(Child::new(pid, Tracer::idle(), &self.conduct));
                 self.events.push(Event::Started(pid));
@@ -163,10 +170,12 @@ fn no_interpreter() -> io::Error {
 
 /// What a new process said before it ended.
 fn unstarted(message: &[u8]) -> Error {
-    Error::Graft(match minicbor::decode(message) {
-        Ok(Failure::Exec(errno)) => graft::Error::Exec(io::Error::from_raw_os_error(errno)),
-        Ok(Failure::Tracing(_)) => graft::Error::TracingRefused,
-        Ok(Failure::Interpreter) => graft::Error::Exec(no_interpreter()),
-        Err(_malformed) => graft::Error::NotReceived,
-    })
+    let os = io::Error::from_raw_os_error;
+    match minicbor::decode(message) {
+        Ok(Failure::Exec(errno)) => Error::Graft(graft::Error::Exec(os(errno))),
+        Ok(Failure::Tracing(_)) => Error::Graft(graft::Error::TracingRefused),
+        Ok(Failure::Interpreter) => Error::Graft(graft::Error::Exec(no_interpreter())),
+        Ok(Failure::Files(errno)) => Error::Files(files::Refused::Filter(os(errno))),
+        Err(_malformed) => Error::Graft(graft::Error::NotReceived),
+    }
 }

@@ -6,7 +6,8 @@
 //! Trusted: stem and fetchers, which are this program. Untrusted: the program, and what descends from it.
 
 use std::collections::BTreeSet;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, WaitOptions, WaitStatus, getpid, wait};
@@ -14,14 +15,15 @@ use secretmem::Parcel;
 
 use super::part::Event;
 use super::present::{self, Change, Present};
+use super::standing::Standing;
 use super::{Error, family};
-use crate::config::{Supervision, Wanted, Way};
+use crate::config::{Form, Supervision, Wanted, Way};
 use crate::errand::{self, Brought, Errand, Setback};
 use crate::graft::kernel::send_signal;
 use crate::graft::{Rewritten, Secrets};
 use crate::interpose::{Taken, Trouble, Ways};
-use crate::line::Line;
-use crate::stem::{self, Order, Stem};
+use crate::line::{Line, Message};
+use crate::stem::{self, Opens, Order, Stem};
 use crate::supervise::{Child, Stopped, Then, code};
 
 /// The keeper without its parts.
@@ -42,6 +44,9 @@ pub struct Core<'k> {
     /// Those of them whose end is told.
     pub(super) awaited: BTreeSet<i32>,
     pub(super) ways: Ways<'k>,
+    /// On which the kernel asks about files that the program opens.
+    listeners: Vec<OwnedFd>,
+    pub(super) standing: Standing,
     pub(super) events: Vec<Event>,
     pub(super) outcome: Option<u8>,
 }
@@ -87,6 +92,8 @@ impl<'k> Core<'k> {
             made: BTreeSet::new(),
             awaited: BTreeSet::new(),
             ways: Ways::new(&[Way::Graft], &[]),
+            listeners: Vec::new(),
+            standing: Standing::new(Instant::now()),
             events: Vec::new(),
             outcome: None,
         }
@@ -171,10 +178,14 @@ impl<'k> Core<'k> {
 
     /// Takes over what was brought: for later starts, for files, for the next errand. On an error nothing has changed.
     pub fn exchange(&mut self, brought: Brought) -> Result<Change, present::Error> {
+        let terms = brought.terms.clone();
         let (present, change) = match &self.present {
             Some(present) => present.after(brought, self.wanted)?,
             None => (Present::first(brought, self.wanted)?, Change::Changed),
         };
+        let is_rotation = self.present.is_some() && change == Change::Changed;
+        self.standing.rotations = self.standing.rotations.saturating_add(u64::from(is_rotation));
+        self.standing.heard(&terms, Instant::now());
         self.present = Some(present);
         Ok(change)
     }
@@ -231,6 +242,49 @@ impl<'k> Core<'k> {
     /// Answers them.
     pub(super) fn serve(&mut self, now: Instant) -> Result<(), Error> {
         if self.is_frozen() { Ok(()) } else { Ok(self.ways.turn(now).map_err(Trouble::from)?) }
+    }
+
+    /// Whether the program is to find files that are not there.
+    pub(super) fn opens(&self) -> Opens {
+        let mut targets = self.wanted.iter().flat_map(|wanted| &wanted.targets);
+        if targets.any(|target| target.form == Form::File) { Opens::Answered } else { Opens::Plain }
+    }
+
+    /// What a new process says before it becomes a program: nothing, or why it does not. A program that is answered
+    /// sends where it will ask; that is kept.
+    pub(super) fn hear(&mut self, line: &Line) -> io::Result<Option<Message>> {
+        while let Some(mut message) = line.receive()? {
+            match message.descriptor.take() {
+                Some(listener) => self.listeners.push(listener),
+                None => return Ok(Some(message)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where a program that was adopted will ask.
+    pub(super) fn hear_listener(&mut self, line: &Line) -> io::Result<()> {
+        if self.opens() == Opens::Answered {
+            let message = line.receive()?;
+            self.listeners.extend(message.and_then(|message| message.descriptor));
+        }
+        Ok(())
+    }
+
+    /// Where the kernel asks about files that the program opens; one for each start.
+    pub fn listeners(&mut self) -> Vec<OwnedFd> {
+        std::mem::take(&mut self.listeners)
+    }
+
+    /// How things stand.
+    #[must_use]
+    pub fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// The same, for parts that know more.
+    pub fn standing_mut(&mut self) -> &mut Standing {
+        &mut self.standing
     }
 
     /// The program's main process, while there is one.

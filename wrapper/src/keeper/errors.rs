@@ -51,6 +51,9 @@ pub enum Error {
     /// No way leads into the program, or the one that was taken ended.
     #[error(transparent)]
     Way(#[from] Trouble),
+    /// Files were asked for, and cannot be served.
+    #[error(transparent)]
+    Files(#[from] crate::files::Refused),
     /// There are no values to start a program with.
     #[error("no values are held any more, the program cannot be started anew")]
     Forgotten,
@@ -81,6 +84,7 @@ impl Error {
                 graft::Error::TracingRefused
                 | graft::Error::Refused { doing: "memfd_secret" | "mmap of secret memory", .. },
             )
+            | Self::Files(_)
             | Self::Errand(errand::Error::Memory(_))
             | Self::Way(Trouble::NoWay(_) | Trouble::Memory(_))
             | Self::Present(present::Error::Memory(_)) => UNPROTECTED,

@@ -11,6 +11,7 @@ mod errors;
 mod family;
 mod part;
 mod present;
+mod standing;
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -25,6 +26,7 @@ pub use errors::{
 };
 pub use part::{Event, Part};
 pub use present::{Change, Error as Unusable, Present};
+pub use standing::Standing;
 
 use crate::config::{Supervision, Wanted};
 use crate::errand::Errand;

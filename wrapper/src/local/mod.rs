@@ -8,6 +8,7 @@
 
 mod connection;
 pub(crate) mod kernel;
+mod part;
 mod reply;
 pub mod request;
 mod status;
@@ -46,6 +47,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Where clients come in, and those who are in.
 #[derive(Debug)]
 pub struct Local {
+    strategy: config::Strategy,
     doors: Vec<Door>,
     connections: Vec<Connection>,
     shut_until: Option<Instant>,
@@ -72,7 +74,7 @@ struct Door {
 
 impl Local {
     /// Opens the doors that are asked for.
-    pub fn open(wanted: &config::Local) -> Result<Self, Error> {
+    pub fn open(wanted: &config::Local, strategy: config::Strategy) -> Result<Self, Error> {
         let mut doors = Vec::new();
         if let Some(name) = &wanted.socket {
             let opened = Door::socket(name).map_err(|source| Error { at: name.clone(), source })?;
@@ -83,29 +85,33 @@ impl Local {
                 Door::metrics(address).map_err(|source| Error { at: address.to_string(), source })?;
             doors.push(opened);
         }
-        Ok(Self { doors, connections: Vec::new(), shut_until: None, values: 0, refused: 0 })
+        Ok(Self { strategy, doors, connections: Vec::new(), shut_until: None, values: 0, refused: 0 })
+    }
+
+    /// The descriptors of the doors.
+    pub fn doors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.doors.iter().map(|door| door.listener.as_fd())
     }
 
     /// What to wait for.
-    pub fn waits(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
+    fn waiting(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
         let open = if self.shut_until.is_some() { &[] } else { self.doors.as_slice() };
         let doors = open.iter().map(|door| (door.listener.as_fd(), PollFlags::IN));
         doors.chain(self.connections.iter().map(Connection::waits))
     }
 
     /// When something is to be done though nobody comes.
-    pub fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self) -> Option<Instant> {
         self.connections.iter().map(Connection::deadline).chain(self.shut_until).min()
     }
 
     /// Values that went out, and requests for values that were refused.
-    #[must_use]
-    pub const fn served(&self) -> (u64, u64) {
+    const fn served(&self) -> (u64, u64) {
         (self.values, self.refused)
     }
 
     /// Does what can be done without waiting. How things stand is asked for only if somebody is there.
-    pub fn serve(&mut self, shown: &[Shown<'_>], status: impl FnOnce() -> Status, now: Instant) {
+    fn serve(&mut self, shown: &[Shown<'_>], status: impl FnOnce() -> Status, now: Instant) {
         if self.shut_until.is_some_and(|until| now >= until) {
             self.shut_until = None;
         }

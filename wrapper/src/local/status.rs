@@ -23,6 +23,8 @@ pub struct Status {
     pub memory: &'static str,
     /// How the program learns of a new one.
     pub strategy: &'static str,
+    /// Whether the program stands still, because a value was withdrawn.
+    pub frozen: bool,
     /// Since OpenBao last spoke for the values; none where it was not asked.
     pub fresh_seconds: Option<u64>,
     /// Times that the program was started anew.
@@ -102,6 +104,7 @@ impl Status {
         text.family("info", "gauge", "What runs here.", [(&labels[..], 1)]);
         text.one("uptime_seconds", "gauge", "Seconds since the wrapper started.", Some(self.uptime_seconds));
         text.one("running", "gauge", "Whether there is a program.", Some(u64::from(self.program.is_some())));
+        text.one("frozen", "gauge", "Whether the program was stopped.", Some(u64::from(self.frozen)));
         text.one("fresh_seconds", "gauge", "Seconds since OpenBao spoke for the values.", self.fresh_seconds);
         text.one("restarts_total", "counter", "Times the program was started anew.", Some(self.restarts));
         text.one("rotations_total", "counter", "Values exchanged for new ones.", Some(self.rotations));

@@ -24,7 +24,7 @@ use crate::line::{Line, Message};
 
 pub use gift::Gift;
 pub(crate) use program::Failure;
-pub use program::{Start, Watch};
+pub use program::{Opens, Start, Watch};
 
 pub(crate) use kernel::{Side, fork};
 
@@ -156,7 +156,9 @@ impl Made {
     /// Becomes a program in our place; returns why that failed.
     pub(crate) fn exec_in_place(start: &Start, words: &[OsString], line: &Line) -> io::Error {
         match start.attempt(words, line) {
-            Failure::Exec(errno) | Failure::Tracing(errno) => io::Error::from_raw_os_error(errno),
+            Failure::Exec(errno) | Failure::Files(errno) | Failure::Tracing(errno) => {
+                io::Error::from_raw_os_error(errno)
+            }
             Failure::Interpreter => io::ErrorKind::NotFound.into(),
         }
     }

@@ -7,8 +7,8 @@
 
 use std::env;
 use std::ffi::{CStr, CString, OsStr, OsString};
-use std::fs::File;
 use std::io::{self, Read as _};
+use std::os::fd::AsFd as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 
@@ -18,6 +18,7 @@ use rustix::process::setpgid;
 use super::gift::{Gift, Given};
 use super::kernel;
 use crate::config::TOKENS;
+use crate::files::{self, unasked};
 use crate::graft::kernel::ask_to_be_traced;
 use crate::line::Line;
 
@@ -35,6 +36,20 @@ pub struct Start {
     /// Whether it stops at its `execve`, traced by the keeper.
     #[n(1)]
     pub watch: Watch,
+    /// Who answers when it opens files.
+    #[n(2)]
+    pub opens: Opens,
+}
+
+/// Who answers when a program, or what it starts, opens files.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Encode, Decode)]
+pub enum Opens {
+    /// The kernel.
+    #[n(0)]
+    Plain,
+    /// The keeper, for files that are not there: [`crate::files`].
+    #[n(1)]
+    Answered,
 }
 
 /// Whether a program is traced from its `execve` on.
@@ -66,6 +81,9 @@ pub(crate) enum Failure {
     /// The program is there; what it is to be run by, or loaded by, is not.
     #[n(2)]
     Interpreter,
+    /// Nobody may answer when it opens files, with this error number.
+    #[n(3)]
+    Files(#[n(0)] i32),
 }
 
 impl Start {
@@ -79,6 +97,7 @@ impl Start {
     /// Becomes the program, or says why not.
     pub(super) fn attempt(&self, words: &[OsString], line: &Line) -> Failure {
         self.prepare(line)
+            .and_then(|given| self.be_answered(line).map(|()| given))
             .and_then(|given| Ok(search(words, &self.environment(&given)?, &given)))
             .unwrap_or_else(|failure| failure)
     }
@@ -101,6 +120,15 @@ impl Start {
         };
         kernel::unblock_signals().map_err(|error| Failure::exec(&error))?;
         Ok(given)
+    }
+
+    /// From here on the keeper is asked about every file that is opened.
+    fn be_answered(&self, line: &Line) -> Result<(), Failure> {
+        if self.opens == Opens::Plain {
+            return Ok(());
+        }
+        let listener = files::listen().map_err(|error| Failure::Files(errno(&error)))?;
+        line.send(b".", Some(listener.as_fd())).map_err(|error| Failure::Files(errno(&error)))
     }
 
     fn environment(&self, given: &Given) -> Result<Vec<CString>, Failure> {
@@ -138,7 +166,7 @@ fn search(words: &[OsString], environment: &[CString], given: &Given) -> Failure
             Failure::Exec(libc::ENOENT | libc::ENOTDIR | libc::ESTALE | libc::ENODEV | libc::ETIMEDOUT) => {}
             // Perhaps there is another, further on, that we may run.
             failure @ (Failure::Exec(libc::EACCES) | Failure::Interpreter) => answer = failure,
-            failure @ (Failure::Exec(_) | Failure::Tracing(_)) => return failure,
+            failure @ (Failure::Exec(_) | Failure::Files(_) | Failure::Tracing(_)) => return failure,
         }
     }
     answer
@@ -149,7 +177,7 @@ fn attempt(path: &Path, arguments: &[CString], environment: &[&CStr]) -> Failure
     let error = kernel::execve(&file, arguments, environment);
     match error.raw_os_error() {
         // The kernel says the same of a program and of the interpreter that its first line or its header names.
-        Some(libc::ENOENT) if path.exists() => Failure::Interpreter,
+        Some(libc::ENOENT) if unasked::exists(path) => Failure::Interpreter,
         Some(libc::ENOEXEC) if is_script(path) => {
             let Ok(shell) = CString::new(SHELL) else { return Failure::exec(&error) };
             let rest = arguments.iter().skip(1).cloned();
@@ -163,7 +191,7 @@ fn attempt(path: &Path, arguments: &[CString], environment: &[&CStr]) -> Failure
 /// Whether a shell may make sense of a file: its first line has no NUL, as POSIX has it of text.
 fn is_script(path: &Path) -> bool {
     let mut beginning = [0; 128];
-    let read = File::open(path).and_then(|mut file| file.read(&mut beginning)).unwrap_or(0);
+    let read = unasked::open(path).and_then(|mut file| file.read(&mut beginning)).unwrap_or(0);
     let line = beginning.iter().take(read).take_while(|byte| **byte != b'\n');
     line.clone().count() > 0 && !line.into_iter().any(|byte| *byte == 0)
 }

@@ -36,9 +36,10 @@ pub(crate) enum Answer {
     SealedToTheFirst,
     OtherLease,
     Endless,
-    NulByte,
     NoFields,
     NotASecret,
+    /// These fields.
+    Fields(&'static [(&'static str, &'static [u8])]),
 }
 
 pub(crate) struct Stage {
@@ -226,9 +227,9 @@ fn open(line: &TcpStream, next: Answer, offered: &[Vec<u8>]) {
         }
         Answer::SealedToTheFirst => answer_sealed(line, &sealed(first, &good)),
         Answer::OtherLease => answer_sealed(line, &Sealed { lease_seconds: 61, ..sealed(own, &good) }),
-        Answer::NulByte => {
-            let bad = protocol::secret::encode([("password", b"a\0b".as_slice()), ("user", b"app")]).unwrap();
-            answer_sealed(line, &sealed(own, &bad));
+        Answer::Fields(fields) => {
+            let these = protocol::secret::encode(fields.iter().copied()).unwrap();
+            answer_sealed(line, &sealed(own, &these));
         }
         Answer::NoFields => answer_sealed(line, &sealed(own, &[0, 0])),
         Answer::NotASecret => answer_sealed(line, &sealed(own, b"\x00\x05")),
