@@ -140,11 +140,11 @@ fn wrapper() -> PathBuf {
 const WRAPPER: &str = "cloudtaser-wrapper";
 /// Where `bao login` and `vault login` keep a token.
 const TOKEN_FILE: &str = ".vault-token";
-const STATEMENT: &str = "\
-  protected:     the values are in no file, not in your shell, not in /proc/PID/environ; core dumps and plain reads of
-                 the program's memory by others do not show the pages that they lie in
-  not protected: what the program copies, prints or passes on; from a debugger of yours or of root; your token
-";
+const STATEMENT: &str = concat!(
+    "  protected:     the values are in no file, not in your shell, not in /proc/PID/environ; core dumps and reads of\n",
+    "                 the program's memory by others do not show the pages that they lie in\n",
+    "  not protected: what the program copies, prints or passes on; from a debugger of yours or of root; your token\n",
+);
 const NOTES: &str = "\
 Everything else is configured as for the wrapper: VAULT_CACERT, VAULT_NAMESPACE, CLOUDTASER_ROTATION_STRATEGY, ...
 

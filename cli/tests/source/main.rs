@@ -11,6 +11,7 @@ mod forged;
 mod guest;
 mod review;
 mod ruled;
+mod running;
 mod server;
 mod standing;
 mod told;

@@ -330,7 +330,7 @@ impl RealOpenBao {
         assert!(self.run(&["operator", "seal"]));
     }
 
-    fn run(&self, arguments: &[&str]) -> bool {
+    pub(crate) fn run(&self, arguments: &[&str]) -> bool {
         let mut client = Command::new(&self.program);
         client.args(arguments).env("BAO_ADDR", self.address()).env("BAO_TOKEN", "root");
         if let Some(authority) = &self.authority {
