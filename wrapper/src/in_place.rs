@@ -95,7 +95,7 @@ fn give_way(config: &Config, line: &Line, signals: &Signals) -> Result<u8, u8> {
     let mut known = None;
     let (hand, variables) = match hear(line, signals, &mut known)? {
         Word::Ready { hand, variables } => (hand, variables),
-        other => return Err(misheard(&other)),
+        other @ (Word::Go | Word::Held | Word::Failed(_)) => return Err(misheard(&other)),
     };
     let hand = Pid::from_raw(hand.max(0)).ok_or(keeper::OUR_TROUBLE)?;
     known = Some(hand);
@@ -103,7 +103,7 @@ fn give_way(config: &Config, line: &Line, signals: &Signals) -> Result<u8, u8> {
     tell(line, &Word::Go)?;
     match hear(line, signals, &mut known)? {
         Word::Held => {}
-        other => return Err(misheard(&other)),
+        other @ (Word::Ready { .. } | Word::Go | Word::Failed(_)) => return Err(misheard(&other)),
     }
     let start = Start { variables, watch: Watch::InPlace, opens: Opens::Plain };
     let error = Made::exec_in_place(&start, &config.command, line);

@@ -26,19 +26,27 @@ use crate::{fetch, harden, in_place};
 const HELP: &str = "\
 cloudtaser-wrapper [--] PROGRAM [ARGUMENT ...]
 
-Has secrets released on attestation by an OpenBao, and starts PROGRAM with them in its environment. A container starts it
-as its first process; the node agent on the same machine gets it the evidence.
+Has secrets released on attestation by an OpenBao, or reads them with a token, and starts PROGRAM with them in its
+environment. A container starts it as its first process; the node agent on the same machine gets it the evidence.
 
 It is configured by environment variables (BAO_X wins over VAULT_X):
   VAULT_ADDR                      the OpenBao, such as https://bao.example:8200
-  VAULT_AUTH_METHOD               attest
-  VAULT_NAMESPACE, VAULT_CACERT   as OpenBao's own client reads them
-  CLOUDTASER_SECRET_PATHS         the secrets: db,api
+  VAULT_AUTH_METHOD               attest, kubernetes, or token (kubernetes)
+  VAULT_AUTH_ROLE                 the role to log in as; attest needs it for paths of the API alone
+  VAULT_AUTH_MOUNT_PATH           where to log in (auth/METHOD)
+  VAULT_TOKEN                     the token of the method token; taken out of our memory, and out of PROGRAM's environment
+  VAULT_NAMESPACE, VAULT_CACERT, VAULT_TLS_SERVER_NAME, VAULT_CLIENT_CERT, VAULT_CLIENT_KEY
+                                  as OpenBao's own client reads them
+  CLOUDTASER_KUBERNETES_TOKEN_FILE
+                                  the token to log in with (the pod's own)
+  CLOUDTASER_SECRET_PATHS         the secrets: names that are released, or paths of the API, with parameters where they
+                                  take some: db,secret/data/app,pki/issue/web?common_name=app.example
   CLOUDTASER_ENV_MAP              the variables that they fill: password=PGPASSWORD,user=PGUSER;token=API_TOKEN
                                   (FIELD=@NAME: with the path of a file that has the value)
   CLOUDTASER_KEY_MOUNT            the mount that releases (attest-keys)
   CLOUDTASER_AGENT_SOCKET         the node agent (/run/cloudtaser/agent.sock)
   CLOUDTASER_RELEASE_TIMEOUT      seconds to go on asking (60)
+  CLOUDTASER_MEMORY               locked: ordinary memory will do where there is no secret memory (secret)
   CLOUDTASER_SUPERVISE            false: the program takes our place, and nobody looks after it (true)
   CLOUDTASER_DELIVERY             the ways into the program that are allowed, in the order of trial
                                   (graft,constructor,getenv); environ: in clear, never taken unless it is named
