@@ -1,4 +1,4 @@
-//! Credentials of a real PostgreSQL, under leases of seconds.
+//! Credentials of a real database, under leases of seconds.
 
 use std::net::TcpListener;
 use std::path::Path;

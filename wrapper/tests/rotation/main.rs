@@ -1,4 +1,5 @@
 //! Values that change, end and are taken back while a program runs, with a real OpenBao.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a test")]
 
 #[expect(dead_code, reason = "not all that tests of programs share is needed here")]
 #[path = "../bench/mod.rs"]
