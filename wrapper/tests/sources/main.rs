@@ -1,7 +1,9 @@
 //! Secrets that a token reads, from a real OpenBao over TLS; and what root finds of them in memory meanwhile.
-#![expect(clippy::unwrap_used, clippy::print_stdout, clippy::panic, reason = "a test")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
 
 mod bao;
+mod faults;
+mod kubernetes;
 mod postgres;
 mod renew;
 mod scan;
@@ -81,112 +83,6 @@ fn a_certificate_is_issued_with_its_parameters() {
     read.arg("-c").arg("echo \"$0\" | openssl x509 -noout -ext subjectAltName").arg(certificate);
     let read = String::from_utf8(read.output().unwrap().stdout).unwrap();
     assert!(read.contains("DNS:app.example"), "{read}");
-}
-
-#[test]
-fn what_stands_in_the_way_is_told_by_its_name_and_nothing_is_started() {
-    let Some(bao) = bao("what_stands_in_the_way_is_told_by_its_name_and_nothing_is_started") else { return };
-    bao.put(
-        "kv1/bad",
-        &json!({ "a": CANARY, "nul": format!("{CANARY}\u{0}"), "long": "x".repeat(200_000), "off": null }),
-    );
-    bao.put("kv1/huge", &json!({ "a": CANARY.repeat(120_000) }));
-    bao.put("secret/data/gone", &json!({ "data": { "a": CANARY } }));
-    bao.say(&["kv", "delete", "-mount=secret", "gone"]);
-    let token = bao.say(&["token", "create", "-field=token", "-policy=default"]);
-    let missing: fn(&mut Command) = |_| {};
-    for (path, map, change, code, expected) in [
-        ("kv1/none", "a=A", missing, 122, "secret kv1/none: OpenBao answered 404: no reason given"),
-        ("nowhere/x", "a=A", missing, 122, "secret nowhere/x: OpenBao answered 404: no handler for route"),
-        (
-            "secret/both",
-            "a=A",
-            missing,
-            122,
-            "secret secret/both: OpenBao answered 404: Invalid path for a versioned K/V secrets engine",
-        ),
-        ("secret/data/gone", "a=A", missing, 122, "secret secret/data/gone: version 1 was deleted"),
-        ("kv1/bad", "b=A", missing, 122, "secret kv1/bad has no field b"),
-        ("kv1/bad", "off=A", missing, 122, "secret kv1/bad has no field off"),
-        (
-            "kv1/bad",
-            "nul=A",
-            missing,
-            122,
-            "the value for A contains a NUL byte, an environment variable cannot hold it",
-        ),
-        (
-            "kv1/bad",
-            "long=A",
-            missing,
-            122,
-            "the value for A has 200000 bytes, an environment variable holds 131069: use FIELD=@A for a file",
-        ),
-        (
-            "kv1/huge",
-            "a=A",
-            missing,
-            125,
-            "secret kv1/huge: answer of OpenBao too long: at most 2097152 bytes",
-        ),
-        (
-            "kv1/bad",
-            "a=A",
-            |command| {
-                command.env("VAULT_TOKEN", "s.nobody");
-            },
-            1,
-            "OpenBao answered 403: ",
-        ),
-        (
-            "kv1/bad",
-            "a=A",
-            |command| {
-                command.env_remove("VAULT_TOKEN");
-            },
-            120,
-            "VAULT_TOKEN: not set, and VAULT_AUTH_METHOD is token",
-        ),
-        (
-            "kv1/bad",
-            "a=A",
-            |command| {
-                command.env("VAULT_CACERT", "/etc/hostname");
-            },
-            120,
-            "/etc/hostname: no certificate in it",
-        ),
-        (
-            "kv1/bad",
-            "a=A",
-            |command| {
-                command.env("VAULT_TLS_SERVER_NAME", "other.example");
-            },
-            121,
-            "certificate not valid for name \"other.example\"",
-        ),
-        (
-            "kv1/bad",
-            "a=A",
-            |command| {
-                command.env("VAULT_ADDR", "https://127.0.0.1:1");
-            },
-            121,
-            "Connection refused",
-        ),
-    ] {
-        let mut command = bao.wrapper(path, map, &["perl", "-e", "print 'started'"]);
-        change(&mut command);
-        let output = command.output().unwrap();
-        let told = errors(&output);
-        assert!(told.contains(expected), "{expected}: {told}");
-        assert!(!told.contains("canary"), "{told}");
-        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(code), b"".as_slice()), "{told}");
-    }
-    let mut poor = bao.wrapper("kv1/bad", "a=A", &["true"]);
-    let output = poor.env("VAULT_TOKEN", token.trim()).output().unwrap();
-    assert!(errors(&output).contains("secret kv1/bad: OpenBao answered 403: "), "{}", errors(&output));
-    assert_eq!(output.status.code(), Some(1));
 }
 
 #[test]
@@ -302,95 +198,4 @@ fn no_descriptor_of_secret_memory_is_open_while_an_answer_is_waited_for() {
     }
     slow.let_through(usize::MAX);
     assert!(wrapper.wait().unwrap().success());
-}
-
-/// What Kubernetes says of a token, by a server that says it of every token; and a token that it could have projected.
-mod kubernetes {
-    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-    use std::net::TcpListener;
-    use std::thread;
-
-    use base64::Engine as _;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
-    pub(crate) fn reviewer() -> String {
-        let door = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}", door.local_addr().unwrap());
-        thread::spawn(move || {
-            for line in door.incoming() {
-                let mut line = BufReader::new(line.unwrap());
-                let (mut header, mut len) = (String::new(), 0);
-                while line.read_line(&mut header).unwrap() > 2 {
-                    if let Some(value) = header.to_ascii_lowercase().strip_prefix("content-length:") {
-                        len = value.trim().parse().unwrap();
-                    }
-                    header.clear();
-                }
-                line.read_exact(&mut vec![0; len]).unwrap();
-                let body = r#"{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","status":{"authenticated":true,
-                    "user":{"username":"system:serviceaccount:shop:app","uid":"u1","groups":["system:serviceaccounts"]}}}"#;
-                let head = format!(
-                    "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-                    body.len()
-                );
-                line.get_mut().write_all(format!("{head}{body}").as_bytes()).unwrap();
-            }
-        });
-        address
-    }
-
-    pub(crate) fn token(canary: &str) -> String {
-        let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
-        let claims = r#"{"iss":"https://kubernetes.default.svc","sub":"system:serviceaccount:shop:app","exp":4102444800,"iat":1700000000,"nbf":1700000000,
-            "kubernetes.io":{"namespace":"shop","serviceaccount":{"name":"app","uid":"u1"}}}"#;
-        format!("{}.{}.{canary}", part(r#"{"alg":"RS256","kid":"k"}"#), part(claims))
-    }
-}
-
-#[test]
-fn a_pod_logs_in_with_its_token_and_root_finds_neither_it_nor_openbaos() {
-    let name = "a_pod_logs_in_with_its_token_and_root_finds_neither_it_nor_openbaos";
-    let Some(bao) = bao(name) else { return };
-    bao.put("kv1/pod", &json!({ "a": CANARY, "b": "x".repeat(9_000) }));
-    bao.say(&["auth", "enable", "kubernetes"]);
-    let host = format!("kubernetes_host={}", kubernetes::reviewer());
-    let authority = format!("kubernetes_ca_cert=@{}", bao.authority().display());
-    bao.say(&["write", "auth/kubernetes/config", &host, &authority, "token_reviewer_jwt=x.y.z"]);
-    let policy = bao.dir.path().join("policy.hcl");
-    fs::write(&policy, "path \"kv1/pod\" { capabilities = [\"read\"] }").unwrap();
-    bao.say(&["policy", "write", "pod", policy.to_str().unwrap()]);
-    let names = ["bound_service_account_names=app", "bound_service_account_namespaces=shop"];
-    bao.say(&["write", "auth/kubernetes/role/app", names[0], names[1], "policies=pod", "ttl=1h"]);
-
-    let signature = "Y2FuYXJ5LWp3dC1zaWduYXR1cmUtNDI";
-    let file = bao.dir.path().join("jwt");
-    fs::write(&file, kubernetes::token(signature)).unwrap();
-    let slow = Slow::before(bao.port);
-    let mut command = bao.wrapper("kv1/pod", "a=A", &["perl", "-e", "print $ENV{A}"]);
-    command.env("VAULT_AUTH_METHOD", "kubernetes").env_remove("VAULT_TOKEN").env("VAULT_AUTH_ROLE", "app");
-    command.env("CLOUDTASER_KUBERNETES_TOKEN_FILE", &file);
-    command.env("VAULT_ADDR", format!("https://127.0.0.1:{}", slow.port));
-    let wrapper = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut looks = 0;
-    while slow.waits.recv_timeout(Duration::from_secs(1)).is_ok() {
-        thread::sleep(Duration::from_millis(20));
-        for member in scan::family(wrapper.id(), "cloudtaser-wrapper") {
-            for secret in [signature, CANARY] {
-                assert_eq!(scan::places_of(member, secret), Vec::<String>::new(), "{secret}");
-            }
-        }
-        looks += 1;
-        slow.let_through(1_000);
-    }
-    assert_eq!(says(&wrapper.wait_with_output().unwrap()), CANARY);
-    assert!(looks > 8, "{looks}");
-
-    let mut stranger = bao.wrapper("kv1/pod", "a=A", &["echo", "started"]);
-    stranger.env("VAULT_AUTH_METHOD", "kubernetes").env("VAULT_AUTH_ROLE", "other");
-    let output = stranger.env("CLOUDTASER_KUBERNETES_TOKEN_FILE", &file).output().unwrap();
-    let told = errors(&output);
-    let expected =
-        "logging in at auth/kubernetes as role other: OpenBao answered 400: invalid role name \"other\"";
-    assert!(told.contains(expected), "{told}");
-    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), b"".as_slice()));
 }

@@ -1,4 +1,4 @@
-//! A real PostgreSQL.
+//! A real database server.
 
 use std::net::TcpListener;
 use std::path::PathBuf;

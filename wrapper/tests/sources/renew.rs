@@ -47,7 +47,7 @@ impl Errands {
         let bytes = parcel.bytes_mut().unwrap();
         let text = |start: u32, len: u32| {
             let (start, len) = (usize::try_from(start).unwrap(), usize::try_from(len).unwrap());
-            String::from_utf8(bytes[start..start + len].to_vec()).unwrap()
+            String::from_utf8(bytes.iter().skip(start).take(len).copied().collect()).unwrap()
         };
         let held = list.token.unwrap();
         assert_eq!(text(held.start, held.len), self.token, "the token comes back, for the next errand");
@@ -89,7 +89,7 @@ fn a_secret_with_versions_is_brought_again_when_it_has_another() {
         (first.values.as_slice(), term.version, term.seconds),
         (["one".to_owned()].as_slice(), Some(1), 0)
     );
-    let same = errands.renew(&[term.clone()]).unwrap();
+    let same = errands.renew(std::slice::from_ref(&term)).unwrap();
     assert_eq!((same.values.as_slice(), same.list.terms), ([].as_slice(), vec![term.clone()]));
     bao.put("secret/data/versions", &json!({ "data": { "a": "two" } }));
     let other = errands.renew(&[term]).unwrap();
@@ -107,7 +107,7 @@ fn a_token_is_renewed_until_it_is_revoked() {
     let errands = Errands::new(bao, "kv1/tokens", "a=A", token.trim());
     let term = errands.fetch().term(Of::Token);
     assert!(term.renewable && (1..=100).contains(&term.seconds), "{term:?}");
-    let renewed = errands.renew(&[term.clone()]).unwrap();
+    let renewed = errands.renew(std::slice::from_ref(&term)).unwrap();
     assert!(renewed.values.is_empty() && renewed.term(Of::Token).seconds >= 99, "{:?}", renewed.list.terms);
     let (ends, _, told) = refused(errands.renew(&[Term { renewable: false, ..term.clone() }]));
     assert_eq!(
@@ -157,7 +157,7 @@ fn credentials_of_a_database_are_leased_renewed_and_withdrawn() {
     let [user, password] = first.values.as_slice() else { panic!("{}", first.values.len()) };
     assert_eq!(postgres.asked(user, password, "select current_user").as_ref(), Some(user));
 
-    let renewed = errands.renew(&[term.clone()]).unwrap();
+    let renewed = errands.renew(std::slice::from_ref(&term)).unwrap();
     assert_eq!((renewed.values.len(), &renewed.list.terms[0].lease), (0, &term.lease));
     let anew = errands.renew(&[Term { renewable: false, ..term.clone() }]).unwrap();
     assert_ne!(anew.list.terms[0].lease, term.lease);
