@@ -64,6 +64,26 @@ fn secrets_of_both_versions_of_the_engine_reach_the_program() {
     assert_eq!(errors(&output), "");
 }
 
+/// No variable could hold it.
+#[test]
+fn a_value_of_a_mebibyte_is_read_from_a_file() {
+    let Some(bao) = bao("a_value_of_a_mebibyte_is_read_from_a_file") else { return };
+    bao.put("kv1/large", &json!({ "a": "x".repeat(1 << 20) }));
+    let read = "open F, '<', $ENV{LARGE} or die $!; local $/; print length <F>";
+    let output = bao.wrapper("kv1/large", "a=@LARGE", &["perl", "-e", read]).output().unwrap();
+    assert_eq!(says(&output), (1 << 20).to_string());
+}
+
+#[test]
+fn a_token_goes_along_where_the_program_takes_our_place() {
+    let Some(bao) = bao("a_token_goes_along_where_the_program_takes_our_place") else { return };
+    bao.put("kv1/place", &json!({ "a": CANARY }));
+    let print = "print $ENV{A}, $ENV{VAULT_TOKEN} // ''";
+    let mut wrapper = bao.wrapper("kv1/place", "a=A", &["perl", "-e", print]);
+    let output = wrapper.env("CLOUDTASER_SUPERVISE", "false").output().unwrap();
+    assert_eq!(says(&output), CANARY);
+}
+
 #[test]
 fn a_certificate_is_issued_with_its_parameters() {
     let Some(bao) = bao("a_certificate_is_issued_with_its_parameters") else { return };
