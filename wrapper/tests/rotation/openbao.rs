@@ -66,11 +66,16 @@ impl OpenBao {
 
     /// A token that is no root token.
     pub(crate) fn token(&self) -> String {
+        self.token_of(&["-ttl=1h"])
+    }
+
+    /// The same, with a time of its own.
+    pub(crate) fn token_of(&self, times: &[&str]) -> String {
         let rules = r#"path "*" { capabilities = ["create", "read", "update", "list"] }"#;
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), rules).unwrap();
         self.run(&["policy", "write", "app", file.path().to_str().unwrap()]);
-        self.run(&["token", "create", "-policy=app", "-ttl=1h", "-field=token"])
+        self.run(&[&["token", "create", "-policy=app", "-field=token"], times].concat())
     }
 
     pub(crate) fn seal(&self) {

@@ -41,6 +41,21 @@ fn a_program_whose_token_was_revoked_is_ended() {
 }
 
 #[test]
+fn a_token_is_renewed_as_long_as_that_is_possible_and_ends_the_program_with_it() {
+    let Some(bao) = OpenBao::start("a_token_is_renewed") else { return };
+    let token = bao.token_of(&["-ttl=6s", "-explicit-max-ttl=20s"]);
+    let mut wrapper = bao.wrapper(&token, &[], &LIVES);
+    wrapper.sees(&["one"]);
+    // Beyond its first end.
+    sleep(Duration::from_secs(9));
+    bao.put("two");
+    wrapper.sees(&["one", "two"]);
+    let (code, said) = wrapper.ends();
+    assert_eq!(code, WITHDRAWN, "{said}");
+    assert!(said.contains("OpenBao has withdrawn what the program was given"), "{said}");
+}
+
+#[test]
 fn a_program_that_is_to_be_frozen_stands_still_until_openbao_confirms_again() {
     let Some(bao) = OpenBao::start("a_program_that_is_to_be_frozen") else { return };
     let variables = [("CLOUDTASER_ON_WITHDRAWAL", "freeze"), ("CLOUDTASER_ROTATION_STRATEGY", "sighup")];
@@ -91,9 +106,9 @@ fn values_that_became_too_old_end_the_program() {
 #[test]
 fn a_release_that_is_refused_at_the_next_attestation_ends_the_program() {
     let stage = Stage::new(vec![Answer::Release, Answer::Release, Answer::Unavailable, Answer::Refuse]);
-    // A release lasts a minute; OpenBao is to confirm it every three seconds.
+    // A release lasts a minute; OpenBao is to confirm it more often.
     let mut wrapper = stage.wrapper("sleep", &["1000"]);
-    let output = wrapper.env("CLOUDTASER_MAX_STALE", "3").output().unwrap();
+    let output = wrapper.env("CLOUDTASER_MAX_STALE", "12").output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), WITHDRAWN, "{said}");
     assert!(said.contains("  snp.policy.debug: expected off, found on"), "{said}");
