@@ -271,7 +271,14 @@ pub enum Error {
     Memory(#[from] secretmem::Error),
     /// The kernel refused something.
     #[error("between keeper and fetcher: {0}")]
-    Os(#[from] io::Error),
+    Os(io::Error),
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        // It has ended before it was told what to do.
+        if error.kind() == io::ErrorKind::BrokenPipe { Self::Silence } else { Self::Os(error) }
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod errors;
 mod family;
 mod part;
 mod present;
+mod reports;
 mod standing;
 
 use std::io;
