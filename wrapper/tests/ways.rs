@@ -412,6 +412,40 @@ fn where_tracing_is_refused_the_next_way_is_taken_and_said() {
     assert_eq!((told(&output).as_str(), output.stdout.as_slice()), ("", CANARY.as_bytes()));
 }
 
+/// A sandbox that lets a child ask to be traced, and then does not let its parent trace.
+fn half_a_sandbox() -> std::io::Result<()> {
+    let step = |code: u32, jt, jf, k| libc::sock_filter { code: code.try_into().unwrap(), jt, jf, k };
+    let (load, compare) =
+        (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K);
+    let mut program = [
+        step(load, 0, 0, 0),
+        step(compare, 0, 3, libc::SYS_ptrace.try_into().unwrap()),
+        // The low half of the first argument: the request.
+        step(load, 0, 0, 16),
+        step(compare, 0, 1, libc::PTRACE_SETOPTIONS),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM.cast_unsigned()),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let filter = libc::sock_fprog { len: 6, filter: program.as_mut_ptr() };
+    // SAFETY: no pointers are passed.
+    let code = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    assert_eq!(code, 0);
+    // SAFETY: `filter` describes `program`, which outlives the call.
+    let code = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter) };
+    if code == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+}
+
+#[test]
+fn where_tracing_is_refused_half_way_the_next_way_is_taken() {
+    let bench = ways();
+    let mut command = by(&bench, "graft,constructor", "perl", &["-e", "print $ENV{PASSWORD}; exit 3"]);
+    // SAFETY: between fork and exec the closure makes system calls alone.
+    unsafe { command.pre_exec(half_a_sandbox) };
+    let output = command.output().unwrap();
+    assert_eq!((output.status.code(), said_of(&output).as_str()), (Some(3), CANARY), "{}", told(&output));
+    assert!(told(&output).contains("by constructor (graft: tracing is refused"), "{}", told(&output));
+}
+
 #[test]
 fn where_no_way_is_left_nothing_is_started() {
     let bench = ways();
@@ -492,6 +526,29 @@ fn a_static_program_behind_a_script_is_seen_and_told() {
 }
 
 #[test]
+fn a_program_that_a_script_kept_from_our_library_is_seen_and_told() {
+    let bench = ways();
+    let Some(program) = bench.compiled("holder", HOLDER, &[]) else {
+        return skip("a_program_that_a_script_kept_from_our_library", "cc", "no C compiler here");
+    };
+    for script in [format!("LD_PRELOAD= {program}; true"), format!("exec 199<&-; {program} 2>&-; true")] {
+        // dash knows descriptors of one digit alone.
+        let mut command = by(&bench, CONSTRUCTOR, "bash", &["-c", &script]);
+        let mut wrapper =
+            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(wrapper.stderr.take().unwrap()).lines();
+        let told = lines.map(Result::unwrap).find(|line| line.contains("has references and no values"));
+        drop(wrapper.stdin.take());
+        wrapper.wait().unwrap();
+        let expected = format!(
+            "({program}) has references and no values: it did not load our library (LD_PRELOAD changed, or \
+             descriptors closed)"
+        );
+        assert!(told.as_ref().is_some_and(|told| told.ends_with(&expected)), "{script}: {told:?}");
+    }
+}
+
+#[test]
 fn a_process_that_is_not_of_the_tree_is_not_answered() {
     let bench = ways();
     let ask = r"
@@ -501,6 +558,8 @@ names = [name for name in names if len(name) == 33 and name[0] == '@']
 answers = 0
 for name in names:
     line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    # Others of this machine have names of that length too, and need not answer.
+    line.settimeout(1)
     try:
         line.connect('\0' + name[1:])
         line.send(sys.argv[1].encode() + b'\0')

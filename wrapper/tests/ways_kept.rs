@@ -58,7 +58,9 @@ impl Kept {
 
     fn started(&mut self) -> i32 {
         let told = self.tells();
-        told.strip_prefix("started ").unwrap_or_else(|| panic!("{told}")).parse().unwrap()
+        let pid = told.strip_prefix("started ").and_then(|pid| pid.parse().ok());
+        assert!(pid.is_some(), "{told}");
+        pid.unwrap()
     }
 
     fn end(mut self) {
