@@ -1,7 +1,13 @@
 //! Init programs side by side: tini, dumb-init, catatonit and ours, each as the first process of a namespace and as a
 //! plain subreaper. Ours must be right in every case; of the others the table says where they are not, so that the
 //! cases are known to tell right from wrong.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test"
+)]
 
 #[expect(dead_code, reason = "other test programs use the rest")]
 mod bench;

@@ -125,6 +125,10 @@ fn machine(vectors: bool, helm: bool) -> Vec<&'static str> {
         ("memfd_secret", has_memfd_secret()),
         ("cgroup", makes_cgroups()),
         ("unshare", makes_pid_namespaces()),
+        ("runc", runs_containers()),
+        ("tini", true),
+        ("dumb-init", true),
+        ("catatonit", true),
         ("vectors", vectors),
         ("helm", helm),
     ];
@@ -153,6 +157,23 @@ fn makes_cgroups() -> bool {
 fn makes_pid_namespaces() -> bool {
     let apart = ["--pid", "--fork", "--mount-proc", "--kill-child", "true"];
     child::read(Command::new("unshare").args(apart)).is_ok()
+}
+
+/// Whether a container of one static program runs here.
+fn runs_containers() -> bool {
+    let name = format!("cloudtaser-xtask-{}", std::process::id());
+    let run = || {
+        let bundle = tempfile::tempdir()?;
+        let [root, config] = ["rootfs", "config.json"].map(|name| bundle.path().join(name));
+        std::fs::create_dir(&root)?;
+        std::fs::copy(child::which("busybox").context("busybox")?, root.join("busybox"))?;
+        child::read(Command::new("runc").args(["spec", "--bundle"]).arg(bundle.path()))?;
+        let spec = std::fs::read_to_string(&config)?;
+        let spec = spec.replace("\"terminal\": true", "\"terminal\": false");
+        std::fs::write(&config, spec.replace("\"sh\"", "\"/busybox\", \"true\""))?;
+        child::read(Command::new("runc").args(["run", "--bundle"]).arg(bundle.path()).arg(&name))
+    };
+    run().is_ok()
 }
 
 /// What is there and what the caller demands, once each.

@@ -28,9 +28,13 @@ impl Tools {
 }
 
 /// Debian packages, and what each is for.
-const DEBIAN: [(&str, &str); 19] = [
+const DEBIAN: [(&str, &str); 24] = [
+    ("busybox-static", "what runs in containers"),
+    ("catatonit", "an init program to be compared with"),
+    ("dumb-init", "likewise"),
     ("fuse3", "the simulated configfs-tsm is a FUSE file system"),
     ("gcc", "aws-lc and the linker"),
+    ("golang-github-containers-common", "the stock list of system calls of containers"),
     ("libtss2-dev", "the node agent's TPM library"),
     ("musl-tools", "the static wrapper, and programs that are linked with musl"),
     ("opensc", "pkcs11-tool, with which approvers sign"),
@@ -40,6 +44,7 @@ const DEBIAN: [(&str, &str); 19] = [
     ("pkg-config", "finds libtss2"),
     ("python3-prometheus-client", "the second reader of the plugin's metrics"),
     ("qemu-system-x86", "a machine with measured boot"),
+    ("runc", "containers under Kubernetes' restricted profile"),
     ("sbsigntool", "signs images that are measured"),
     ("softhsm2", "a hardware module in software"),
     ("strace", "the agent's system calls are held against its unit"),

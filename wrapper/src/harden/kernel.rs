@@ -5,13 +5,13 @@
 #![expect(unsafe_code, reason = "close_range(2) has no safe interface")]
 
 use std::io;
-use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use libc::{c_int, c_long};
 
 /// Closes every descriptor above standard error but `kept`.
 pub(super) fn close_all_but(kept: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let mut kept: Vec<c_int> = kept.iter().map(|fd| fd.as_raw_fd()).filter(|fd| *fd > 2).collect();
+    let mut kept: Vec<c_int> = kept.iter().map(AsRawFd::as_raw_fd).filter(|fd| *fd > 2).collect();
     kept.sort_unstable();
     let mut from: c_int = 3;
     for fd in kept {

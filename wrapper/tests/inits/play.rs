@@ -15,6 +15,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 pub(crate) const NEVER: Duration = Duration::from_millis(700);
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::enum_variant_names, reason = "that is its name")]
 pub(crate) enum Init {
     Ours,
     Tini,
@@ -236,7 +237,9 @@ fn end(mut outer: Child) {
         all.push(pid);
     }
     if outer.try_wait().unwrap().is_none() {
-        all.into_iter().for_each(|pid| signal(pid, 9));
+        for pid in all {
+            signal(pid, 9);
+        }
         outer.wait().unwrap();
     }
 }
