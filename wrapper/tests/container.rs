@@ -2,7 +2,7 @@
 //! capability, no new privileges, a read-only root, the stock list of system calls, 64 KiB of locked memory.
 //!
 //! A pod's network reaches OpenBao, and this machine's stands for it; process ids, mounts, names are the container's.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
+#![expect(clippy::indexing_slicing, clippy::print_stdout, clippy::unwrap_used, reason = "a test")]
 
 #[expect(dead_code, reason = "other test programs use the rest")]
 mod bench;

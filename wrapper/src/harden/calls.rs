@@ -41,7 +41,7 @@ const fn call(name: &'static str, number: c_long, keeper: Need, fetcher: Need) -
 /// Calls that every architecture has.
 pub const EVERYWHERE: &[Call] = &[
     // Memory.
-    call("brk", libc::SYS_brk, Seldom("the heap grows"), For("the heap grows")),
+    call("brk", libc::SYS_brk, Seldom("the heap grows"), Seldom("the heap grows")),
     call("mmap", libc::SYS_mmap, For("secret memory"), For("secret memory")),
     call("munmap", libc::SYS_munmap, For("secret memory ends"), For("the heap shrinks")),
     call(
@@ -57,11 +57,16 @@ pub const EVERYWHERE: &[Call] = &[
         For("no core, no fork of secret memory"),
         For("no core, no fork of secret memory"),
     ),
-    call("memfd_secret", libc::SYS_memfd_secret, For("the program's own pages"), For("keys and values")),
+    call(
+        "memfd_secret",
+        libc::SYS_memfd_secret,
+        Seldom("a token goes along with an errand"),
+        For("keys and values"),
+    ),
     call(
         "ftruncate",
         libc::SYS_ftruncate,
-        For("the size of secret memory"),
+        Seldom("the size of secret memory"),
         For("the size of secret memory"),
     ),
     call(
@@ -71,8 +76,8 @@ pub const EVERYWHERE: &[Call] = &[
         Seldom("the limit that an error names"),
     ),
     // Descriptors.
-    call("read", libc::SYS_read, For("signals"), For("certificates, answers")),
-    call("write", libc::SYS_write, Seldom("the log"), For("requests, the log")),
+    call("read", libc::SYS_read, For("signals"), Seldom("certificates and tokens, where there are any")),
+    call("write", libc::SYS_write, Seldom("the log"), Seldom("the log")),
     call("readv", libc::SYS_readv, No, MUSL),
     call("writev", libc::SYS_writev, Seldom("the log"), Seldom("the log")),
     call("close", libc::SYS_close, For("every end"), For("every end")),
@@ -81,7 +86,7 @@ pub const EVERYWHERE: &[Call] = &[
         "openat",
         libc::SYS_openat,
         Seldom("what a process says of itself in /proc"),
-        For("certificates, tokens, resolver"),
+        Seldom("certificates, tokens, resolver"),
     ),
     call("lseek", libc::SYS_lseek, Seldom("files are read whole"), Seldom("files are read whole")),
     call(
@@ -90,7 +95,7 @@ pub const EVERYWHERE: &[Call] = &[
         Seldom("what a program asks for, in its memory"),
         Seldom("a library of the resolver"),
     ),
-    call("statx", libc::SYS_statx, For("the size of memory that was sent"), For("the size of a file")),
+    call("statx", libc::SYS_statx, For("the size of memory that was sent"), Seldom("the size of a file")),
     call("fstat", libc::SYS_fstat, Seldom("the size of memory that was sent"), Seldom("the size of a file")),
     call(
         "newfstatat",
@@ -105,7 +110,7 @@ pub const EVERYWHERE: &[Call] = &[
     call("fcntl", libc::SYS_fcntl, For("whether memory is secret"), For("whether memory is secret")),
     call("dup", libc::SYS_dup, No, No),
     call("ioctl", libc::SYS_ioctl, For("the terminal"), Seldom("how much of an answer there is")),
-    call("ppoll", libc::SYS_ppoll, Seldom("waiting"), Seldom("waiting")),
+    call("ppoll", libc::SYS_ppoll, For("waiting"), Seldom("waiting")),
     call(
         "getdents64",
         libc::SYS_getdents64,
@@ -113,7 +118,7 @@ pub const EVERYWHERE: &[Call] = &[
         No,
     ),
     call("faccessat", libc::SYS_faccessat, Seldom("which files there are for a program"), No),
-    call("getxattr", libc::SYS_getxattr, Seldom("whether a program gains rights"), No),
+    call("getxattr", libc::SYS_getxattr, For("whether a program gains rights"), No),
     call(
         "memfd_create",
         libc::SYS_memfd_create,
@@ -128,18 +133,33 @@ pub const EVERYWHERE: &[Call] = &[
     ),
     call("unlinkat", libc::SYS_unlinkat, Seldom("the path of our socket goes with us"), No),
     // Lines and sockets.
-    call("socket", libc::SYS_socket, For("the door for the graft"), For("the agent, OpenBao, names")),
+    call(
+        "socket",
+        libc::SYS_socket,
+        Seldom("the door of ways without tracing, the local socket"),
+        For("the agent, OpenBao, names"),
+    ),
     call("socketpair", libc::SYS_socketpair, For("lines"), No),
-    call("bind", libc::SYS_bind, For("the door for the graft"), Seldom("names")),
-    call("listen", libc::SYS_listen, For("the door for the graft"), No),
-    call("accept4", libc::SYS_accept4, For("the door for the graft"), No),
+    call(
+        "bind",
+        libc::SYS_bind,
+        Seldom("the door of ways without tracing, the local socket"),
+        Seldom("names"),
+    ),
+    call("listen", libc::SYS_listen, Seldom("the door of ways without tracing, the local socket"), No),
+    call("accept4", libc::SYS_accept4, Seldom("the door of ways without tracing, the local socket"), No),
     call("connect", libc::SYS_connect, No, For("the agent, OpenBao, names")),
     call("sendmsg", libc::SYS_sendmsg, For("orders"), For("what was fetched")),
-    call("recvmsg", libc::SYS_recvmsg, For("what was fetched"), For("the errand")),
+    call("recvmsg", libc::SYS_recvmsg, For("what was fetched"), Seldom("names")),
     call("sendto", libc::SYS_sendto, Seldom("an answer"), For("requests")),
     call("recvfrom", libc::SYS_recvfrom, Seldom("a question"), For("answers")),
     call("sendmmsg", libc::SYS_sendmmsg, No, Seldom("names")),
-    call("getsockopt", libc::SYS_getsockopt, For("who stands at the door"), Seldom("how connecting went")),
+    call(
+        "getsockopt",
+        libc::SYS_getsockopt,
+        Seldom("the door of ways without tracing, the local socket"),
+        Seldom("how connecting went"),
+    ),
     call(
         "setsockopt",
         libc::SYS_setsockopt,
@@ -155,13 +175,13 @@ pub const EVERYWHERE: &[Call] = &[
     call("process_vm_readv", libc::SYS_process_vm_readv, For("the program's stack"), No),
     call("kill", libc::SYS_kill, Seldom("signals are passed on"), No),
     call("setpgid", libc::SYS_setpgid, Seldom("the group of a program that is not traced"), No),
-    call("pidfd_open", libc::SYS_pidfd_open, For("the program, and who asks"), No),
+    call("pidfd_open", libc::SYS_pidfd_open, For("who is given memory stays who it is"), No),
     call("pidfd_getfd", libc::SYS_pidfd_getfd, For("the program's memory, to write values to"), No),
     call("getppid", libc::SYS_getppid, Seldom("who asks is of the program's family"), No),
     call("geteuid", libc::SYS_geteuid, Seldom("who asks is our user"), No),
     call("getegid", libc::SYS_getegid, Seldom("whether a program gains rights"), No),
     call("tgkill", libc::SYS_tgkill, Seldom("we abort"), Seldom("we abort")),
-    call("getpid", libc::SYS_getpid, For("whether we are process 1"), Seldom("we abort")),
+    call("getpid", libc::SYS_getpid, Seldom("whether we are process 1"), Seldom("we abort")),
     call("gettid", libc::SYS_gettid, Seldom("we abort"), Seldom("we abort")),
     call("rt_sigaction", libc::SYS_rt_sigaction, Seldom("we abort"), Seldom("we abort")),
     call("rt_sigprocmask", libc::SYS_rt_sigprocmask, Seldom("we abort"), Seldom("we abort")),
@@ -173,7 +193,7 @@ pub const EVERYWHERE: &[Call] = &[
         For("Rust takes its stack down"),
         For("Rust takes its stack down"),
     ),
-    call("futex", libc::SYS_futex, Seldom("what is made once"), For("what is made once")),
+    call("futex", libc::SYS_futex, Seldom("what is made once"), Seldom("what is made once")),
     call("exit_group", libc::SYS_exit_group, For("the end"), For("the end")),
     // Time and chance.
     call("clock_gettime", libc::SYS_clock_gettime, Seldom("without a vDSO"), Seldom("without a vDSO")),
@@ -184,8 +204,8 @@ pub const EVERYWHERE: &[Call] = &[
         Seldom("between two attempts"),
     ),
     call("nanosleep", libc::SYS_nanosleep, MUSL, MUSL),
-    call("timerfd_create", libc::SYS_timerfd_create, Seldom("leases have an end"), No),
-    call("timerfd_settime", libc::SYS_timerfd_settime, Seldom("leases have an end"), No),
+    call("timerfd_create", libc::SYS_timerfd_create, For("leases have an end"), No),
+    call("timerfd_settime", libc::SYS_timerfd_settime, For("leases have an end"), No),
     call("getrandom", libc::SYS_getrandom, For("tags, names of sockets"), For("keys")),
     // What of itself it shows: a process that asks for a file is asked back by its own user.
     call("prctl", libc::SYS_prctl, Seldom("what is shown in /proc"), No),
@@ -201,7 +221,7 @@ pub const HERE: &[Call] = &[
     call("access", libc::SYS_access, Seldom("which files there are for a program"), No),
     call("unlink", libc::SYS_unlink, Seldom("the path of our socket goes with us"), No),
     call("readlink", libc::SYS_readlink, For("which file a program runs"), No),
-    call("poll", libc::SYS_poll, For("waiting"), Seldom("waiting")),
+    call("poll", libc::SYS_poll, MUSL, For("waiting")),
     call("getpgrp", libc::SYS_getpgrp, Seldom("job control"), No),
 ];
 /// Calls that only older architectures have.
