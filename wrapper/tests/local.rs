@@ -1,5 +1,5 @@
 //! The local socket through the whole wrapper: who gets values, who learns how things stand, and who nothing.
-#![expect(clippy::unwrap_used, clippy::print_stdout, clippy::indexing_slicing, reason = "a test")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
 
 #[expect(dead_code, reason = "other test programs use the rest")]
 mod bench;

@@ -12,16 +12,18 @@ use crate::child::{self, which};
 use crate::tools;
 
 /// The word, the program that shows it, and the Debian package that brings it.
-const PROGRAMS: [(&str, &str, &str); 21] = [
+const PROGRAMS: [(&str, &str, &str); 25] = [
     ("awk", "awk", "mawk"),
     ("bash", "bash", "bash"),
     ("busybox", "busybox", "busybox-static"),
     ("catatonit", "catatonit", "catatonit"),
     ("cc", "cc", "gcc"),
+    ("curl", "curl", "curl"),
     ("dash", "dash", "dash"),
     ("dumb-init", "dumb-init", "dumb-init"),
     ("go", "go", "golang-go"),
     ("java", "javac", "default-jdk-headless"),
+    ("ksh", "ksh", "ksh"),
     ("lua5.4", "lua5.4", "lua5.4"),
     ("make", "make", "make"),
     ("musl", "musl-gcc", "musl-tools"),
@@ -30,10 +32,12 @@ const PROGRAMS: [(&str, &str, &str); 21] = [
     ("php", "php", "php-cli"),
     ("postgres", "pg_ctlcluster", "postgresql"),
     ("printenv", "printenv", "coreutils"),
+    ("python3", "python3", "python3"),
     ("ruby", "ruby", "ruby"),
     ("setcap", "setcap", "libcap2-bin"),
     ("setpriv", "setpriv", "util-linux"),
     ("tini", "tini", "tini"),
+    ("zsh", "zsh", "zsh"),
 ];
 
 /// The target that static programs in Rust are built for.

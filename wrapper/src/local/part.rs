@@ -11,7 +11,7 @@ use super::{Lease, Local, Served, Status};
 use crate::config::{Source, Strategy, Wanted, Way};
 use crate::errand::{Of, Term};
 use crate::files::Shown;
-use crate::keeper::{Core, Error, Event, Part};
+use crate::keeper::{Core, Error, Event, Part, Present};
 
 impl Part for Local {
     fn waits(&self) -> Vec<(BorrowedFd<'_>, PollFlags)> {
@@ -46,7 +46,7 @@ impl Part for Local {
 fn status(core: &Core<'_>, strategy: Strategy, served: Served, now: Instant) -> Status {
     let standing = core.standing();
     let since = |then: Instant| now.saturating_duration_since(then).as_secs();
-    let terms = core.present().map(|present| present.terms()).unwrap_or_default();
+    let terms = core.present().map(Present::terms).unwrap_or_default();
     let lease = |term: &Term| Lease {
         of: name(term.of, core.wanted()),
         seconds: standing.left(term, now),

@@ -4,6 +4,7 @@
 #[expect(dead_code, reason = "not all that tests of programs share is needed here")]
 #[path = "../bench/mod.rs"]
 mod bench;
+mod files;
 mod leases;
 mod openbao;
 #[expect(dead_code, reason = "few of the played answers are needed here")]
