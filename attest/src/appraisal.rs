@@ -14,6 +14,7 @@ use minicbor::{Decode, Encode};
 use crate::check::{Answer, Check};
 use crate::log::{PolicyRef, Subject, Text};
 use crate::node::{Ids, Proven};
+use crate::protection::{Score, judged};
 use crate::workload::Found;
 use crate::{AttestedKey, Crypto, Digest, OfferedKey, Platform, Roots, Standing, UnixTime};
 use crate::{Workload, catalogue};
@@ -118,6 +119,13 @@ impl Admitted {
             Found::Genuine(workload) => Some(workload),
             Found::Refused(_) => None,
         }
+    }
+
+    /// The score of the protection report that came along, if one did.
+    #[must_use]
+    pub fn protection(&self) -> Option<Score> {
+        let report = self.standing.as_ref()?.protection.as_ref()?.report()?;
+        Some(Score::of(&judged(&report, &self.appraisal)))
     }
 
     /// Which machine was admitted.

@@ -8,7 +8,8 @@
 use crate::check::Checks;
 use crate::node::{Boot, Ids, Proven};
 use crate::{Admitted, CannotJudge, Challenge, Crypto, Endorsements, Evidence, Known, OfferedKey, Platform};
-use crate::{Policy, Prepared, Refused, Revocation, Standing, TrustAnchors, UnixTime, Unverified, oaep};
+use crate::policy::Along;
+use crate::{Policy, Prepared, Refused, Revocation, Standing, TrustAnchors, UnixTime, Unverified, oaep, protection};
 
 /// What somebody sent.
 #[derive(Debug)]
@@ -65,8 +66,11 @@ pub fn decide(
         standing.ask(&whom, &mut asked);
         standing.node.iter().for_each(|node| node.ask(&proven, &mut asked));
     }
-    let presented = standing.as_ref().and_then(|standing| standing.workload.as_ref());
-    let decision = context.policy.appraise_with(&claims, key, asked, presented, now);
+    let workload = standing.as_ref().and_then(|standing| standing.workload.as_ref());
+    let came = standing.as_ref().and_then(|standing| standing.protection.as_ref());
+    let came = came.map(|presented| protection::Came::new(context.crypto, presented));
+    let along = Along { workload, protection: came.as_ref() };
+    let decision = context.policy.appraise_with(&claims, key, asked, along, now);
     Ok(match decision {
         Ok(admitted) => Ok(admitted.knowing(standing, proven)),
         Err(refused) => Err(refused.knowing(standing, &proven)),

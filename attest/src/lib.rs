@@ -45,6 +45,7 @@ pub mod node;
 pub mod oaep;
 pub mod parcel;
 pub mod policy;
+pub mod protection;
 pub mod snp;
 mod standing;
 pub mod tdx;

@@ -14,7 +14,7 @@ use crate::check::Checks;
 use crate::log::{Selector, Subject};
 use crate::node::{Endorsed, Proven};
 use crate::workload::Presented;
-use crate::{Digest, Node, UnixTime};
+use crate::{Digest, Node, UnixTime, protection};
 
 /// Knows machines: a verifier's store, or the standing that a record holds.
 pub trait Known: fmt::Debug + Sync {
@@ -44,6 +44,9 @@ pub struct Standing {
     /// The register's word on the name in which it asks.
     #[n(2)]
     pub node: Option<Node>,
+    /// The protection report that came with the evidence, and what is demanded of it.
+    #[n(3)]
+    pub protection: Option<protection::Presented>,
 }
 
 /// One reason not to admit a machine, whatever its evidence says.

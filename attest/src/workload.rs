@@ -156,13 +156,16 @@ pub enum Found {
     Refused(#[n(0)] String),
 }
 
-/// What an answer is for: a path, the token that goes with it, and the pod that asks, where there are such.
+/// What an answer is for: a path, what goes with it, and the pod that asks, where there are such:
+/// `PATH[#workload=HEX][#protection=HEX][#pod=UID]`, in this order, digits in lower case.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Purpose<'a> {
     /// The path, for example `attest-keys/release/db`.
     pub path: &'a str,
     /// SHA-256 of the workload's token.
     pub token: Option<Digest<32>>,
+    /// SHA-256 of the protection report ([`crate::protection`]).
+    pub protection: Option<Digest<32>>,
     /// The pod that the node's agent stamped: a [`PodUid`].
     pub pod: Option<&'a str>,
 }
@@ -173,18 +176,24 @@ impl<'a> Purpose<'a> {
     pub fn parse(context: &'a str) -> Self {
         let stamped = context.rsplit_once(STAMP).filter(|(_, uid)| is_pod_uid(uid));
         let (rest, pod) = stamped.map_or((context, None), |(rest, uid)| (rest, Some(uid)));
-        let parted = rest.rsplit_once(MARK).and_then(|(path, digits)| {
-            let token: Digest<32> = digits.parse().ok()?;
-            (token.to_string() == digits).then_some(Self { path, token: Some(token), pod })
-        });
-        parted.unwrap_or(Self { path: rest, token: None, pod })
+        let (rest, protection) = parted(rest, REPORT);
+        let (path, token) = parted(rest, MARK);
+        Self { path, token, protection, pod }
     }
+}
+
+/// What stands before a mark, and the digest behind it; all of it, where no digest is.
+fn parted<'t>(text: &'t str, mark: &str) -> (&'t str, Option<Digest<32>>) {
+    let digest = |digits: &str| digits.parse().ok().filter(|digest: &Digest<32>| digest.to_string() == digits);
+    let found = text.rsplit_once(mark).and_then(|(before, digits)| Some((before, digest(digits)?)));
+    found.map_or((text, None), |(before, digest)| (before, Some(digest)))
 }
 
 impl fmt::Display for Purpose<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.path)?;
         self.token.iter().try_for_each(|token| write!(f, "{MARK}{token}"))?;
+        self.protection.iter().try_for_each(|report| write!(f, "{REPORT}{report}"))?;
         self.pod.iter().try_for_each(|pod| write!(f, "{STAMP}{pod}"))
     }
 }
@@ -272,6 +281,8 @@ impl fmt::Display for Workload {
 
 /// Parts the path of a purpose from the token. No name of a key or a role has a `#`.
 const MARK: &str = "#workload=";
+/// Parts what is before it from the protection report.
+const REPORT: &str = "#protection=";
 /// Parts the pod from what was asked for.
 const STAMP: &str = "#pod=";
 /// How far, in seconds, a verifier's clock may be behind the issuer's.
@@ -284,20 +295,41 @@ mod tests {
     #[test]
     fn a_purpose_with_a_token_has_one_spelling() {
         let token = Digest([0xab; 32]);
-        let purpose = Purpose { path: "attest-keys/release/db", token: Some(token), pod: None };
+        let purpose =
+            Purpose { path: "attest-keys/release/db", token: Some(token), protection: None, pod: None };
         let text = purpose.to_string();
         assert_eq!(text, format!("attest-keys/release/db#workload={}", "ab".repeat(32)));
         assert_eq!(Purpose::parse(&text), purpose);
         for other in [text.to_uppercase(), text.replace("ab", "AB"), format!("{text}0"), text[1..80].into()] {
-            assert_eq!(Purpose::parse(&other), Purpose { path: &other, token: None, pod: None }, "{other}");
+            let bare = Purpose { path: &other, token: None, protection: None, pod: None };
+            assert_eq!(Purpose::parse(&other), bare, "{other}");
         }
+    }
+
+    #[test]
+    fn a_report_stands_behind_the_token_and_before_the_pod() {
+        let (path, report) = ("attest-keys/release/db", Some(Digest([0xcd; 32])));
+        for (token, pod) in [(None, None), (Some(Digest([0xab; 32])), None), (None, Some("7f1c"))] {
+            let purpose = Purpose { path, token, protection: report, pod };
+            assert_eq!(Purpose::parse(&purpose.to_string()), purpose);
+        }
+        let whole = Purpose { path, token: Some(Digest([0xab; 32])), protection: report, pod: Some("7f1c") };
+        let (token, digits) = ("ab".repeat(32), "cd".repeat(32));
+        assert_eq!(whole.to_string(), format!("{path}#workload={token}#protection={digits}#pod=7f1c"));
+        // In another order it is no spelling of ours: what stands last is read, and the rest is path.
+        let swapped = format!("{path}#protection={digits}#workload={token}");
+        let read = Purpose::parse(&swapped);
+        assert_eq!((read.path, read.protection), (&*format!("{path}#protection={digits}"), None));
+        let upper = format!("{path}#protection={}", digits.to_uppercase());
+        assert_eq!(Purpose::parse(&upper).path, upper);
     }
 
     #[test]
     fn a_stamp_stands_at_the_end_and_has_one_spelling() {
         let uid = "0f6d8f3a-2c1e-4b7a-9d55-3e1f0a9b8c7d";
         for token in [None, Some(Digest([0xab; 32]))] {
-            let purpose = Purpose { path: "attest-keys/release/db", token, pod: Some(uid) };
+            let purpose =
+                Purpose { path: "attest-keys/release/db", token, protection: None, pod: Some(uid) };
             let text = purpose.to_string();
             assert!(text.ends_with(&format!("#pod={uid}")) && is_stamped(&text), "{text}");
             assert_eq!(Purpose::parse(&text), purpose);

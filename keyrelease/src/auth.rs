@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use attest::crypto::AwsLcRs;
+use attest::protection::Demand;
 use attest::{Admitted, Crypto, UnixTime};
 use openbao_plugin::{Alias, Auth, Backend, Error, Host, Kind, Lease, Operation, Request, Response};
 use openbao_plugin::{SpecialPaths, TokenType};
@@ -26,7 +27,7 @@ use crate::reply::bad_request;
 use crate::role::{Role, RoleToken};
 use crate::standing::{self, Renewal};
 use crate::workload::metadata;
-use crate::{reply, vouch};
+use crate::{protection, reply, vouch};
 
 /// The auth method.
 #[derive(Debug)]
@@ -137,6 +138,7 @@ impl AuthMethod {
             source: Source::of(&request.remote_addr),
             secret: None,
             asking,
+            demand: Demand::default(),
         };
         match self.mount.judge(host, presentation, purpose).await? {
             // A workflow, and inline auth, tell why only where it is an error of OpenBao's own; of "permission denied"
@@ -199,6 +201,7 @@ impl AuthMethod {
             (vouch::DECISION.to_owned(), decision.clone()),
         ]);
         claims.extend(admitted.workload().map(metadata::write).unwrap_or_default());
+        claims.extend(admitted.protection().as_ref().map(protection::write).unwrap_or_default());
         claims
             .extend(nodes::registered(admitted).map(|name| ("registered_node".to_owned(), name.to_owned())));
         // Where the hardware hides its id (a VLEK), the guest has a name, and the decision where nothing else has one: an

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use attest::log::{SecretRef, Subject};
 use attest::node::{Endorsed, Proven};
+use attest::protection::{self, Demand, Report};
 use attest::workload::Presented;
 use attest::{
     Bundle, CannotJudge, Challenge, Decision, Digest, Endorsements, Evidence, Known, Node, OfferedKey,
@@ -40,6 +41,8 @@ pub(crate) struct Purpose {
     pub(crate) secret: Option<SecretRef>,
     /// In which node's name.
     pub(crate) asking: Asking,
+    /// How much protection it takes.
+    pub(crate) demand: Demand,
 }
 
 /// What a judgement leaves.
@@ -78,11 +81,13 @@ struct Beside<'a> {
     asking: &'a Asking,
     endorsed: Option<Endorsed>,
     workload: Option<Presented>,
+    protection: Option<protection::Presented>,
 }
 
 impl Known for Beside<'_> {
     fn standing(&self, whom: &Subject) -> Standing {
-        Standing { workload: self.workload.clone(), ..self.bars.standing(whom) }
+        let (workload, protection) = (self.workload.clone(), self.protection.clone());
+        Standing { workload, protection, ..self.bars.standing(whom) }
     }
 
     fn node(&self, proven: &Proven) -> Option<Node> {
@@ -148,6 +153,10 @@ impl Job {
                 asking: &self.purpose.asking,
                 endorsed: believed.and_then(|believed| believed.endorsed.clone()),
                 workload,
+                protection: protection::Presented::new(
+                    self.brought.protection.clone(),
+                    self.purpose.demand.clone(),
+                ),
             },
         };
         let judged = self.verifier.judge(case, self.now);
@@ -194,6 +203,7 @@ pub(crate) struct Brought {
     offered: OfferedKey,
     pub(crate) challenge: Vec<u8>,
     token: Option<Bearer>,
+    protection: Option<Vec<u8>>,
 }
 
 impl Brought {
@@ -205,6 +215,7 @@ impl Brought {
             return Err(Error::BadRequest(format!("evidence: at most {MOST_EVIDENCE} bytes, found {found}")));
         }
         let named = named(&presentation.collateral)?;
+        let protection = report(presentation.protection)?;
         let owned = |list: Vec<Base64>| list.into_iter().map(|item| item.0).collect::<Vec<_>>();
         let endorsements = Endorsements {
             certificates: owned(presentation.certificates),
@@ -228,8 +239,19 @@ impl Brought {
             offered,
             challenge: presentation.challenge.0,
             token: presentation.workload_token,
+            protection,
         })
     }
+}
+
+/// The report, as it came; one that cannot be read is refused later, and on record.
+fn report(came: Option<Base64>) -> Result<Option<Vec<u8>>, Error> {
+    let found = came.as_ref().map_or(0, |report| report.0.len());
+    if found > Report::MAX_BYTES {
+        let limit = Report::MAX_BYTES;
+        return Err(Error::BadRequest(format!("protection: at most {limit} bytes, found {found}")));
+    }
+    Ok(came.map(|report| report.0))
 }
 
 fn named(collateral: &[String]) -> Result<Vec<Digest<32>>, Error> {

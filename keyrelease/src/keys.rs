@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use attest::UnixTime;
+use attest::protection::Demand;
 use minicbor::{Decode, Encode};
 use openbao_plugin::{Error, Host, Storage};
 use protocol::secret::fields_of;
@@ -37,6 +38,9 @@ pub(crate) struct StoredKey {
     /// Fields that are drawn here, with their lengths: nobody has to be told their values for them to change.
     #[n(5)]
     drawn: Option<Drawn>,
+    /// How much protection a release takes; none: nothing is demanded.
+    #[n(6)]
+    demand: Option<Demand>,
 }
 
 /// The names and lengths of drawn fields.
@@ -44,7 +48,7 @@ pub(crate) type Drawn = BTreeMap<String, u16>;
 
 impl StoredKey {
     pub(crate) fn new(policy: String, version: u64, written: UnixTime, secret: &[u8]) -> Self {
-        Self { policy, version, written, secret: secret.to_vec(), lease: None, drawn: None }
+        Self { policy, version, written, secret: secret.to_vec(), lease: None, drawn: None, demand: None }
     }
 
     /// With these terms and drawn fields.
@@ -52,6 +56,17 @@ impl StoredKey {
         self.lease = lease;
         self.drawn = drawn;
         self
+    }
+
+    /// With this demand.
+    pub(crate) fn demanding(mut self, demand: Demand) -> Self {
+        self.demand = Some(demand).filter(|demand| !demand.is_none());
+        self
+    }
+
+    /// How much protection a release takes.
+    pub(crate) fn demand(&self) -> Demand {
+        self.demand.clone().unwrap_or_default()
     }
 
     /// The fields that are drawn.
@@ -85,7 +100,7 @@ impl Drop for StoredKey {
 
 impl fmt::Debug for StoredKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { policy, version, written, secret: _, lease: _, drawn: _ } = self;
+        let Self { policy, version, written, secret: _, lease: _, drawn: _, demand: _ } = self;
         f.debug_struct("StoredKey")
             .field("policy", policy)
             .field("version", version)
@@ -153,6 +168,7 @@ pub(crate) async fn draw_anew(mount: &Mount, host: &Host, name: &str) -> Result<
     let secret = with_drawn(key.secret(), &drawn)?;
     let (policy, version) = (key.policy.clone(), key.version.saturating_add(1));
     let next = StoredKey::new(policy, version, mount.now(), &secret).with(key.lease, Some(drawn));
+    let next = next.demanding(key.demand());
     next.store(&transaction, name).await?;
     mount.commit(transaction).await?;
     Ok(true)

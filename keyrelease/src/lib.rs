@@ -29,6 +29,7 @@ pub mod mount;
 mod nodes;
 pub mod paths;
 mod policies;
+mod protection;
 pub mod record;
 mod remembered;
 mod reply;

@@ -41,7 +41,9 @@ pub(crate) async fn rotate(
     let secret = with_new(stored, newest)?;
     let version = existing.as_ref().map_or(1, |key| key.version.saturating_add(1));
     let lease = existing.as_ref().and_then(|key| key.lease);
-    StoredKey::new(policy, version, mount.now(), &secret).with(lease, None).store(&transaction, name).await?;
+    let demand = existing.as_ref().map(StoredKey::demand).unwrap_or_default();
+    let key = StoredKey::new(policy, version, mount.now(), &secret).with(lease, None).demanding(demand);
+    key.store(&transaction, name).await?;
     mount.commit(transaction).await?;
     reply::data(&json!({ "version": version, "key": newest }))
 }

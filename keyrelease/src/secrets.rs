@@ -26,6 +26,7 @@ use crate::metrics::Step;
 use crate::mount::{self, Judged, Mount, salted};
 use crate::nodes::Asking;
 use crate::paths::SECRETS;
+use crate::protection;
 use crate::reply::{self, bad_request};
 use crate::rotate::{keep_keys, rotate};
 use crate::seal::{Recipient, seal};
@@ -133,6 +134,7 @@ impl SecretsEngine {
             source: Source::of(&request.remote_addr),
             secret: Some(SecretRef { name: salted(&state, name), version: key.version }),
             asking: Asking::default(),
+            demand: key.demand(),
         };
         match self.mount.judge(host, presentation, purpose).await? {
             Judged::Refused(id, refused) => reply::refusal(id, &refused),
@@ -158,6 +160,7 @@ impl SecretsEngine {
         let caller = Caller { mount, host, state: &state, entity, now };
         let asked = Asked { offered: body.offered()?, purpose: &purpose, policies: &[policy] };
         let vouched = caller.vouched(asked).await?;
+        protection::meets(&key.demand(), vouched.login().protection.as_ref())?;
         let given = Given {
             kind: Event::TokenRelease,
             request: format!("release of {} version {}", salted(&state, name), key.version),
@@ -218,6 +221,7 @@ impl SecretsEngine {
             }
         };
         let body: KeyBody = reply::body(data)?;
+        let demanded = protection::demanded(body.min_protection, body.require_protection)?;
         let lease = body.lease.map(LeaseTerms::checked).transpose()?;
         let secret = match &body.draw {
             Some(drawn) if fields.is_empty() => keys::with_drawn(NO_FIELDS, drawn)?,
@@ -235,7 +239,9 @@ impl SecretsEngine {
         self.mount.state(host).await?.policy(&policy)?;
         let version = existing.as_ref().map_or(1, |key| key.version.saturating_add(1));
         let lease = lease.or_else(|| existing.as_ref().and_then(|key| key.lease));
+        let demand = demanded.over(existing.as_ref().map(StoredKey::demand).unwrap_or_default());
         let key = StoredKey::new(policy, version, self.mount.now(), &secret).with(lease, body.draw);
+        let key = key.demanding(demand);
         key.store(&transaction, name).await?;
         self.mount.commit(transaction).await?;
         reply::data(&json!({ "version": version }))
@@ -262,9 +268,10 @@ fn given_to(key: &str, entity: &str, vouched: &Vouched) -> Map<String, Value> {
 async fn describe_key(host: &Host, name: &str) -> Result<Option<Response>, Error> {
     let Some(key) = StoredKey::load(host.storage(), name).await? else { return Ok(None) };
     let (policy, version, written) = (&key.policy, key.version, key.written);
-    let (lease, draw) = (&key.lease, key.drawn());
+    let (lease, draw, demand) = (&key.lease, key.drawn(), key.demand());
     reply::data(&json!({
         "policy": policy, "version": version, "written": written, "lease": lease, "draw": draw,
+        "min_protection": demand.min_protection, "require_protection": demand.require_protection,
     }))
     .map(Some)
 }
@@ -281,6 +288,10 @@ struct KeyBody {
     lease: Option<LeaseTerms>,
     /// Fields to draw, with their lengths.
     draw: Option<keys::Drawn>,
+    /// The least points of a protection report; as before unless given.
+    min_protection: Option<u16>,
+    /// The protections that have to be reached; as before unless given.
+    require_protection: Option<Vec<attest::protection::Check>>,
 }
 
 /// A secret without fields.

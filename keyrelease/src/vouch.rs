@@ -13,6 +13,7 @@ use attest::log::{PolicyRef, SecretRef, Subject, Text};
 use attest::{Digest, OfferedKey, Platform, Policy, UnixTime, Workload};
 use openbao_plugin::{Alias, Entity};
 
+use crate::protection::{self, Reached};
 use crate::record::DecisionId;
 use crate::workload::metadata;
 
@@ -80,6 +81,8 @@ pub(crate) struct Login {
     pub(crate) whom: Subject,
     /// The workload that logged in, if one did.
     pub(crate) workload: Option<Workload>,
+    /// What it reached, if it brought a protection report.
+    pub(crate) protection: Option<Reached>,
 }
 
 impl Login {
@@ -106,7 +109,8 @@ impl Login {
         let mut id = DecisionId([0; 32]);
         hex::decode_to_slice(field(alias, DECISION)?, &mut id.0).map_err(|_why| NotVouched::NoAlias)?;
         let workload = metadata::read(&alias.metadata)?;
-        Ok(Self { id, at, until, whom: whom(alias)?, workload })
+        let protection = protection::read(&alias.metadata);
+        Ok(Self { id, at, until, whom: whom(alias)?, workload, protection })
     }
 
     /// Whom the entry of what rests on this login concerns.

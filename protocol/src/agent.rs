@@ -88,7 +88,7 @@ impl EvidenceReply {
 /// A purpose that was asked for, with the stamp of the pod that asked.
 #[must_use]
 pub fn stamped(context: &str, pod: Option<&PodUid>) -> String {
-    Purpose { path: context, token: None, pod: pod.map(PodUid::as_str) }.to_string()
+    Purpose { path: context, token: None, protection: None, pod: pod.map(PodUid::as_str) }.to_string()
 }
 
 /// Why the agent has no evidence.

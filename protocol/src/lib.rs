@@ -2,6 +2,7 @@
 //!
 //! [`agent`]: what a local process and the node agent say to each other over a Unix socket.
 //! [`enrol`]: what a TPM and OpenBao say to each other before a node's first login.
+//! [`protection`]: what a wrapper found out about itself.
 //! [`release`]: what a client and OpenBao say to each other to have a secret released.
 //! [`released`]: what the answer is, for a key of either kind.
 //! [`secret`]: the plaintext inside a sealed secret.
@@ -12,6 +13,7 @@
 pub mod agent;
 pub mod enrol;
 mod naming;
+pub mod protection;
 pub mod release;
 pub mod released;
 pub mod secret;

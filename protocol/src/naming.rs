@@ -64,6 +64,8 @@ mod tests {
             workload_digest: None,
             pod: None,
             workload_token: None,
+            protection: None,
+            protection_digest: None,
             kem: "x-wing".to_owned(),
             public_key: Base64(vec![3]),
         }

@@ -61,6 +61,13 @@ pub struct Presentation {
     /// The workload's token: a projected service-account token, a JWT-SVID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload_token: Option<Bearer>,
+    /// What the client measured of its own protection, in its one encoding ([`crate::protection`]), if the hardware signed its
+    /// SHA-256 with the purpose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protection: Option<Base64>,
+    /// SHA-256 of that report, as it was signed: 64 hex digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protection_digest: Option<Digest<32>>,
 }
 
 /// A sealed secret.
@@ -127,7 +134,13 @@ pub fn node_login_context(mount: &str, role: &str, node: &str) -> String {
 /// agent that knows the pod of its caller adds it: [`crate::agent::stamped`].
 #[must_use]
 pub fn purpose(path: &str, token: Option<Digest<32>>) -> String {
-    Purpose { path, token, pod: None }.to_string()
+    purpose_with(path, token, None)
+}
+
+/// The same, with the SHA-256 of the protection report if one goes along.
+#[must_use]
+pub fn purpose_with(path: &str, token: Option<Digest<32>>, protection: Option<Digest<32>>) -> String {
+    Purpose { path, token, protection, pod: None }.to_string()
 }
 
 /// Whether hardware that signs this purpose speaks for its node ([`node_login_context`]): that is for the node agent itself
@@ -158,7 +171,7 @@ impl Presentation {
     #[must_use]
     pub fn purpose(&self, path: &str) -> String {
         let pod = self.pod.as_ref().map(PodUid::as_str);
-        Purpose { path, token: self.workload_digest, pod }.to_string()
+        Purpose { path, token: self.workload_digest, protection: self.protection_digest, pod }.to_string()
     }
 
     /// The key to seal to, if its kind is known and its length right.

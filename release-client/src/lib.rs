@@ -135,6 +135,8 @@ fn presentation(challenge: Base64, reply: EvidenceReply, offered: OfferedKey) ->
         workload_digest: None,
         pod: reply.pod.map(|stamp| stamp.uid),
         workload_token: None,
+        protection: None,
+        protection_digest: None,
     }
 }
 

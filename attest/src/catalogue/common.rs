@@ -31,6 +31,10 @@ pub(super) const TABLE: Table = Table {
             "the pod that the agent stamped is the one that the workload's token names",
         ),
         ("workload.current", Freshness, "the workload's token holds"),
+        ("protection.bound", Freshness, "the hardware signed the SHA-256 of the protection report with the purpose"),
+        ("protection.report", Freshness, "the protection report can be read, and is there where it is demanded"),
+        ("protection.score", Freshness, "the score has as many points as what is asked for demands"),
+        ("protection.check.{name}", Freshness, "a protection that what is asked for demands was reached"),
         ("policy.grant", Freshness, "a grant of the policy covers the purpose and the workload"),
         (
             "standing.revoked",
@@ -119,6 +123,24 @@ pub(super) const TABLE: Table = Table {
             "workload.current",
             "Read the token anew: a projected token is renewed in its file. If it is new, compare the clocks of issuer \
              and verifier.",
+        ),
+        (
+            "protection.bound",
+            "Have the hardware sign the purpose with `#protection=` and the SHA-256 of the very report that is presented. If \
+             that is what the client does, somebody changed the report, put another in its place, or took it away.",
+        ),
+        (
+            "protection.report",
+            "Use a wrapper that reports (`protection`), of a version that the verifier knows: update the verifier first.",
+        ),
+        (
+            "protection.score",
+            "The score names what was missed: `docs/protection-score.md` says how each is reached. Or lower \
+             `min_protection` of the key.",
+        ),
+        (
+            "protection.check",
+            "`docs/protection-score.md` says how this protection is reached. Or take it out of `require_protection` of the key.",
         ),
         (
             "standing.revoked",

@@ -29,7 +29,7 @@ use crate::appraisal::Answered;
 use crate::check::{Answer, Check, Checks};
 use crate::workload::{self, Presented, Purpose};
 use crate::{Admitted, Appraisal, AttestedKey, Claims, Crypto, Digest, Platform, Refused, Rejected, Roots};
-use crate::{Machine, Stale, UnixTime, Verified, Workload, catalogue, oaep};
+use crate::{Machine, Stale, UnixTime, Verified, Workload, catalogue, oaep, protection};
 
 pub use azure::AzurePolicy;
 pub use boot::{BootPolicy, cluster_register};
@@ -161,6 +161,15 @@ struct Rego {
     module: String,
 }
 
+/// What came along with evidence.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Along<'a> {
+    /// The workload's token.
+    pub(crate) workload: Option<&'a Presented>,
+    /// The protection report.
+    pub(crate) protection: Option<&'a protection::Came<'a>>,
+}
+
 /// A written exception.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -253,17 +262,16 @@ impl Policy {
         key: Result<AttestedKey, Stale>,
         now: UnixTime,
     ) -> Result<Admitted, Refused> {
-        self.appraise_with(claims, key, Checks::default(), None, now)
+        self.appraise_with(claims, key, Checks::default(), Along::default(), now)
     }
 
-    /// Judges genuine claims after what was asked about the machine's standing, with the workload's token that came
-    /// along.
+    /// Judges genuine claims after what was asked about the machine's standing, with what came along.
     pub(crate) fn appraise_with(
         &self,
         claims: &Verified<Claims>,
         key: Result<AttestedKey, Stale>,
         standing: Checks,
-        presented: Option<&Presented>,
+        along: Along<'_>,
         now: UnixTime,
     ) -> Result<Admitted, Refused> {
         let mut checks = Checks::default();
@@ -271,7 +279,7 @@ impl Policy {
         self.invariants(claims.roots(), now, &mut checks);
         checks.append(standing);
         let purpose = key.as_ref().ok().map(|key| Purpose::parse(key.context()));
-        let workload = workload::ask(purpose, presented, now, &mut checks);
+        let workload = workload::ask(purpose, along.workload, now, &mut checks);
         match &key {
             Ok(key) => {
                 checks.ask("challenge.bound", true, "this nonce, purpose and key", "bound");
@@ -290,6 +298,10 @@ impl Policy {
             }
         }
         let mut appraisal = self.judge(claims, checks, now);
+        // Last: its score counts what the policy found.
+        let mut asked = Checks::default();
+        protection::ask(purpose, along.protection, &appraisal, &mut asked);
+        appraisal.checks.append(&mut asked.into_vec());
         if let Some(workload) = workload {
             appraisal.valid_until = appraisal.valid_until.min(workload.until).max(now);
         }

@@ -17,6 +17,7 @@ mod grace;
 mod grants;
 mod names;
 mod operators;
+mod protection;
 #[cfg(feature = "rego")]
 mod rego;
 mod signing;

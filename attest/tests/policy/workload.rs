@@ -23,7 +23,7 @@ fn case(signed: Option<Digest<32>>, grants: &str) -> Case {
 fn case_in(pod: Option<&str>, signed: Option<Digest<32>>, grants: &str) -> Case {
     let chip = Chip::new(1, Product::Genoa);
     let mut asked = Asked::usual(vcek_case(&chip, |report| report).now);
-    asked.context = Purpose { path: "release/db", token: signed, pod }.to_string();
+    asked.context = Purpose { path: "release/db", token: signed, protection: None, pod }.to_string();
     let data = asked.caller_data(attest::Platform::SevSnp).try_into().unwrap();
     let case = vcek_case(&chip, |report| report.report_data(data));
     let case = if grants.is_empty() { case } else { case.policy(|policy| policy.with("grant", grants)) };

@@ -107,6 +107,8 @@ impl Machine {
             workload_digest: None,
             pod: None,
             workload_token: None,
+            protection: None,
+            protection_digest: None,
         };
         let presentation = match purpose {
             Purpose::Open | Purpose::Login => full,

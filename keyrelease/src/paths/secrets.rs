@@ -1,6 +1,6 @@
 //! The paths of the secrets engine.
 
-use super::FieldKind::{Base64, Object, Text, Texts};
+use super::FieldKind::{Base64, Number, Object, Text, Texts};
 use super::{Path, Table, Who, delete, governance, list, optional, read, required, shared, write};
 
 /// `attest-keys`.
@@ -57,6 +57,16 @@ const ROWS: &[Path] = &[
                     optional("draw", Object, "fields to draw instead, with their lengths"),
                     optional("lease", Object, "the lease on each release by token; as before unless given"),
                     optional("policy", Text, "the policy that guards it; by default the one that it has"),
+                    optional(
+                        "min_protection",
+                        Number,
+                        "the least points that a protection report has to be worth, at most 200, 0 for any; as before unless given",
+                    ),
+                    optional(
+                        "require_protection",
+                        Texts,
+                        "protections that have to be reached, such as memfd_secret; as before unless given",
+                    ),
                 ]],
             ),
             delete("delete a secret with all its versions"),

@@ -288,6 +288,8 @@ pub(super) const PRESENTATION: &[Field] = &[
         "the kind of the offered key: x-wing, x25519 or, in Nitro documents, rsa-oaep-sha256",
     ),
     required("public_key", Base64, "the offered key, which the hardware signed with the nonce"),
+    optional("protection", Base64, "a report of the client's own protection, in its one encoding"),
+    optional("protection_digest", Text, "SHA-256 of that report, as signed with the purpose; hex"),
     optional("workload_digest", Text, "SHA-256 of the workload's token, as signed with the purpose; hex"),
     optional("pod", Text, "UID of the pod that asks, as the node's agent stamped it into the purpose"),
     optional("workload_token", Text, "that token: a projected service-account token, a JWT-SVID"),

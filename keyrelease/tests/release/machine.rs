@@ -95,6 +95,8 @@ impl Machine {
             workload_digest: None,
             pod: None,
             workload_token: None,
+            protection: None,
+            protection_digest: None,
         }
     }
 

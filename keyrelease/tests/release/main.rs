@@ -25,6 +25,7 @@ mod paths;
 mod platforms;
 mod pods;
 mod policies;
+mod protection;
 mod records;
 mod refusal;
 mod rotation;

@@ -327,6 +327,8 @@ fn login_as(peer: &Peer, name: &str) -> Answer {
         public_key: Base64(peer.key.offered.public.clone()),
         workload_digest: None,
         workload_token: None,
+        protection: None,
+        protection_digest: None,
         pod: None,
     };
     send(role, Some(name), &presentation)

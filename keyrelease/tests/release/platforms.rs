@@ -77,6 +77,8 @@ impl Peer {
             workload_digest: None,
             pod: None,
             workload_token: None,
+            protection: None,
+            protection_digest: None,
         }
     }
 

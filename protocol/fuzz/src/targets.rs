@@ -3,6 +3,7 @@
 //! Used twice: by the fuzz targets, and by `tests/corpus.rs`, which replays the committed corpora.
 
 use protocol::agent::{self, MAX_CONTEXT};
+use protocol::protection::{Report, Score};
 use protocol::release::{Presentation, Refusal, Sealed};
 use protocol::released::Released;
 use protocol::{secret, unseal};
@@ -58,4 +59,15 @@ pub fn unseal_reply(bytes: &[u8]) {
     let Ok(reply) = unseal::parse_reply(bytes) else { return };
     let frame = unseal::to_frame(&reply).expect("what was parsed can be written");
     assert_eq!(frame.get(4..), Some(bytes), "one value, one encoding");
+}
+
+/// A protection report: what parses is within bounds, is written back as it came, in JSON too, and can be counted.
+pub fn protection(bytes: &[u8]) {
+    let Ok(report) = Report::parse(bytes) else { return };
+    assert!(bytes.len() <= Report::MAX_BYTES && report.attacks.len() <= Report::MAX_ATTACKS);
+    assert_eq!(report.to_cbor(), bytes, "one value, one encoding");
+    let score = Score::of(&report.measures);
+    assert!(score.points <= score.most && score.most <= 135);
+    let json = serde_json::to_vec(&report).expect("what was parsed can be written");
+    assert_eq!(serde_json::from_slice::<Report>(&json).ok(), Some(report));
 }
