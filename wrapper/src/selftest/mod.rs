@@ -1,0 +1,173 @@
+//! The wrapper attacks itself, before anything is fetched, and writes down what came of it.
+//!
+//! The keeper lays out a decoy: a canary in memory of the kind that values will lie in. A process of our own, which the stem makes as it makes
+//! all others, tries to take it ([`attack`]); who refused is found out from the answers ([`blame`]), and what
+//! follows from all of it is the [`Report`] ([`measures`]). Nothing here ends the wrapper: what could not be tried is
+//! missed, and the report says why.
+//!
+//! Trusted: this program. The report is its word about itself: worth what the measured wrapper is worth, and on a
+//! machine that somebody else rules, nothing.
+
+mod attack;
+mod blame;
+mod decoys;
+mod kernel;
+mod measures;
+mod spoils;
+mod surroundings;
+
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::time::Duration;
+
+use protocol::protection::{Report, Score};
+use rustix::process::{Signal, kill_process};
+use rustix::rand::{GetRandomFlags, getrandom};
+use secretmem::{Parcel, Region};
+
+use crate::config::{Config, Way};
+use crate::graft::wait_for;
+use crate::line::Line;
+use crate::stem::{Order, Stem};
+
+pub use measures::Arrival;
+pub use spoils::{Attempt, Prey, Spoils};
+
+use measures::Facts;
+use spoils::CANARY;
+
+/// How long the attacker may take, which needs a few milliseconds.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What the wrapper found out about itself.
+#[derive(Clone, Debug)]
+pub struct Protection {
+    report: Report,
+}
+
+impl Protection {
+    /// Has itself attacked, and reports.
+    #[must_use]
+    pub fn measure(stem: &Stem, config: &Config) -> Self {
+        let circumstances = surroundings::circumstances();
+        let decoy = Decoy::lay_out();
+        let attacked = decoy.as_ref().map_err(Clone::clone).and_then(|decoy| attacked(stem, decoy));
+        let spoils = attacked.unwrap_or_default();
+        let attacks = blame::attacks(&spoils, &circumstances);
+        let facts = Facts {
+            mapping: decoy.and_then(|decoy| decoy.mapping),
+            dumpable: circumstances.dumpable,
+            canary: None,
+            weaknesses: surroundings::weaknesses(),
+            encrypted: surroundings::encrypted(),
+            enforcer: surroundings::enforcer(),
+        };
+        let arrival = expected(&config.delivery.ways, spoils.untraceable.is_none());
+        let measures = measures::measures(&facts, &attacks, &config.login.method, arrival);
+        let program = concat!("cloudtaser-wrapper ", env!("CARGO_PKG_VERSION")).to_owned();
+        let attacker = circumstances.attacker();
+        Self { report: Report { version: Report::VERSION, program, attacker, attacks, measures } }
+    }
+
+    /// The report.
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// What it is worth by itself, without a verdict.
+    #[must_use]
+    pub fn score(&self) -> Score {
+        Score::of(&self.report.measures)
+    }
+
+    /// Values went to the program this way.
+    pub fn delivered(&mut self, way: Way) {
+        measures::delivered(&mut self.report.measures, way);
+    }
+
+    /// The line for the operator.
+    #[must_use]
+    pub fn told(&self) -> String {
+        format!("protection {}", self.score())
+    }
+}
+
+/// The way that will be taken, as far as can be known before there is a program.
+fn expected(ways: &[Way], traceable: bool) -> Arrival {
+    let works = |way: &Way| *way != Way::Graft || traceable;
+    ways.iter().copied().find(works).map_or(Arrival::None, Arrival::Expected)
+}
+
+/// A canary in memory of the kind that values will lie in, and one more whose descriptor is left open.
+struct Decoy {
+    prey: Prey,
+    mapping: Result<measures::Mapping, String>,
+    _page: Region,
+    _left_open: Option<OwnedFd>,
+}
+
+impl Decoy {
+    fn lay_out() -> Result<Self, String> {
+        let mut canary = [0; CANARY];
+        getrandom(&mut canary, GetRandomFlags::empty()).map_err(|error| format!("canary: {error}"))?;
+        let mut page = Region::create(CANARY).map_err(|error| error.to_string())?;
+        let place = page.bytes_mut().map_err(|error| error.to_string())?;
+        place.copy_from_slice(&canary);
+        let address = u64::try_from(place.as_ptr().addr()).unwrap_or(u64::MAX);
+        let (mapping, end) = match surroundings::mapping(address) {
+            Ok((mapping, end)) => (Ok(mapping), end),
+            Err(why) => (Err(why), address),
+        };
+        let left_open = open_canary(&canary);
+        let prey = Prey {
+            pid: rustix::process::getpid().as_raw_pid(),
+            address,
+            end,
+            canary,
+            left_open: left_open.as_ref().map(|fd| fd.as_raw_fd()),
+        };
+        Ok(Self { prey, mapping, _page: page, _left_open: left_open })
+    }
+}
+
+/// Memory whose descriptor stays open, as it must not: what does `pidfd_getfd(2)` make of it?
+fn open_canary(canary: &[u8]) -> Option<OwnedFd> {
+    let mut parcel = Parcel::create(CANARY).ok()?;
+    parcel.bytes_mut().ok()?.copy_from_slice(canary);
+    Some(parcel.give())
+}
+
+/// Has a new process attack us; what it brought back.
+fn attacked(stem: &Stem, decoy: &Decoy) -> Result<Spoils, String> {
+    let told = |error: &dyn std::fmt::Display| format!("attack: {error}");
+    let (line, theirs) = Line::pair().map_err(|error| told(&error))?;
+    let attacker = stem.order(&Order::Attack, theirs).map_err(|error| told(&error))?;
+    let prey = minicbor::to_vec(&decoy.prey).map_err(|error| told(&error))?;
+    let answer = line.send(&prey, None).and_then(|()| line.receive_within(PATIENCE));
+    // It has answered, or never will.
+    kill_process(attacker, Signal::KILL).unwrap_or_default();
+    wait_for(attacker).map_err(|error| told(&error))?;
+    let answer = answer.map_err(|error| told(&error))?.ok_or("attack: no answer")?;
+    minicbor::decode(&answer.bytes).map_err(|error| told(&error))
+}
+
+/// The attacker's part, in the process that the stem has made.
+pub fn attack(line: &Line) -> std::io::Result<()> {
+    let message = line.receive()?.ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    let prey = minicbor::decode(&message.bytes).map_err(std::io::Error::other)?;
+    let spoils = minicbor::to_vec(attack::attack(&prey)).map_err(std::io::Error::other)?;
+    line.send(&spoils, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_way_that_works_is_expected() {
+        let (graft, plain) = (Arrival::Expected(Way::Graft), Arrival::Expected(Way::Environ));
+        assert_eq!(expected(&[Way::Graft, Way::Environ], true), graft);
+        assert_eq!(expected(&[Way::Graft, Way::Environ], false), plain);
+        assert_eq!(expected(&[Way::Graft], false), Arrival::None);
+    }
+}
