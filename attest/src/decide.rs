@@ -7,9 +7,11 @@
 
 use crate::check::Checks;
 use crate::node::{Boot, Ids, Proven};
-use crate::{Admitted, CannotJudge, Challenge, Crypto, Endorsements, Evidence, Known, OfferedKey, Platform};
 use crate::policy::Along;
-use crate::{Policy, Prepared, Refused, Revocation, Standing, TrustAnchors, UnixTime, Unverified, oaep, protection};
+use crate::{Admitted, CannotJudge, Challenge, Crypto, Endorsements, Evidence, Known, OfferedKey, Platform};
+use crate::{
+    Policy, Prepared, Refused, Revocation, Standing, TrustAnchors, UnixTime, Unverified, oaep, protection,
+};
 
 /// What somebody sent.
 #[derive(Debug)]

@@ -184,7 +184,8 @@ impl<'a> Purpose<'a> {
 
 /// What stands before a mark, and the digest behind it; all of it, where no digest is.
 fn parted<'t>(text: &'t str, mark: &str) -> (&'t str, Option<Digest<32>>) {
-    let digest = |digits: &str| digits.parse().ok().filter(|digest: &Digest<32>| digest.to_string() == digits);
+    let digest =
+        |digits: &str| digits.parse().ok().filter(|digest: &Digest<32>| digest.to_string() == digits);
     let found = text.rsplit_once(mark).and_then(|(before, digits)| Some((before, digest(digits)?)));
     found.map_or((text, None), |(before, digest)| (before, Some(digest)))
 }
@@ -328,8 +329,7 @@ mod tests {
     fn a_stamp_stands_at_the_end_and_has_one_spelling() {
         let uid = "0f6d8f3a-2c1e-4b7a-9d55-3e1f0a9b8c7d";
         for token in [None, Some(Digest([0xab; 32]))] {
-            let purpose =
-                Purpose { path: "attest-keys/release/db", token, protection: None, pod: Some(uid) };
+            let purpose = Purpose { path: "attest-keys/release/db", token, protection: None, pod: Some(uid) };
             let text = purpose.to_string();
             assert!(text.ends_with(&format!("#pod={uid}")) && is_stamped(&text), "{text}");
             assert_eq!(Purpose::parse(&text), purpose);

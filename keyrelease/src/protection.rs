@@ -116,7 +116,9 @@ mod tests {
         assert_eq!(said(&demand(95, &[Check::MemfdSecret]), Some(&reached)), Ok(()));
         let refused = |demand: &Demand, reached| said(demand, reached).unwrap_err();
         let told = refused(&demand(1, &[]), None);
-        assert!(told.contains("protection.report: expected a login with a protection report, found one without"));
+        assert!(
+            told.contains("protection.report: expected a login with a protection report, found one without")
+        );
         let told = refused(&demand(96, &[]), Some(&reached));
         assert!(told.contains("protection.score: expected at least 96 points, found 95 points"), "{told}");
         let told = refused(&demand(0, &[Check::Mlock]), Some(&reached));

@@ -26,6 +26,11 @@ fn no_input_of_the_agent_corpora_breaks_a_promise() {
 }
 
 #[test]
+fn no_input_of_the_protection_corpus_breaks_a_promise() {
+    replay("protection", targets::protection);
+}
+
+#[test]
 fn no_input_of_the_release_corpus_breaks_a_promise() {
     replay("release", targets::release);
 }
@@ -54,6 +59,7 @@ fn each_corpus_has_an_input_that_is_accepted() {
     protocol::unseal::parse_request(&read("unseal_request/share")).unwrap();
     protocol::unseal::parse_reply(&read("unseal_reply/offer")).unwrap();
     protocol::unseal::parse_reply(&read("unseal_reply/taken")).unwrap();
+    protocol::protection::Report::parse(&read("protection/report")).unwrap();
     let presentation = read("release/presentation.json");
     serde_json::from_slice::<protocol::release::Presentation>(&presentation).unwrap().offered().unwrap();
     assert_eq!(protocol::secret::fields_of(&read("secret/two-fields")).unwrap().len(), 2);

@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use protocol::agent::{EvidenceReply, EvidenceRequest, VERSION};
-use protocol::release::{Base64, ChallengeReply, Presentation, Refusal, Sealed, open_context, purpose};
-use protocol::{Kem, OfferedKey};
+use protocol::release::{Base64, ChallengeReply, Presentation, Refusal, Sealed, open_context, purpose_with};
+use protocol::{Digest, Kem, OfferedKey};
 
 pub use login::{AuthMount, LoggedIn, Login, Token, logged_in};
 pub use open::{Context, Error as OpenError, Key, Keys, SEED, TAG, open_with, plaintext_len, without_trace};
@@ -39,6 +39,7 @@ pub struct Client {
     /// The mount with its namespace: what OpenBao tells the plugin that it is mounted at.
     place: String,
     workload_token: Option<PathBuf>,
+    protection: Option<Vec<u8>>,
 }
 
 impl Client {
@@ -46,13 +47,19 @@ impl Client {
     pub fn new(server: &Server, mount: &str, agent_socket: &Path, program: &str) -> Result<Self, Error> {
         let openbao = OpenBao::new(server, mount, program)?;
         let (agent_socket, place) = (agent_socket.to_owned(), place(server, mount));
-        Ok(Self { openbao, agent_socket, place, workload_token: None })
+        Ok(Self { openbao, agent_socket, place, workload_token: None, protection: None })
     }
 
     /// With the token of the workload that asks, in this file.
     #[must_use]
     pub fn with_workload_token(self, file: Option<PathBuf>) -> Self {
         Self { workload_token: file, ..self }
+    }
+
+    /// With a report of the client's own protection, which the hardware signs the digest of.
+    #[must_use]
+    pub fn with_protection(self, report: Option<Vec<u8>>) -> Self {
+        Self { protection: report, ..self }
     }
 
     /// One whole round: a challenge is good for one answer only, so nothing of a failed round is kept.
@@ -64,14 +71,19 @@ impl Client {
         let request = EvidenceRequest {
             version: VERSION,
             nonce: nonce(&challenge)?,
-            context: purpose(&open_context(&self.place, name), signed),
+            context: purpose_with(&open_context(&self.place, name), signed, report_digest(self.report())),
             key: offered.clone(),
             platform: None,
         };
         let reply = agent::evidence(&self.agent_socket, &request)?;
         let full =
             Presentation { workload_digest: signed, ..presentation(challenge.challenge, reply, offered) };
+        let full = reporting(full, self.report());
         Ok(lean(&full, |presentation| self.present(name, presentation, token.as_ref()))?)
+    }
+
+    fn report(&self) -> Option<&[u8]> {
+        self.protection.as_deref()
     }
 
     /// The token goes from secret memory between the pieces of the text around it.
@@ -105,6 +117,16 @@ fn lean<T>(
         Err(OpenBaoError::Lacks(_)) => send(full),
         done => done,
     }
+}
+
+fn report_digest(report: Option<&[u8]>) -> Option<Digest<32>> {
+    report.map(|report| Digest(sha256(report)))
+}
+
+/// The same with a report of the client's own protection.
+fn reporting(presentation: Presentation, report: Option<&[u8]>) -> Presentation {
+    let protection = report.map(|report| Base64(report.to_vec()));
+    Presentation { protection, protection_digest: report_digest(report), ..presentation }
 }
 
 fn sha256(object: &[u8]) -> [u8; 32] {

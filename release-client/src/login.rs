@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use protocol::agent::{EvidenceReply, EvidenceRequest, VERSION};
 use protocol::enrol::{EnrolAnswer, EnrolReply, EnrolRequest};
-use protocol::release::{Presentation, login_context, node_login_context};
+use protocol::release::{Presentation, login_context, node_login_context, purpose_with};
 use protocol::{OfferedKey, Platform};
 use secretmem::Region;
 use serde::Serialize;
@@ -18,7 +18,7 @@ use serde::Serialize;
 use crate::http::Buffer;
 use crate::json::{BadJson, Document};
 use crate::openbao::{self, OpenBao, Server, json};
-use crate::{Error, agent, lean, nonce, place, presentation};
+use crate::{Error, agent, lean, nonce, place, presentation, report_digest, reporting};
 
 /// The auth method at one mount of one OpenBao.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub struct Login<'a> {
     pub key: &'a OfferedKey,
     /// The hardware to ask; absent: whichever is preferred.
     pub platform: Option<Platform>,
+    /// A report of the client's own protection, in its one encoding.
+    pub protection: Option<&'a [u8]>,
 }
 
 /// What an admitted machine has.
@@ -95,9 +97,11 @@ impl AuthMount {
             Some(node) => node_login_context(&self.place, login.role, node),
             None => login_context(&self.place, login.role),
         };
+        let context = purpose_with(&context, None, report_digest(login.protection));
         let (nonce, key, platform) = (nonce(&challenge)?, login.key.clone(), login.platform);
         let evidence = gather(&EvidenceRequest { version: VERSION, nonce, context, key, platform })?;
         let full = presentation(challenge.challenge, evidence, login.key.clone());
+        let full = reporting(full, login.protection);
         Ok(lean(&full, |presentation| self.present(login, presentation))?)
     }
 

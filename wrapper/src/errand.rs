@@ -134,13 +134,26 @@ pub struct Setback {
     pub code: u8,
 }
 
-/// An errand, and how long the token is that came along.
+/// An errand, how long the token is that came along, and the report that the hardware is to sign.
 #[derive(Encode, Decode)]
 struct Commission {
     #[n(0)]
     errand: Errand,
     #[n(1)]
     token: Option<u32>,
+    #[cbor(n(2), with = "minicbor::bytes")]
+    report: Vec<u8>,
+}
+
+/// What a fetcher is sent on its way with.
+#[derive(Debug)]
+pub struct Commissioned {
+    /// What to do.
+    pub errand: Errand,
+    /// The token, if there is one.
+    pub token: Option<Region>,
+    /// The report of our protection ([`crate::selftest`]).
+    pub report: Vec<u8>,
 }
 
 /// What a fetcher answers.
@@ -166,24 +179,25 @@ pub struct Brought {
 }
 
 impl Errand {
-    /// The keeper's part: sends a fetcher on its way, with the token if there is one.
-    pub fn send(&self, line: &Line, token: Option<Parcel>) -> Result<(), Error> {
+    /// The keeper's part: sends a fetcher on its way, with the token if there is one, and the report of our protection.
+    pub fn send(&self, line: &Line, token: Option<Parcel>, report: &[u8]) -> Result<(), Error> {
         let len = token.as_ref().map(|token| u32::try_from(token.size())).transpose();
-        let commission =
-            Commission { errand: self.clone(), token: len.map_err(|_too_long| Error::Malformed)? };
+        let token_len = len.map_err(|_too_long| Error::Malformed)?;
+        let commission = Commission { errand: self.clone(), token: token_len, report: report.to_vec() };
         let token = token.map(Parcel::give);
         Ok(line.send(&encoded(commission)?, token.as_ref().map(|token| token.as_fd()))?)
     }
 
-    /// The fetcher's part: what is asked, and the token.
-    pub fn receive(line: &Line) -> Result<(Self, Option<Region>), Error> {
+    /// The fetcher's part: what is asked, and what goes along.
+    pub fn receive(line: &Line) -> Result<Commissioned, Error> {
         let Message { bytes, descriptor } = line.receive()?.ok_or(Error::Silence)?;
-        let Commission { errand, token } = decoded(&bytes)?;
-        match (descriptor, token) {
-            (Some(memory), Some(len)) => Ok((errand, Some(Region::receive(memory, size(len))?))),
-            (None, None) => Ok((errand, None)),
-            (Some(_), None) | (None, Some(_)) => Err(Error::Malformed),
-        }
+        let Commission { errand, token, report } = decoded(&bytes)?;
+        let token = match (descriptor, token) {
+            (Some(memory), Some(len)) => Some(Region::receive(memory, size(len))?),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => return Err(Error::Malformed),
+        };
+        Ok(Commissioned { errand, token, report })
     }
 }
 
@@ -365,11 +379,13 @@ mod tests {
     fn an_errand_takes_its_token_along() {
         let (ours, theirs) = Line::pair().unwrap();
         let errand = Errand::Renew { terms: list().terms };
-        errand.send(&ours, Some(memory())).unwrap();
-        Errand::Fetch.send(&ours, None).unwrap();
-        let (received, token) = Errand::receive(&theirs).unwrap();
-        assert_eq!((received, token.unwrap().bytes()), (errand, &b"..secret"[..]));
-        assert!(matches!(Errand::receive(&theirs), Ok((Errand::Fetch, None))));
+        errand.send(&ours, Some(memory()), b"report").unwrap();
+        Errand::Fetch.send(&ours, None, b"report").unwrap();
+        let received = Errand::receive(&theirs).unwrap();
+        assert_eq!((received.errand, received.token.unwrap().bytes()), (errand, &b"..secret"[..]));
+        let received = Errand::receive(&theirs).unwrap();
+        assert!(matches!((received.errand, received.token), (Errand::Fetch, None)));
+        assert_eq!(received.report, b"report");
     }
 
     #[test]

@@ -33,6 +33,7 @@ use crate::graft::{self, Tracer};
 use crate::keeper::{self, Keeper, Memory};
 use crate::line::Line;
 use crate::run::{become_ordered, told, trouble};
+use crate::selftest::Protection;
 use crate::signals::{News, Signals};
 use crate::stem::{self, Made, Opens, Planted, Side, Start, Stem, Watch};
 use crate::{harden, say};
@@ -209,9 +210,12 @@ fn hold(
     (signals, token): (&Signals, Result<Option<Region>, secretmem::Error>),
     program: Pid,
 ) -> Result<(), u8> {
+    let protection = Protection::measure(stem, config);
+    say(protection.told());
     harden::keeper(&[line.as_fd(), stem.as_fd(), signals.as_fd()]).map_err(trouble)?;
     let token = given(token).map_err(|error| told(&error, keeper::UNPROTECTED))?;
     let keeper = Keeper::new(stem, signals, &config.supervision, &config.secrets, Memory::Given);
+    let keeper = keeper.reporting(protection);
     let fetched = keeper.with_token(token).fetched();
     let mut tracer = Tracer::new(fetched.map_err(|error| told(&error, error.exit_code()))?);
     tell(line, &Word::Ready { hand: getpid().as_raw_pid(), variables: tracer.references() })?;

@@ -23,6 +23,7 @@ pub mod line;
 pub mod local;
 pub mod rotate;
 mod run;
+pub mod selftest;
 pub mod signals;
 pub mod stem;
 mod supervise;

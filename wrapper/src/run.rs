@@ -12,16 +12,17 @@ use release_client::{OpenBaoError, Token};
 use secretmem::{Kind, Parcel};
 
 use crate::config::{self, Authority, Config, Form, Method, Mode, RawConfig, Strategy};
-use crate::errand::Errand;
+use crate::errand::{Commissioned, Errand};
 use crate::files::Files;
 use crate::interpose::Ways;
 use crate::keeper::{self, Keeper, Memory};
 use crate::line::Line;
 use crate::local::Local;
 use crate::rotate::Rotation;
+use crate::selftest::Protection;
 use crate::signals::Signals;
 use crate::stem::{self, Made, Order, Planted, Stem};
-use crate::{fetch, harden, in_place};
+use crate::{fetch, harden, in_place, selftest};
 
 const HELP: &str = "\
 cloudtaser-wrapper [--] PROGRAM [ARGUMENT ...]
@@ -106,6 +107,8 @@ fn start(config: &Config, token: Given) -> Result<u8, u8> {
 
 fn keep(config: &Config, stem: &Stem, signals: &Signals, token: Given) -> Result<u8, u8> {
     let (files, local) = answers(config)?;
+    let protection = Protection::measure(stem, config);
+    say(protection.told());
     let mut kept = vec![stem.as_fd(), signals.as_fd()];
     kept.extend(local.iter().flat_map(Local::doors));
     // It closes every other descriptor: what else has one is made afterwards.
@@ -118,6 +121,7 @@ fn keep(config: &Config, stem: &Stem, signals: &Signals, token: Given) -> Result
         Strategy::Restart | Strategy::None => Memory::Given,
     };
     let keeper = Keeper::new(stem, signals, &config.supervision, &config.secrets, memory);
+    let keeper = keeper.reporting(protection);
     let keeper = keeper.with(Rotation::new(config).map_err(trouble)?);
     let mut keeper = keeper.by(Ways::new(&config.delivery.ways, &config.command));
     if let Some(files) = files {
@@ -143,6 +147,7 @@ fn answers(config: &Config) -> Result<(Option<Files>, Option<Local>), u8> {
 pub(crate) fn become_ordered(config: &Config, made: Made) -> Result<u8, u8> {
     match made.order {
         Order::Fetch => bring(config, &made.line),
+        Order::Attack => selftest::attack(&made.line).map(|()| 0).map_err(trouble),
         Order::Program(start) => Ok(Made::exec(start, &config.command, &made.line)),
         Order::Hook(start) => {
             let words: Vec<OsString> = config.rotation.hook.iter().map(OsString::from).collect();
@@ -166,14 +171,14 @@ fn token_of(config: &Config, given: Result<Option<Token>, OpenBaoError>) -> Resu
 }
 
 fn bring(config: &Config, line: &Line) -> Result<u8, u8> {
-    let (errand, token) = Errand::receive(line).map_err(trouble)?;
+    let Commissioned { errand, token, report } = Errand::receive(line).map_err(trouble)?;
     let enforced = harden::fetcher(config, &[line.as_fd()]).map_err(trouble)?;
     if enforced != harden::Enforced::Fully {
         say(
             "landlock is not whole on this kernel: files and ports are not all closed to the process that fetches",
         );
     }
-    let outcome = fetch::run(config, &errand, token);
+    let outcome = fetch::run(config, &errand, token, report);
     tell_of_memory();
     let sent = match outcome {
         Ok((list, memory)) => list.send(line, memory),

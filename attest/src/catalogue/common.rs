@@ -31,8 +31,16 @@ pub(super) const TABLE: Table = Table {
             "the pod that the agent stamped is the one that the workload's token names",
         ),
         ("workload.current", Freshness, "the workload's token holds"),
-        ("protection.bound", Freshness, "the hardware signed the SHA-256 of the protection report with the purpose"),
-        ("protection.report", Freshness, "the protection report can be read, and is there where it is demanded"),
+        (
+            "protection.bound",
+            Freshness,
+            "the hardware signed the SHA-256 of the protection report with the purpose",
+        ),
+        (
+            "protection.report",
+            Freshness,
+            "the protection report can be read, and is there where it is demanded",
+        ),
         ("protection.score", Freshness, "the score has as many points as what is asked for demands"),
         ("protection.check.{name}", Freshness, "a protection that what is asked for demands was reached"),
         ("policy.grant", Freshness, "a grant of the policy covers the purpose and the workload"),

@@ -121,8 +121,8 @@ pub(crate) fn ask(
             let enough = score.points >= came.demand.min_protection;
             checks.ask("protection.score", enough, came.demand.least(), score.to_string());
             for demanded in &came.demand.require_protection {
-                let measured = measures.iter().find(|measured| measured.check == *demanded);
-                let found = measured.map_or("not measured", |measured| measured.found.as_str());
+                let answer = measures.iter().find(|measured| measured.check == *demanded);
+                let found = answer.map_or("not measured", |answer| answer.found.as_str());
                 let reached = score.reached.contains(demanded);
                 checks.ask(&id_of(*demanded), reached, format!("{demanded} reached"), found);
             }

@@ -45,6 +45,7 @@ fn is_name(text: &str) -> bool {
         "standing",
         "node",
         "workload",
+        "protection",
         "key",
     ];
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._{}-".contains(c);

@@ -81,7 +81,9 @@ fn a_report_that_the_hardware_signed_is_counted_with_what_the_verdict_gives() {
     let score = admitted.protection().unwrap();
     // 135 less 5 for guard pages and 50 for the enforcer, and all that is attested.
     assert_eq!((score.points, score.most), (145, Score::MAX));
-    assert!([Check::AttestationFresh, Check::MeasuredPolicyPinned].iter().all(|one| score.reached.contains(one)));
+    assert!(
+        [Check::AttestationFresh, Check::MeasuredPolicyPinned].iter().all(|one| score.reached.contains(one))
+    );
     let said: Vec<_> = admitted.appraisal().checks.iter().rev().take(3).rev().collect();
     let ids: Vec<&str> = said.iter().map(|check| check.id.as_str()).collect();
     assert_eq!(ids, ["protection.bound", "protection.report", "protection.score"]);
@@ -116,14 +118,14 @@ fn a_report_that_was_altered_or_exchanged_or_taken_away_is_refused() {
 fn what_is_demanded_and_missed_is_refused_by_its_name() {
     let bytes = report().to_cbor();
     let case = case(Some(digest(&bytes)));
-    let demand = |points, checks: &[Check]| Demand { min_protection: points, require_protection: checks.to_vec() };
+    let demand =
+        |points, checks: &[Check]| Demand { min_protection: points, require_protection: checks.to_vec() };
     let ask = |demand| came(bytes.clone(), demand);
     judge(&case, ask(demand(145, &[Check::MemfdSecret, Check::ReleaseSealedToTee]))).unwrap();
     let found = refused(&case, ask(demand(146, &[])), &["protection.score"]);
     assert!(found[0].starts_with("145 of 200: missed guard_pages, "), "{found:?}");
     let both = demand(0, &[Check::GuardPages, Check::Mlock, Check::EbpfKprobes]);
-    let found =
-        refused(&case, ask(both), &["protection.check.guard_pages", "protection.check.ebpf_kprobes"]);
+    let found = refused(&case, ask(both), &["protection.check.guard_pages", "protection.check.ebpf_kprobes"]);
     assert_eq!(found, ["as guard_pages was found", "as ebpf_kprobes was found"]);
     let none = Presented::new(None, demand(1, &[]));
     let found = refused(&self::case(None), none, &["protection.report"]);

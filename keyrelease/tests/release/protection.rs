@@ -46,8 +46,7 @@ fn open(server: &Server, machine: &Machine, signed: Option<&Report>, came: Optio
 fn login(server: &Server, machine: &Machine, report: Option<&Report>) -> Answer {
     let challenge = challenge(server, "auth/attest");
     let context = purpose_with(&login_context("auth/attest", "node"), None, report.map(digest));
-    let mut body =
-        serde_json::to_value(with(machine.answer(&challenge, &context), report, report)).unwrap();
+    let mut body = serde_json::to_value(with(machine.answer(&challenge, &context), report, report)).unwrap();
     body["role"] = Value::from("node");
     server.call("POST", "auth/attest/login", Some(&body), "")
 }
@@ -82,7 +81,8 @@ fn recorded(server: &Server, decision: &str) -> String {
     score.map(|check| check.found.clone()).unwrap_or_default()
 }
 
-const FOUND: &str = "145 of 200: missed guard_pages, ebpf_agent_connected, ebpf_enforce_mode, ebpf_lsm_enforce, ebpf_kprobes";
+const FOUND: &str =
+    "145 of 200: missed guard_pages, ebpf_agent_connected, ebpf_enforce_mode, ebpf_lsm_enforce, ebpf_kprobes";
 
 #[test]
 fn a_report_is_taken_scored_recorded_and_replayed_with_its_bytes() {
@@ -146,17 +146,24 @@ fn a_key_may_demand_points_and_protections_and_what_is_missed_is_refused_by_name
     let given: Sealed = sealed(&ask());
     assert_eq!(recorded(&server, &given.decision), FOUND);
     let none = why(&machine.open(&server));
-    assert_eq!((none.0.as_str(), none.2.as_str()), ("protection.report", "none, and what is asked for demands one"));
+    assert_eq!(
+        (none.0.as_str(), none.2.as_str()),
+        ("protection.report", "none, and what is asked for demands one")
+    );
 
     demand(&server, &json!({ "min_protection": 146 })).ok();
     let read = server.read("attest-keys/keys/db").ok();
     assert_eq!(read.json["data"]["min_protection"], 146);
     assert_eq!(read.json["data"]["require_protection"], json!(["memfd_secret"]), "as before unless given");
     let refused = ask();
-    assert_eq!(why(&refused), ("protection.score".to_owned(), "at least 146 points".to_owned(), FOUND.to_owned()));
+    assert_eq!(
+        why(&refused),
+        ("protection.score".to_owned(), "at least 146 points".to_owned(), FOUND.to_owned())
+    );
     assert_eq!(recorded(&server, refused.json["data"]["decision"].as_str().unwrap()), FOUND);
 
-    demand(&server, &json!({ "min_protection": 0, "require_protection": ["ebpf_enforce_mode", "mlock"] })).ok();
+    demand(&server, &json!({ "min_protection": 0, "require_protection": ["ebpf_enforce_mode", "mlock"] }))
+        .ok();
     let found = ("ebpf_enforce_mode reached".to_owned(), "as ebpf_enforce_mode was found".to_owned());
     let (id, expected, said) = why(&ask());
     assert_eq!((id.as_str(), (expected, said)), ("protection.check.ebpf_enforce_mode", found));
@@ -173,7 +180,10 @@ fn the_way_with_a_token_is_no_way_around_a_demand() {
     let bare = login(&server, &machine, None).ok();
     let refused = release(&server, &machine, &bare);
     assert_eq!(refused.status, 403, "{refused:?}");
-    assert!(refused.errors().contains("protection.report: expected a login with a protection report"), "{refused:?}");
+    assert!(
+        refused.errors().contains("protection.report: expected a login with a protection report"),
+        "{refused:?}"
+    );
     let reported = login(&server, &other, Some(&report)).ok();
     assert_eq!(reported.json["auth"]["metadata"]["protection_points"], "145", "{reported:?}");
     let _given: Sealed = sealed(&release(&server, &other, &reported));

@@ -34,19 +34,26 @@ use session::Session;
 /// What OpenBao's log shows as our name.
 const PROGRAM: &str = "cloudtaser-wrapper";
 
-/// Does one errand: everything of it, or nothing. `token` is what the keeper sent along.
-pub fn run(config: &Config, errand: &Errand, token: Option<Region>) -> Result<(List, Option<Parcel>), Error> {
+/// Does one errand: everything of it, or nothing. `token` and the report of our protection are what the keeper sent along.
+pub fn run(
+    config: &Config,
+    errand: &Errand,
+    token: Option<Region>,
+    report: Vec<u8>,
+) -> Result<(List, Option<Parcel>), Error> {
+    let report = Some(report).filter(|report| !report.is_empty());
     let token = token.map(|token| Token::keep(token.bytes())).transpose();
     let token = token.map_err(release_client::Error::from)?;
     match errand {
-        Errand::Fetch => fetch(config, token.as_ref()),
-        Errand::Renew { terms } => renew(config, terms, token),
+        Errand::Fetch => fetch(Trip::new(config, config.patience, report)?, token.as_ref()),
+        // The keeper asks again; no time is spent on it here.
+        Errand::Renew { terms } => renew(Trip::new(config, Duration::ZERO, report)?, terms, token),
         Errand::Revoke { leases, token: is_ours } => farewell::revoke(config, leases, *is_ours, token),
     }
 }
 
-fn fetch(config: &Config, given: Option<&Token>) -> Result<(List, Option<Parcel>), Error> {
-    let mut trip = Trip::new(config, config.patience)?;
+fn fetch(mut trip: Trip<'_>, given: Option<&Token>) -> Result<(List, Option<Parcel>), Error> {
+    let config = trip.config;
     if config.secrets.iter().any(|wanted| matches!(wanted.source, Source::Path { .. })) {
         trip.log_in(given)?;
     }
@@ -55,9 +62,7 @@ fn fetch(config: &Config, given: Option<&Token>) -> Result<(List, Option<Parcel>
 }
 
 /// The token first: the others are asked for with it.
-fn renew(config: &Config, terms: &[Term], token: Option<Token>) -> Result<(List, Option<Parcel>), Error> {
-    // The keeper asks again; no time is spent on it here.
-    let mut trip = Trip::new(config, Duration::ZERO)?;
+fn renew(mut trip: Trip<'_>, terms: &[Term], token: Option<Token>) -> Result<(List, Option<Parcel>), Error> {
     trip.token = token;
     for term in terms.iter().filter(|term| term.of == Of::Token) {
         trip.renew_token(term)?;
@@ -80,19 +85,21 @@ struct Trip<'c> {
     token: Option<Token>,
     load: Load,
     patience: Duration,
+    /// How well we protect what is given to us: goes with all evidence.
+    report: Option<Vec<u8>>,
 }
 
 impl<'c> Trip<'c> {
-    fn new(config: &'c Config, patience: Duration) -> Result<Self, Error> {
+    fn new(config: &'c Config, patience: Duration, report: Option<Vec<u8>>) -> Result<Self, Error> {
         let api = Api::new(&config.server, PROGRAM).map_err(release_client::Error::from)?;
-        Ok(Self { config, api, token: None, load: Load::new()?, patience })
+        Ok(Self { config, api, token: None, load: Load::new()?, patience, report })
     }
 
     fn log_in(&mut self, given: Option<&Token>) -> Result<(), Error> {
         let copy = |token: &Token| Token::keep(token.bytes()).map_err(release_client::Error::from);
         let attempt = || {
             let given = given.map(copy).transpose()?;
-            Session::begin(self.config, &self.api, given)
+            Session::begin(self.config, &self.api, given, self.report.as_deref())
         };
         let Session { token, term } = patiently(self.patience, attempt)?;
         self.load.term(term);
@@ -160,7 +167,8 @@ impl<'c> Trip<'c> {
 
     fn client(&self, mount: &str) -> Result<Client, Error> {
         let client = Client::new(&self.config.server, mount, &self.config.agent_socket, PROGRAM)?;
-        Ok(client.with_workload_token(self.config.workload_token.clone()))
+        let client = client.with_workload_token(self.config.workload_token.clone());
+        Ok(client.with_protection(self.report.clone()))
     }
 
     /// Sealed secrets are opened in the order in which they are asked for, which is that of their keys.

@@ -26,12 +26,17 @@ pub(super) struct Session {
 
 impl Session {
     /// Logs in anew; `given` is the token that the environment brought.
-    pub(super) fn begin(config: &Config, api: &Api, given: Option<Token>) -> Result<Self, Error> {
+    pub(super) fn begin(
+        config: &Config,
+        api: &Api,
+        given: Option<Token>,
+        report: Option<&[u8]>,
+    ) -> Result<Self, Error> {
         let role = config.login.role.as_deref().unwrap_or_default();
         let logged_in = match &config.login.method {
             Method::Token => return Self::given(api, given.ok_or(Error::NoToken)?),
             Method::Kubernetes(file) => by_kubernetes(api, &config.login.mount, role, file)?,
-            Method::Attest => by_evidence(config, role)?,
+            Method::Attest => by_evidence(config, role, report)?,
         };
         let LoggedIn { token, lasts, renewable, .. } = logged_in;
         Ok(Self { token, term: term(lasts, renewable) })
@@ -87,12 +92,12 @@ fn by_kubernetes(api: &Api, mount: &str, role: &str, file: &Path) -> Result<Logg
     answer.map_err(|source| Error::Login { mount: mount.to_owned(), role: role.to_owned(), source })
 }
 
-fn by_evidence(config: &Config, role: &str) -> Result<LoggedIn, Error> {
+fn by_evidence(config: &Config, role: &str, report: Option<&[u8]>) -> Result<LoggedIn, Error> {
     let mount =
         AuthMount::new(&config.server, &config.login.mount, PROGRAM).map_err(release_client::Error::from)?;
     let keys = Keys::generate(1)?;
     let key = keys.each().next().map(|key| key.offered()).ok_or(Error::TooMuch)?;
-    let login = Login { role, node: None, enrolment: None, key: &key, platform: None };
+    let login = Login { role, node: None, enrolment: None, key: &key, platform: None, protection: report };
     Ok(mount.log_in(&login, |request| agent::evidence(&config.agent_socket, request))?)
 }
 

@@ -39,6 +39,8 @@ pub struct Core<'k> {
     pub(super) child: Option<Child>,
     errand: Option<Fetcher>,
     returned: Option<Returned>,
+    /// What every fetcher takes along: how well we protect what it brings.
+    pub(super) report: Vec<u8>,
     /// Processes made for parts and errands, which are not of the program's.
     pub(super) made: BTreeSet<i32>,
     /// Those of them whose end is told.
@@ -89,6 +91,7 @@ impl<'k> Core<'k> {
             child: None,
             errand: None,
             returned: None,
+            report: Vec::new(),
             made: BTreeSet::new(),
             awaited: BTreeSet::new(),
             ways: Ways::new(&[Way::Graft], &[]),
@@ -130,7 +133,7 @@ impl<'k> Core<'k> {
         self.abandon_errand();
         let token = self.present.as_ref().map(Present::token).transpose().map_err(present::Error::Memory)?;
         let (pid, line) = self.make(&Order::Fetch)?;
-        errand.send(&line, token.flatten().or_else(|| self.given.take()))?;
+        errand.send(&line, token.flatten().or_else(|| self.given.take()), &self.report)?;
         self.errand = Some(Fetcher { pid, line });
         Ok(())
     }

@@ -33,6 +33,7 @@ use crate::config::{Supervision, Wanted};
 use crate::errand::Errand;
 use crate::graft::Secrets;
 use crate::interpose::Ways;
+use crate::selftest::Protection;
 use crate::signals::{News, Signals};
 use crate::stem::Stem;
 
@@ -70,6 +71,14 @@ impl<'k> Keeper<'k> {
     #[must_use]
     pub fn by(mut self, ways: Ways<'k>) -> Self {
         self.core.ways = ways;
+        self
+    }
+
+    /// With a report of our protection, which goes with all evidence.
+    #[must_use]
+    pub fn reporting(mut self, protection: Protection) -> Self {
+        self.core.report = protection.report().to_cbor();
+        self.core.standing.protection = Some(protection);
         self
     }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::errand::{Of, Term};
-use crate::local::Protection;
+use crate::selftest::Protection;
 
 /// What is told on the local socket.
 #[derive(Debug)]

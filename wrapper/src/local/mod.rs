@@ -32,7 +32,7 @@ use rustix::net::{
 use crate::config;
 use crate::files::Shown;
 use connection::{Connection, Step};
-pub use status::{Check, Lease, Protection, Served, Status};
+pub use status::{Lease, Served, Status};
 use who::Who;
 
 /// Clients at once that may have something; the next is sent away.

@@ -77,7 +77,10 @@ fn status(core: &Core<'_>, strategy: Strategy, served: Served, now: Instant) -> 
         rotations: standing.rotations,
         leases: terms.iter().map(lease).collect(),
         served,
-        protection: standing.protection.clone(),
+        protection: standing
+            .protection
+            .as_ref()
+            .map(|protection| protection.assessed(core.taken().map(|taken| taken.way))),
     }
 }
 

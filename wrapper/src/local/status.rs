@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use protocol::protection::{Assessment, State};
 use serde::Serialize;
 
 /// How things stand.
@@ -36,7 +37,7 @@ pub struct Status {
     /// What was given, and to whom it was refused.
     pub served: Served,
     /// What stands between the values and an attacker.
-    pub protection: Option<Protection>,
+    pub protection: Option<Assessment>,
 }
 
 /// How long something is good for.
@@ -61,28 +62,6 @@ pub struct Served {
     pub values: u64,
     /// Requests for values by whom they are not for.
     pub refused: u64,
-}
-
-/// What stands between the values and an attacker.
-#[derive(Clone, Debug, Serialize)]
-pub struct Protection {
-    /// Points.
-    pub score: u32,
-    /// Points that there are.
-    pub of: u32,
-    /// Each check.
-    pub checks: Vec<Check>,
-}
-
-/// One protection.
-#[derive(Clone, Debug, Serialize)]
-pub struct Check {
-    /// Its name.
-    pub id: &'static str,
-    /// Whether it holds.
-    pub holds: bool,
-    /// Who saw to it, or why it does not hold.
-    pub by: String,
 }
 
 impl Status {
@@ -159,18 +138,16 @@ impl Text {
         self.0.push_str(&text);
     }
 
-    fn protection(&mut self, protection: &Protection) {
-        self.one(
-            "protection_score",
-            "gauge",
-            "Points of the protection score.",
-            Some(protection.score.into()),
-        );
-        self.one("protection_score_max", "gauge", "Points that there are.", Some(protection.of.into()));
-        let checks: Vec<_> =
-            protection.checks.iter().map(|check| ([("check", check.id)], u64::from(check.holds))).collect();
-        let checks = checks.iter().map(|(labels, holds)| (&labels[..], *holds));
-        self.family("protection_check", "gauge", "Whether a protection holds.", checks);
+    /// What does not apply is no sample.
+    fn protection(&mut self, Assessment { score, report }: &Assessment) {
+        self.one("protection_score", "gauge", "Points of the protection score.", Some(score.points.into()));
+        self.one("protection_score_max", "gauge", "Points of all that applies.", Some(score.most.into()));
+        let applies = report.measures.iter().filter(|measured| measured.state != State::NotApplicable);
+        let checks: Vec<_> = applies
+            .map(|one| ([("check", one.check.name())], u64::from(one.state == State::Reached)))
+            .collect();
+        let checks = checks.iter().map(|(labels, reached)| (&labels[..], *reached));
+        self.family("protection_check", "gauge", "Whether a protection was reached.", checks);
     }
 }
 
@@ -182,10 +159,22 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::protection::{Check, Measured, Report};
 
     fn status() -> Status {
         let lease = Lease { of: "a\"b\\c".to_owned(), seconds: Some(60), renewable: true, version: Some(3) };
-        let check = Check { id: "memfd_secret", holds: true, by: "kernel".to_owned() };
+        let of = |check, state| Measured { check, state, found: "as found".to_owned() };
+        let report = Report {
+            version: Report::VERSION,
+            program: "cloudtaser-wrapper 1.0.0".to_owned(),
+            attacker: "uid 0".to_owned(),
+            attacks: vec![],
+            measures: vec![
+                of(Check::MemfdSecret, State::Reached),
+                of(Check::GuardPages, State::Missed),
+                of(Check::TokenProtected, State::NotApplicable),
+            ],
+        };
         Status {
             version: "1.0.0",
             pid: 1,
@@ -194,7 +183,7 @@ mod tests {
             memory: "memfd_secret",
             strategy: "restart",
             leases: vec![lease],
-            protection: Some(Protection { score: 15, of: 135, checks: vec![check] }),
+            protection: Some(Assessment::from(&report)),
             ..Status::default()
         }
     }
@@ -209,11 +198,14 @@ mod tests {
             "cloudtaser_wrapper_running 1",
             r#"cloudtaser_wrapper_lease_seconds{of="a\"b\\c"} 60"#,
             "cloudtaser_wrapper_protection_score 15",
+            "cloudtaser_wrapper_protection_score_max 20",
             r#"cloudtaser_wrapper_protection_check{check="memfd_secret"} 1"#,
+            r#"cloudtaser_wrapper_protection_check{check="guard_pages"} 0"#,
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");
         }
         assert!(!text.contains("fresh_seconds"), "what is not known is not said: {text}");
+        assert!(!text.contains("token_protected"), "what does not apply is not said: {text}");
     }
 
     #[test]
@@ -224,7 +216,10 @@ mod tests {
             json["leases"][0],
             serde_json::json!({"of": "a\"b\\c", "seconds": 60, "renewable": true, "version": 3})
         );
-        assert_eq!(json["protection"]["checks"][0]["id"], "memfd_secret");
+        assert_eq!(json["protection"]["score"]["points"], 15);
+        assert_eq!(json["protection"]["report"]["measures"][0]["check"], "memfd_secret");
+        let read: Result<Assessment, _> = serde_json::from_value(json["protection"].clone());
+        assert_eq!(read.unwrap(), status().protection.unwrap());
         assert_eq!(json["fresh_seconds"], serde_json::Value::Null);
     }
 }

@@ -135,7 +135,7 @@ impl Thief<'_> {
         let Some(number) = self.prey.left_open else {
             return Attempt::Nothing("no descriptor was left open".to_owned());
         };
-        match self.steal(number).and_then(|stolen| mapped(stolen)) {
+        match self.steal(number).and_then(mapped) {
             Ok(taken) => self.judged(&taken, "mapped"),
             Err(error) => refused(&error),
         }
@@ -216,10 +216,10 @@ fn names_memory(target: &Path) -> bool {
 fn mapped(stolen: OwnedFd) -> io::Result<Vec<u8>> {
     let file = File::from(stolen);
     let len = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
-    let memory = Shared::open(file.into(), len).map_err(|error| match error {
-        secretmem::Error::Os { source, .. } => source,
-        other => io::Error::other(other),
-    })?;
+    let os = |error| {
+        if let secretmem::Error::Os { source, .. } = error { source } else { io::Error::other(error) }
+    };
+    let memory = Shared::open(file.into(), len).map_err(os)?;
     Ok(memory.bytes().iter().take(CANARY).map(|byte| byte.load(Ordering::Relaxed)).collect())
 }
 

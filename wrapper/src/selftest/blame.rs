@@ -133,7 +133,11 @@ mod tests {
     use super::*;
 
     fn user() -> Circumstances {
-        Circumstances { user: 65532, core_pattern: "|/usr/bin/collect".to_owned(), ..Circumstances::default() }
+        Circumstances {
+            user: 65532,
+            core_pattern: "|/usr/bin/collect".to_owned(),
+            ..Circumstances::default()
+        }
     }
 
     fn root() -> Circumstances {

@@ -115,7 +115,7 @@ fn made(errand: impl FnOnce() -> io::Result<()>) -> io::Result<Pid> {
 fn bury(pid: Pid) {
     // Gone already is as good.
     kill_process(pid, Signal::KILL).unwrap_or_default();
-    while wait_briefly(pid).is_ok_and(|status| status.stopped()) {}
+    while wait_briefly(pid).is_ok_and(WaitStatus::stopped) {}
 }
 
 /// The next change of a child or tracee, if it comes promptly.

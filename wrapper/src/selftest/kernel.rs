@@ -4,7 +4,10 @@
 //!
 //! Trusted: process ids, which the keeper named. Untrusted: nothing is read here.
 
-#![expect(unsafe_code, reason = "ptrace as an attacker asks for it, and calls with absurd arguments; nothing else")]
+#![expect(
+    unsafe_code,
+    reason = "ptrace as an attacker asks for it, and calls with absurd arguments; nothing else"
+)]
 
 use std::io;
 

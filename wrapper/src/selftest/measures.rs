@@ -8,7 +8,7 @@ use super::blame::plain;
 use crate::config::{Method, Way};
 
 /// What was found beside the attacks.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Facts {
     /// The flags of the mapping that held the canary, as `smaps` has them, or why there was none.
     pub(super) mapping: Result<Mapping, String>,
@@ -47,7 +47,12 @@ pub enum Arrival {
 }
 
 /// The checks, in their order.
-pub(super) fn measures(facts: &Facts, attacks: &[Attack], method: &Method, arrival: Arrival) -> Vec<Measured> {
+pub(super) fn measures(
+    facts: &Facts,
+    attacks: &[Attack],
+    method: &Method,
+    arrival: Arrival,
+) -> Vec<Measured> {
     let own = Check::ALL.into_iter().filter(|check| !check.is_attested());
     let answer = |check: Check| {
         let (state, found) = match check {
@@ -68,9 +73,10 @@ pub(super) fn measures(facts: &Facts, attacks: &[Attack], method: &Method, arriv
                 || (State::Missed, "no device of an encrypted machine in sight".to_owned()),
                 |device| (State::Reached, device.to_owned()),
             ),
-            Check::EbpfAgentConnected | Check::EbpfEnforceMode | Check::EbpfLsmEnforce | Check::EbpfKprobes => {
-                enforcer(facts)
-            }
+            Check::EbpfAgentConnected
+            | Check::EbpfEnforceMode
+            | Check::EbpfLsmEnforce
+            | Check::EbpfKprobes => enforcer(facts),
             Check::AttestationVerified
             | Check::AttestationFresh
             | Check::MeasuredPolicyPinned
@@ -130,7 +136,8 @@ fn flag(facts: &Facts, flag: &str, word: &str) -> Answer {
 
 fn cores(facts: &Facts, attacks: &[Attack]) -> Answer {
     match attacks.iter().find(|attack| attack.theft == Theft::CoreDump) {
-        Some(Attack { outcome: Outcome::Refused, found, .. }) => match flag(facts, "dd", "left out of cores") {
+        Some(Attack { outcome: Outcome::Refused, found, .. }) => match flag(facts, "dd", "left out of cores")
+        {
             (State::Reached, _) => (State::Reached, found.clone()),
             missed => missed,
         },
@@ -215,8 +222,11 @@ mod tests {
         let flags = ["rd", "sh", "lo", "dd"].map(str::to_owned).into();
         Facts {
             mapping: Ok(Mapping { secret: true, flags, guarded: true }),
+            dumpable: false,
+            canary: None,
             weaknesses: Some(vec![]),
-            ..Facts::default()
+            encrypted: None,
+            enforcer: false,
         }
     }
 

@@ -16,10 +16,10 @@ mod measures;
 mod spoils;
 mod surroundings;
 
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
-use protocol::protection::{Report, Score};
+use protocol::protection::{Assessment, Report, Score};
 use rustix::process::{Signal, kill_process};
 use rustix::rand::{GetRandomFlags, getrandom};
 use secretmem::{Parcel, Region};
@@ -64,8 +64,8 @@ impl Protection {
         let arrival = expected(&config.delivery.ways, spoils.untraceable.is_none());
         let measures = measures::measures(&facts, &attacks, &config.login.method, arrival);
         let program = concat!("cloudtaser-wrapper ", env!("CARGO_PKG_VERSION")).to_owned();
-        let attacker = circumstances.attacker();
-        Self { report: Report { version: Report::VERSION, program, attacker, attacks, measures } }
+        let version = Report::VERSION;
+        Self { report: Report { version, program, attacker: circumstances.attacker(), attacks, measures } }
     }
 
     /// The report.
@@ -80,9 +80,14 @@ impl Protection {
         Score::of(&self.report.measures)
     }
 
-    /// Values went to the program this way.
-    pub fn delivered(&mut self, way: Way) {
-        measures::delivered(&mut self.report.measures, way);
+    /// What there is to show, with the way that values really went.
+    #[must_use]
+    pub fn assessed(&self, taken: Option<Way>) -> Assessment {
+        let mut report = self.report.clone();
+        if let Some(way) = taken {
+            measures::delivered(&mut report.measures, way);
+        }
+        Assessment::from(&report)
     }
 
     /// The line for the operator.
@@ -124,7 +129,7 @@ impl Decoy {
             address,
             end,
             canary,
-            left_open: left_open.as_ref().map(|fd| fd.as_raw_fd()),
+            left_open: left_open.as_ref().map(AsRawFd::as_raw_fd),
         };
         Ok(Self { prey, mapping, _page: page, _left_open: left_open })
     }

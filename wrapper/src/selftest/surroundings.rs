@@ -140,7 +140,10 @@ mod tests {
         assert!(!ordinary.secret && !ordinary.guarded, "{ordinary:?}");
         let (half, end) = find(list, 0x3000).unwrap();
         assert!(half.secret && !half.guarded, "{half:?}: nothing guards its end");
-        assert_eq!((half.flags.as_slice(), end), (["rd", "wr", "sh", "lo", "dd"].map(str::to_owned).as_slice(), 0x4000));
+        assert_eq!(
+            (half.flags.as_slice(), end),
+            (["rd", "wr", "sh", "lo", "dd"].map(str::to_owned).as_slice(), 0x4000)
+        );
         assert!(find(list, 0x9000).is_none());
     }
 }

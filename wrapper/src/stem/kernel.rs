@@ -62,7 +62,7 @@ fn pointers(strings: &[impl AsRef<CStr>]) -> Vec<*const c_char> {
 }
 
 /// Lets every signal through again.
-pub(super) fn unblock_signals() -> io::Result<()> {
+pub(crate) fn unblock_signals() -> io::Result<()> {
     let mut none = MaybeUninit::<libc::sigset_t>::zeroed();
     // SAFETY: `none` is a valid place for one set; the call cannot fail.
     unsafe { libc::sigemptyset(none.as_mut_ptr()) };

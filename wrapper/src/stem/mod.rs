@@ -8,7 +8,7 @@
 //! Trusted: the keeper's orders. Untrusted: what the new processes become.
 
 mod gift;
-mod kernel;
+pub(crate) mod kernel;
 mod program;
 
 use std::ffi::OsString;
@@ -44,6 +44,9 @@ pub enum Order {
     /// The command that is run when values have changed.
     #[n(2)]
     Hook(#[n(0)] Start),
+    /// An attacker, for what we can find out about ourselves.
+    #[n(3)]
+    Attack,
 }
 
 /// Which process this is, after [`plant`].
