@@ -19,6 +19,7 @@ use hpke::{
     Deserializable as _, Kem as _, OpModeS, Serializable as _, single_shot_seal_inout_detached_with_rng,
 };
 use protocol::agent::{EvidenceReply, Failure, Reply, parse_request, to_frame};
+use protocol::protection::Report;
 use protocol::release::{Base64, Presentation, Refusal, RefusedCheck, SEAL_INFO, Sealed, seal_aad};
 
 use crate::bench::CANARY;
@@ -54,6 +55,9 @@ struct Shared {
     purposes: Mutex<Vec<String>>,
     offered: Mutex<Vec<Vec<u8>>>,
     workloads: Mutex<Vec<(Option<String>, Option<String>)>>,
+    /// What the hardware signed last, with the digest of the report.
+    signed: Mutex<String>,
+    reports: Mutex<Vec<Report>>,
     challenges: AtomicUsize,
     broken: AtomicBool,
 }
@@ -111,9 +115,22 @@ impl Stage {
         self.shared.workloads.lock().unwrap().clone()
     }
 
+    /// The reports of protection that were presented.
+    pub(crate) fn reports(&self) -> Vec<Report> {
+        self.shared.reports.lock().unwrap().clone()
+    }
+
     pub(crate) fn challenges(&self) -> usize {
         self.shared.challenges.load(Ordering::SeqCst)
     }
+}
+
+/// What a wrapper told, and the line with its score.
+pub(crate) fn apart(told: &str) -> (String, String) {
+    let is_score = |line: &&str| line.starts_with("cloudtaser-wrapper: protection ");
+    let (score, rest): (Vec<_>, Vec<_>) = told.split_inclusive('\n').partition(is_score);
+    assert!(score.len() <= 1, "{told}");
+    (rest.concat(), score.concat())
 }
 
 fn certificate(dir: &Path) -> PathBuf {
@@ -134,7 +151,9 @@ fn play_agent(listener: &UnixListener, shared: &Shared) {
         line.read_exact(&mut body).unwrap();
         let request = parse_request(&body).unwrap();
         assert_eq!(request.nonce, [5; 32]);
-        shared.purposes.lock().unwrap().push(request.context);
+        let asked = request.context.split("#protection=").next().unwrap().to_owned();
+        *shared.signed.lock().unwrap() = request.context;
+        shared.purposes.lock().unwrap().push(asked);
         let reply = if shared.broken.load(Ordering::SeqCst) {
             Reply::Failed(Failure {
                 code: "agent.platform".to_owned(),
@@ -177,6 +196,10 @@ fn play_openbao(listener: &TcpListener, shared: &Shared) {
                 let digest = presentation.workload_digest.map(|digest| digest.to_string());
                 let token = presentation.workload_token.map(|token| token.0);
                 shared.workloads.lock().unwrap().push((digest, token));
+                let report = presentation.protection_digest.unwrap();
+                assert!(shared.signed.lock().unwrap().ends_with(&format!("#protection={report}")));
+                let report = Report::parse(&presentation.protection.unwrap().0).unwrap();
+                shared.reports.lock().unwrap().push(report);
                 let mut offered = shared.offered.lock().unwrap();
                 offered.push(presentation.public_key.0);
                 open(&line, next, &offered);
