@@ -42,7 +42,7 @@ impl Errands {
     fn go(&self, errand: &Errand) -> Result<Brought, Error> {
         let mut token = Region::create(self.token.len()).unwrap();
         token.bytes_mut().unwrap().copy_from_slice(self.token.as_bytes());
-        let (mut list, parcel) = fetch::run(&self.config, errand, Some(token))?;
+        let (mut list, parcel) = fetch::run(&self.config, errand, Some(token), Vec::new())?;
         let mut parcel = parcel.unwrap();
         let bytes = parcel.bytes_mut().unwrap();
         let text = |start: u32, len: u32| {
