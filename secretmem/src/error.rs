@@ -39,6 +39,9 @@ pub enum Error {
         /// Bytes the descriptor has.
         found: u64,
     },
+    /// Somebody wrote past the end of the values: what they are cannot be relied on.
+    #[error("memory behind secret values was written to, nothing of it is used")]
+    Overrun,
     /// Some other refusal of the kernel.
     #[error("{doing}: {source}")]
     Os {

@@ -30,6 +30,7 @@ pub(crate) struct Mapping {
     reservation: NonNull<u8>,
     reserved: usize,
     start: NonNull<u8>,
+    guard: usize,
     len: usize,
 }
 
@@ -47,7 +48,7 @@ impl Mapping {
             page.checked_mul(2).and_then(|guards| guards.checked_add(pages)).ok_or(Error::Size(len))?;
         let reservation = reserve(reserved)?;
         // Owned from here on: an early return unmaps the reservation.
-        let mapping = Self { reservation, reserved, start: offset(reservation, page), len };
+        let mapping = Self { reservation, reserved, start: offset(reservation, page), guard: page, len };
         map_over(mapping.start, pages, fd)?;
         Ok(mapping)
     }
@@ -66,6 +67,21 @@ impl Mapping {
     pub(crate) fn shared(&self) -> &[AtomicU8] {
         // SAFETY: as in `bytes`; an `AtomicU8` is laid out as a u8, and may be changed by others.
         unsafe { slice::from_raw_parts(self.start.as_ptr().cast(), self.len) }
+    }
+
+    /// What lies between the last byte and the guard page: zeros, as the kernel gave them, and nobody's to write.
+    pub(crate) fn beyond(&self) -> &[u8] {
+        let ours = self.reserved.saturating_sub(self.guard.saturating_mul(2));
+        let beyond = ours.saturating_sub(self.len);
+        // SAFETY: the pages are mapped to their end, which is `ours` bytes from `start`; `len` of them are before this.
+        unsafe { slice::from_raw_parts(offset(self.start, self.len).as_ptr(), beyond) }
+    }
+
+    /// Writes one byte too many, as a stray pointer would.
+    #[cfg(test)]
+    pub(crate) fn overrun(&mut self) {
+        // SAFETY: the last page is mapped to its end, and the tests leave room behind their bytes.
+        unsafe { offset(self.start, self.len).as_ptr().write(1) };
     }
 
     pub(crate) fn protect(&mut self, access: Access) -> Result<(), Error> {

@@ -54,8 +54,11 @@ impl Region {
         Ok(self.mapping.bytes_mut())
     }
 
-    /// Makes a stray write fault.
+    /// Makes a stray write fault; one that has happened already is an error.
     pub(crate) fn set_read_only(&mut self) -> Result<(), Error> {
+        if self.mapping.beyond().iter().any(|byte| *byte != 0) {
+            return Err(Error::Overrun);
+        }
         self.set_access(Access::ReadOnly)
     }
 
@@ -164,5 +167,19 @@ fn mapped(file: &File, len: usize) -> Result<Mapping, Error> {
 impl fmt::Debug for Parcel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Parcel({} secret bytes)", self.region.bytes().len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_whose_end_was_overrun_are_not_used() {
+        let mut region = Region::create(100).unwrap();
+        region.mapping.overrun();
+        assert!(matches!(region.set_read_only(), Err(Error::Overrun)));
+        assert!(Region::create(100).unwrap().set_read_only().is_ok());
+        assert!(Region::create(4096).unwrap().set_read_only().is_ok());
     }
 }
