@@ -637,3 +637,16 @@ fn makes_namespaces() -> bool {
     let tried = Command::new("unshare").args(["--mount", "--pid", "--fork", "--mount-proc", "true"]).output();
     tried.is_ok_and(|tried| tried.status.success())
 }
+
+#[test]
+fn files_are_answered_to_a_program_that_fetches_its_values_itself() {
+    let stage = Stage::new(vec![Answer::Release]);
+    let read = "open F, '<', $ENV{PGPASSWORD_FILE} or die $!; print <F>, \" $ENV{PGUSER}\"";
+    let mut wrapper = stage.wrapper("perl", &["-e", read]);
+    wrapper.env("CLOUDTASER_ENV_MAP", "password=@PGPASSWORD_FILE,user=PGUSER");
+    let output = untraced({
+        wrapper.env("CLOUDTASER_DELIVERY", "graft,constructor");
+        wrapper
+    });
+    assert_eq!(said_of(&output), format!("{CANARY} app"), "{}", told(&output));
+}
