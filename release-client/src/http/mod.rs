@@ -177,7 +177,7 @@ pub enum Error {
     #[error("a path with characters that no request can have")]
     Path,
     /// The kernel's answer.
-    #[error("{0}")]
+    #[error("io: {0}")]
     Io(#[from] io::Error),
     /// The whole exchange took too long.
     #[error("no whole answer within {} seconds", PATIENCE.as_secs())]
