@@ -1,5 +1,5 @@
 //! The ways after the graft while a program lives: restarts with new values, hooks, a program that is frozen.
-#![expect(clippy::unwrap_used, reason = "a test")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
 
 #[expect(dead_code, reason = "other test programs use the rest")]
 mod bench;

@@ -1,8 +1,8 @@
 //! The ways after the graft: where tracing is refused, a library fetches the values from inside the program.
 //!
 //! [`choice`] takes the first way that is allowed and works. For the library's two ways [`reach`] looks before the start
-//! whether it can be loaded at all, [`image`] is what is loaded, and [`door`] is where it asks: shells and their like
-//! are told to carry their references on, programs get theirs expanded into fresh secret memory. [`tree`] says who may
+//! whether it can be loaded at all, `image` is what is loaded, and `door` is where it asks: shells and their like
+//! are told to carry their references on, programs get theirs expanded into fresh secret memory. `tree` says who may
 //! ask, and who never did.
 //!
 //! What the graft keeps is kept: `/proc/PID/environ` shows references, no descriptor stays open, and children of the

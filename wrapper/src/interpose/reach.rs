@@ -1,7 +1,7 @@
 //! Whether a library can be loaded into a program: what its file says before it is started.
 //!
 //! Scripts are followed to what runs them. Shells and other carriers need no value themselves, so whether they can
-//! be reached does not matter; what they start later is seen by [`tree`](super::tree).
+//! be reached does not matter; what they start later is seen by `tree`.
 //!
 //! Untrusted: the files. They are read with bounds, and what cannot be read is not reached.
 
