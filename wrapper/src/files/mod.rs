@@ -1,8 +1,8 @@
 //! Files that are not there: a program opens `/run/cloudtaser/secrets/NAME`, and reads a value.
 //!
-//! Before its `execve` the program's process installs a [`filter`] that has the kernel ask us about every file that is
+//! Before its `execve` the program's process installs a filter (`filter`) that has the kernel ask us about every file that is
 //! opened or looked at, by it and by all that it starts; the descriptor on which the kernel asks goes to the keeper.
-//! [`Files`] answers: one end of a socket pair with the value ([`gift`]), or how a file looks ([`face`]). Every other
+//! [`Files`] answers: one end of a socket pair with the value (`gift`), or how a file looks (`face`). Every other
 //! path goes on to the kernel, which reads it again: the program may change it meanwhile and gets what it could have
 //! had anyway. The filter keeps nobody from anything; it serves.
 //!

@@ -1,6 +1,6 @@
 //! The local socket: values for the program, how things stand for its operators, over HTTP/1.1.
 //!
-//! `GET /v1/secrets/NAME` gives a value to processes of the program's tree ([`who`]), `/v1/status` and `/metrics` tell
+//! `GET /v1/secrets/NAME` gives a value to processes of the program's tree (`who`), `/v1/status` and `/metrics` tell
 //! them, root and our own user how things stand. Over TCP there is `/metrics` and nothing else. Every client is
 //! served from the keeper's loop and never waited for; heads are on the heap, values are written from where they lie.
 //!
