@@ -15,7 +15,7 @@ use crate::unseal;
 use crate::{attest_inspect, attest_verify, evidence_log, evidence_show, evidence_verify};
 use crate::{collateral_import, collateral_pack, collateral_refresh, collateral_show, collateral_verify};
 use crate::{measure_nitro, measure_snp, measure_tdx, measure_uki};
-use crate::{node_detect, recall, reinstate, revoke, run};
+use crate::{node_detect, protection, recall, reinstate, revoke, run};
 use crate::{
     policy_approve, policy_check, policy_diff, policy_emergency, policy_explain, policy_propose,
     policy_schema, policy_sign, policy_status, policy_test, policy_verify, source_doctor,
@@ -49,6 +49,7 @@ enum Command {
     /// Write, compare, sign, test, propose and approve policies
     #[command(subcommand)]
     Policy(Policy),
+    Protection(protection::Args),
     Recall(recall::Args),
     Reinstate(reinstate::Args),
     Revoke(revoke::Args),
@@ -153,6 +154,7 @@ impl Cli {
             Command::Policy(Policy::Status(args)) => policy_status::run(args),
             Command::Policy(Policy::Test(args)) => policy_test::run(args),
             Command::Policy(Policy::Verify(args)) => policy_verify::run(args, now),
+            Command::Protection(args) => protection::run(args),
             Command::Recall(args) => recall::run(args),
             Command::Reinstate(args) => reinstate::run(args),
             Command::Revoke(args) => revoke::run(args, now),

@@ -42,6 +42,7 @@ mod policy_sign;
 mod policy_status;
 mod policy_test;
 mod policy_verify;
+mod protection;
 mod recall;
 mod reinstate;
 mod revoke;
