@@ -178,6 +178,7 @@ fn profile() -> Value {
 
 fn said(output: &Output) -> (String, String) {
     let [out, err] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8(bytes.clone()).unwrap());
+    let err = stage::apart(&err).0;
     assert!(!err.contains(CANARY), "{err}");
     (out, err)
 }
