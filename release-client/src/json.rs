@@ -5,12 +5,12 @@
 //!
 //! Untrusted: the text. An error never repeats any of it.
 
+use std::fmt;
 use std::ops::Range;
 
 use serde::de::IgnoredAny;
 
 /// A text that is one JSON object.
-#[derive(Debug)]
 pub struct Document<'t> {
     text: &'t mut [u8],
 }
@@ -101,7 +101,8 @@ impl<'t> Document<'t> {
         self.name(value).map(|text| Some(text).filter(|text| !text.is_empty()))
     }
 
-    /// Makes the value plain where it lies; where it lies then. To be called once for each value.
+    /// Makes the value plain where it lies; where it lies then. To be called once for each value,
+    /// and after everything else that is asked: a plain value may have quotes, and what is found then is not JSON any more.
     pub fn plain(&mut self, value: &Range<usize>) -> Result<Range<usize>, BadJson> {
         if self.first(value.start) != Some(b'"') {
             return Ok(value.clone());
@@ -174,6 +175,12 @@ impl<'t> Document<'t> {
         let len = unescape(&mut copy)?;
         copy.truncate(len);
         String::from_utf8(copy).map_err(|_why| BadJson::NotJson)
+    }
+}
+
+impl fmt::Debug for Document<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Document({} bytes)", self.text.len())
     }
 }
 

@@ -126,13 +126,15 @@ pub fn logged_in(body: &mut [u8]) -> Result<LoggedIn, openbao::Error> {
     let mut answer = Document::parse(body).map_err(malformed)?;
     let token = answer.find(&["auth", "client_token"]).map_err(malformed)?;
     let lasts = answer.number(&["auth", "lease_duration"]).map_err(malformed)?;
+    let renewable = answer.truth(&["auth", "renewable"]).map_err(malformed)?;
+    let decision = answer.copied(&["data", "decision"]).map_err(malformed)?.unwrap_or_default();
     let (Some(token), Some(lasts)) = (token, lasts) else { return Err(malformed(BadJson::NotAnObject)) };
     let token = answer.plain(&token).map_err(malformed)?;
     Ok(LoggedIn {
         token: Token::keep(answer.bytes(&token))?,
         lasts: Duration::from_secs(lasts),
-        renewable: answer.truth(&["auth", "renewable"]).map_err(malformed)?,
-        decision: answer.copied(&["data", "decision"]).map_err(malformed)?.unwrap_or_default(),
+        renewable,
+        decision,
     })
 }
 

@@ -312,7 +312,21 @@ fn what_would_break_a_request_is_not_sent() {
     let request = Request { path: "/v1/x y", ..ASKED };
     let refused = http.ask(&request, &mut Buffer::ordinary()).unwrap_err();
     assert!(matches!(refused, Error::Path), "{refused}");
-    let namespace = Some("a\r\nX-Vault-Token: b".to_owned());
-    let refused = Http::new(&Server { namespace, ..server }, "test").unwrap_err();
-    assert!(matches!(refused, Error::Address), "{refused}");
+    for namespace in ["a\r\nX-Vault-Token: b", "a\nX-Vault-Token: b", "a\n", "a\r"] {
+        let namespace = Some(namespace.to_owned());
+        let refused = Http::new(&Server { namespace, ..server.clone() }, "test").unwrap_err();
+        assert!(matches!(refused, Error::Address), "{refused}");
+    }
+}
+
+#[test]
+fn without_tls_nobody_else_is_asked_whatever_the_address_says() {
+    let server = Server::new("http://192.0.2.1:80".to_owned(), Authority::InsecureNobody);
+    assert_eq!(told(&server), "the name has no address that may be asked");
+}
+
+#[test]
+fn a_request_is_shown_without_its_token_and_its_body() {
+    let request = Request { token: Some(b"canary"), body: Some(&[b"canary"]), ..ASKED };
+    assert_eq!(format!("{request:?}"), format!("Request({} {})", request.method, request.path));
 }

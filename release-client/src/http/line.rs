@@ -234,9 +234,12 @@ fn encode(
 }
 
 fn connect(place: &Place, deadline: Instant) -> Result<TcpStream, Error> {
-    let addresses: Vec<SocketAddr> = (place.host.as_str(), place.port).to_socket_addrs()?.collect();
+    let found = (place.host.as_str(), place.port).to_socket_addrs()?;
+    // Without TLS a name is no promise: where there is no /etc/hosts, the network says where `localhost` is.
+    let addresses: Vec<SocketAddr> =
+        found.filter(|address| place.tls.is_some() || address.ip().is_loopback()).collect();
     let last = addresses.len().saturating_sub(1);
-    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address that may be asked");
     for (number, address) in addresses.iter().enumerate() {
         let left = left(deadline)?;
         let patience = if number == last { left } else { left.min(ADDRESS) };

@@ -40,7 +40,7 @@ pub struct Http {
 }
 
 /// What is asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Request<'r> {
     /// `GET` or `POST`.
     pub method: &'static str,
@@ -69,14 +69,16 @@ impl Http {
         } else {
             None
         };
-        let namespace = server.namespace.as_ref().map(|name| format!("X-Vault-Namespace: {name}\r\n"));
+        // Nothing in these lines ends one: a server may take a lone LF for the end of a line (RFC 9112 §2.2).
+        let namespace = server.namespace.as_deref();
+        if ![authority, program, namespace.unwrap_or_default()].into_iter().all(is_value) {
+            return Err(Error::Address);
+        }
+        let namespace = namespace.map(|name| format!("X-Vault-Namespace: {name}\r\n"));
         let headers = format!(
             "Host: {authority}\r\nUser-Agent: {program}\r\nAccept: application/json\r\nX-Vault-Request: true\r\n{}",
             namespace.unwrap_or_default()
         );
-        if headers.matches("\r\n").count() > 5 || !headers.is_ascii() {
-            return Err(Error::Address);
-        }
         Ok(Self { place: Box::new(Place { host, port, tls }), headers, line: Mutex::new(None) })
     }
 
@@ -133,6 +135,13 @@ impl Drop for Http {
     }
 }
 
+/// Neither the token nor the body is shown.
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Request({} {})", self.method, self.path)
+    }
+}
+
 impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Http({}:{})", self.place.host, self.place.port)
@@ -151,6 +160,11 @@ fn receive(line: &mut Line, buffer: &mut Buffer, deadline: Instant) -> Result<An
             Arrived::End => return reading.closed(buffer).ok_or(Error::Closed),
         }
     }
+}
+
+/// What may stand behind the name of a header.
+fn is_value(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
 }
 
 /// `host`, `host:port`, `[address]`, `[address]:port`.

@@ -267,6 +267,21 @@ mod tests {
     }
 
     #[test]
+    fn no_authority_is_passed_over_and_no_namespace_ends_a_line() {
+        let told = |name: &str, value: &str| problems(&[(name, value)]);
+        assert_eq!(
+            told("VAULT_CAPATH", "/etc/pki"),
+            ["VAULT_CAPATH: expected the authorities in VAULT_CACERT, a file"]
+        );
+        let expected = ["VAULT_NAMESPACE: expected a path of letters, digits, `.`, `_`, `-` and `/`"];
+        for namespace in ["bank\n", "a b", "bank//x", "bank\r\nX-Vault-Token: x"] {
+            assert_eq!(told("VAULT_NAMESPACE", namespace), expected, "{namespace:?}");
+        }
+        let whole = config(&[("VAULT_NAMESPACE", "bank/team/")], &["app"]).unwrap();
+        assert_eq!(whole.server.namespace.as_deref(), Some("bank/team/"));
+    }
+
+    #[test]
     fn maps_and_paths_must_pair_up() {
         let found = problems(&[("CLOUDTASER_ENV_MAP", "password=PGPASSWORD")]);
         assert_eq!(found, ["CLOUDTASER_ENV_MAP: 2 secret path(s) need 2 map(s), found 1"]);

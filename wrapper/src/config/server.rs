@@ -45,7 +45,16 @@ impl Reader<'_> {
         } else {
             Authority::File(self.text("VAULT_CACERT").unwrap_or_else(|| AUTHORITIES.to_owned()).into())
         };
+        for name in ["VAULT_CAPATH", "VAULT_CACERT_BYTES"] {
+            if self.text(name).is_some() {
+                self.problem(format!("{name}: expected the authorities in VAULT_CACERT, a file"));
+            }
+        }
         let namespace = self.text("VAULT_NAMESPACE");
+        let is_plain = |name: &String| name.trim_matches('/').split('/').all(is_segment);
+        if namespace.as_ref().is_some_and(|name| !is_plain(name)) {
+            self.problem("VAULT_NAMESPACE: expected a path of letters, digits, `.`, `_`, `-` and `/`");
+        }
         let tls_name = self.text("VAULT_TLS_SERVER_NAME");
         Server { namespace, tls_name, identity: self.identity(), ..Server::new(address, authority) }
     }

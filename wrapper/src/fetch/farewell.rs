@@ -29,10 +29,14 @@ pub(super) fn revoke(
         outcome = outcome.and(ask(&api, &token, ("giving back a lease", "/v1/sys/leases/revoke"), body));
     }
     if is_ours {
-        outcome =
-            outcome.and(ask(&api, &token, ("giving back the token", "/v1/auth/token/revoke-self"), &[b"{}"]));
+        outcome = outcome.and(self::token(&api, &token));
     }
     outcome.map(|()| (List::default(), None))
+}
+
+/// Gives back a token that is ours, and all that was leased with it.
+pub(super) fn token(api: &Api, token: &Token) -> Result<(), Error> {
+    ask(api, token, ("giving back the token", "/v1/auth/token/revoke-self"), &[b"{}"])
 }
 
 fn ask(api: &Api, token: &Token, (what, path): (&str, &str), body: &[&[u8]]) -> Result<(), Error> {

@@ -6,6 +6,8 @@
 //!
 //! Trusted: the values' lengths. Untrusted: what opens, until its fields are found.
 
+use std::time::Instant;
+
 use protocol::release::Sealed;
 use protocol::secret::fields_of;
 use release_client::{Keys, SEED, open_with, plaintext_len, without_trace};
@@ -28,17 +30,30 @@ pub(super) struct Load {
     clear: Growing,
     filled: usize,
     list: List,
+    /// When each term was heard.
+    heard: Vec<Instant>,
     sealed: Vec<(u16, Sealed)>,
 }
 
 impl Load {
     pub(super) fn new() -> Result<Self, Error> {
         let clear = Growing::create(MOST_IN_CLEAR)?;
-        Ok(Self { clear, filled: 0, list: List::default(), sealed: Vec::new() })
+        Ok(Self { clear, filled: 0, list: List::default(), heard: Vec::new(), sealed: Vec::new() })
     }
 
     pub(super) fn term(&mut self, term: Term) {
         self.list.terms.push(term);
+        self.heard.push(Instant::now());
+    }
+
+    /// Has terms count from now. What was heard first has waited for all that came after it.
+    pub(super) fn age(&mut self, now: Instant) {
+        for (term, heard) in self.list.terms.iter_mut().zip(&self.heard).filter(|(term, _)| term.seconds > 0)
+        {
+            let waited = now.saturating_duration_since(*heard).as_secs();
+            // 0 is without an end.
+            term.seconds = term.seconds.saturating_sub(waited).max(1);
+        }
     }
 
     /// A sealed secret, to be opened with the key of the same number.
@@ -172,6 +187,8 @@ fn offset(bytes: usize) -> Result<u32, Error> {
 mod tests {
     use super::*;
     use crate::config::Source;
+    use crate::errand::Of;
+    use std::time::Duration;
 
     fn wanted(variables: &[(&str, &str)]) -> Wanted {
         let target = |(field, name): &(&str, &str)| Target {
@@ -227,6 +244,16 @@ mod tests {
         let places: Vec<_> =
             list.values.iter().map(|place| (place.wanted, place.target, place.start, place.len)).collect();
         assert_eq!(places, [(0, 0, 0, 3), (0, 2, 0, 3), (1, 0, 10, 0)]);
+    }
+
+    #[test]
+    fn a_lease_that_waited_for_other_secrets_is_shorter_by_that_and_what_has_no_end_stays_so() {
+        let mut load = Load::new().unwrap();
+        let term = |seconds| Term { of: Of::Token, lease: None, seconds, renewable: true, version: None };
+        [60, 0, 10].into_iter().for_each(|seconds| load.term(term(seconds)));
+        load.age(Instant::now() + Duration::from_secs(20));
+        let left: Vec<u64> = load.list.terms.iter().map(|term| term.seconds).collect();
+        assert_eq!(left, [40, 0, 1]);
     }
 
     #[test]

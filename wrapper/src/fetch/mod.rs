@@ -15,7 +15,7 @@ mod path;
 mod patience;
 mod session;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use release_client::json::BadJson;
 use release_client::{Api, Client, Key, Keys, Token};
@@ -58,7 +58,9 @@ fn fetch(mut trip: Trip<'_>, given: Option<&Token>) -> Result<(List, Option<Parc
         trip.log_in(given)?;
     }
     let all: Vec<(u16, Option<u64>)> = (0..).zip(&config.secrets).map(|(index, _)| (index, None)).collect();
-    trip.bring(&all)
+    let keys = trip.gather(&all).inspect_err(|_told_by_others| trip.give_back())?;
+    trip.load.age(Instant::now());
+    trip.load.pack(keys, &config.secrets)
 }
 
 /// The token first: the others are asked for with it.
@@ -75,7 +77,9 @@ fn renew(mut trip: Trip<'_>, terms: &[Term], token: Option<Token>) -> Result<(Li
             (Of::Secret(index), _) => anew.push((index, term.version)),
         }
     }
-    trip.bring(&anew)
+    // The keeper counts from when it sent us.
+    let keys = trip.gather(&anew)?;
+    trip.load.pack(keys, &config.secrets)
 }
 
 /// One errand on its way.
@@ -128,8 +132,8 @@ impl<'c> Trip<'c> {
         Ok(())
     }
 
-    /// Brings these secrets; beside each the version that the keeper has.
-    fn bring(mut self, which: &[(u16, Option<u64>)]) -> Result<(List, Option<Parcel>), Error> {
+    /// Has these secrets come; beside each the version that the keeper has. The keys are for what came sealed.
+    fn gather(&mut self, which: &[(u16, Option<u64>)]) -> Result<Option<Keys>, Error> {
         let of = |(index, known): &(u16, Option<u64>)| {
             self.config.secrets.get(usize::from(*index)).map(|wanted| (*index, wanted, *known))
         };
@@ -160,9 +164,14 @@ impl<'c> Trip<'c> {
         if let Some(token) = &self.token {
             self.load.token(token.bytes())?;
         }
-        // Nothing of the connection is needed any more, nor the token's own memory.
-        let Self { config, load, .. } = self;
-        load.pack(keys, &config.secrets)
+        Ok(keys)
+    }
+
+    /// Nobody gets what was had so far: our own token ends, and with it the leases that were taken out with it.
+    fn give_back(&self) {
+        if let (Some(token), true) = (&self.token, self.config.login.method != Method::Token) {
+            farewell::token(&self.api, token).unwrap_or_else(|error| say(error));
+        }
     }
 
     fn client(&self, mount: &str) -> Result<Client, Error> {

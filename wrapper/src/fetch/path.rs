@@ -48,10 +48,12 @@ impl Reading<'_> {
         let malformed = || malformed(self.path);
         let mut answer = Document::parse(answer.body_mut(&mut buffer)).map_err(malformed())?;
         let found = self.found(&answer)?;
+        // Before values are made plain: nothing that a value says is read as a term.
+        let term = self.term(&answer, found.version).map_err(malformed())?;
         if found.version.is_none() || found.version != self.known {
             self.take(&mut answer, &found.fields, load)?;
         }
-        load.term(self.term(&answer, found.version).map_err(malformed())?);
+        load.term(term);
         Ok(())
     }
 
@@ -107,11 +109,15 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// What is leased ends with its lease; a certificate says itself when it does.
+    /// What is leased ends with its lease; a certificate, which is made by a write, says itself when it does. In what is
+    /// read, `expiration` is a field like any other.
     fn term(&self, answer: &Document<'_>, version: Option<u64>) -> Result<Term, BadJson> {
         let of = Of::Secret(self.index);
         let Some(lease) = answer.copied(&["lease_id"])? else {
-            let expires = answer.number(&["data", "expiration"]).unwrap_or_default();
+            let expires = match self.parameters {
+                [] => None,
+                [..] => answer.number(&["data", "expiration"]).unwrap_or_default(),
+            };
             let now = UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
             let seconds = expires.map_or(0, |expires| expires.saturating_sub(now).max(1));
             return Ok(Term { of, lease: None, seconds, renewable: false, version });

@@ -52,7 +52,7 @@ impl Bao {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         Command::new(&self.program)
             .args(arguments)
             .env("BAO_ADDR", format!("https://127.0.0.1:{}", self.port))

@@ -98,4 +98,15 @@ fn a_pod_logs_in_with_its_token_and_root_finds_neither_it_nor_openbaos() {
         "logging in at auth/kubernetes as role other: OpenBao answered 400: invalid role name \"other\"";
     assert!(told.contains(expected), "{told}");
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), b"".as_slice()));
+
+    // Who logs in and then lacks a secret leaves no token behind, however often it is started.
+    let tokens = || bao.run(&["list", "sys/leases/lookup/auth/kubernetes/login"]).status.code();
+    bao.say(&["write", "auth/kubernetes/login", "role=app", &format!("jwt=@{}", file.display())]);
+    assert_eq!(tokens(), Some(0), "one that nobody gave back is seen");
+    bao.say(&["lease", "revoke", "-sync", "-prefix", "auth/kubernetes/login"]);
+    let mut lacking = bao.wrapper("kv1/pod,kv1/none", "a=A;a=B", &["echo", "started"]);
+    lacking.env("VAULT_AUTH_METHOD", "kubernetes").env_remove("VAULT_TOKEN").env("VAULT_AUTH_ROLE", "app");
+    let output = lacking.env("CLOUDTASER_KUBERNETES_TOKEN_FILE", &file).output().unwrap();
+    assert!(errors(&output).contains("secret kv1/none: OpenBao answered 403"), "{}", errors(&output));
+    assert_eq!((output.status.code(), tokens()), (Some(1), Some(2)));
 }

@@ -64,6 +64,16 @@ fn secrets_of_both_versions_of_the_engine_reach_the_program() {
     assert_eq!(errors(&output), "");
 }
 
+/// A value is data, whatever it looks like; and only what was made by a write says itself when it ends.
+#[test]
+fn a_value_that_looks_like_an_answer_is_a_value() {
+    let Some(bao) = bao("a_value_that_looks_like_an_answer_is_a_value") else { return };
+    let odd = r#"x"},"lease_id":"forged","lease_duration":1,"data":{"y":""#;
+    bao.put("kv1/odd", &json!({ "password": odd, "expiration": 1 }));
+    let mut command = bao.wrapper("kv1/odd", "password=A", &["perl", "-e", "sleep 3; print $ENV{A}"]);
+    assert_eq!(says(&command.output().unwrap()), odd);
+}
+
 /// No variable could hold it.
 #[test]
 fn a_value_of_a_mebibyte_is_read_from_a_file() {
