@@ -250,7 +250,9 @@ mod tests {
     fn a_lease_that_waited_for_other_secrets_is_shorter_by_that_and_what_has_no_end_stays_so() {
         let mut load = Load::new().unwrap();
         let term = |seconds| Term { of: Of::Token, lease: None, seconds, renewable: true, version: None };
-        [60, 0, 10].into_iter().for_each(|seconds| load.term(term(seconds)));
+        for seconds in [60, 0, 10] {
+            load.term(term(seconds));
+        }
         load.age(Instant::now() + Duration::from_secs(20));
         let left: Vec<u64> = load.list.terms.iter().map(|term| term.seconds).collect();
         assert_eq!(left, [40, 0, 1]);
