@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bench::{CANARY, skip};
-use stage::{Answer, Stage};
+use stage::{Answer, Stage, apart};
 
 fn in_place(stage: &Stage, program: &str, arguments: &[&str]) -> Command {
     let mut wrapper = stage.wrapper(program, arguments);
@@ -26,7 +26,7 @@ fn in_place(stage: &Stage, program: &str, arguments: &[&str]) -> Command {
 }
 
 fn told(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
+    apart(&String::from_utf8(output.stderr.clone()).unwrap()).0
 }
 
 /// What a program says of itself and of everybody below it.
