@@ -162,6 +162,41 @@ fn orphans_of_the_program_are_given_values() {
 }
 
 #[test]
+fn process_1_takes_strangers_orphans_in_and_gives_them_nothing() {
+    const TEST: &str = "process_1_takes_strangers_orphans_in";
+    let unshare = ["--pid", "--fork", "--mount-proc", "--kill-child"];
+    let possible = Command::new("unshare").args(unshare).arg("true").output();
+    if !possible.is_ok_and(|output| output.status.success()) {
+        return skip(TEST, "pidns", "no new process namespace here");
+    }
+    if !curl(TEST) {
+        return;
+    }
+    let house = House::new(Answer::Release);
+    let out = house.dir.path().join("out");
+    let ask = "curl -s -o /dev/null -w '%{http_code}\\n' --unix-socket $CLOUDTASER_SOCKET http://x/v1/secrets/PGPASSWORD";
+    // Whose orphan it is, process 1 cannot tell.
+    let orphan = format!(
+        "(setsid sh -c 'while [ $(ps -o ppid= $$) != 1 ]; do :; done; {} > {1}.part; mv {1}.part {1}' &)",
+        ask.replace('\'', "\""),
+        out.display()
+    );
+    let script =
+        format!("{ask}; ({ask}); {orphan}; while ! [ -e {0} ]; do sleep 0.05; done; cat {0}", out.display());
+    let wrapper = house.wrapper("sh", &["-c", &script]);
+    let mut first = Command::new("unshare");
+    first.args(unshare).arg(wrapper.get_program()).args(wrapper.get_args());
+    for (name, value) in wrapper.get_envs() {
+        match value {
+            Some(value) => first.env(name, value),
+            None => first.env_remove(name),
+        };
+    }
+    let output = first.output().unwrap();
+    assert_eq!(text(&output.stdout), "200\n200\n403", "{}", text(&output.stderr));
+}
+
+#[test]
 fn root_and_our_user_learn_how_things_stand_and_no_value() {
     let house = House::new(Answer::Release);
     let running = house.running(|_as_it_is| {});
@@ -249,9 +284,10 @@ fn clients_that_say_nothing_keep_nobody_out() {
     let mut wrapper = house.wrapper("sh", &["-c", &script]).stdout(Stdio::piped()).spawn().unwrap();
     let mut out = BufReader::new(wrapper.stdout.take().unwrap());
     out.read_line(&mut String::new()).unwrap();
-    let silent: Vec<UnixStream> = (0..200).map(|_| UnixStream::connect(house.socket()).unwrap()).collect();
+    let silent: Vec<UnixStream> = (0..300).map(|_| UnixStream::connect(house.socket()).unwrap()).collect();
     for mut line in &silent {
-        line.write_all(b"GET /v1/sta").unwrap();
+        // Those who find no room are sent away.
+        line.write_all(b"GET /v1/sta").unwrap_or_default();
     }
     fs::write(go, "").unwrap();
     let mut value = String::new();

@@ -8,7 +8,8 @@
 //!
 //! Untrusted: `/proc` shows what processes made of themselves. What is found is told and decides nothing.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::PathBuf;
 
 use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open};
@@ -19,7 +20,11 @@ use crate::graft::program::{Program, Role};
 use crate::local::who::descends_from_us;
 
 /// Bytes of an environment that are looked at: more than execve(2) takes by default.
-const MAX_ENVIRONMENT: usize = 8 << 20;
+const MAX_ENVIRONMENT: u64 = 8 << 20;
+/// Bytes of a list of mappings: what a process with as many as it may have (65530) says of them, mostly.
+const MAX_MAPS: u64 = 8 << 20;
+/// Bytes of a command line: two words are of interest.
+const MAX_WORDS: u64 = 256 << 10;
 
 /// A process that bears references and will never have values.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -46,23 +51,31 @@ fn is_ours(pid: i32) -> bool {
 }
 
 fn unreached_one(pid: i32, prefix: &str) -> Option<Unreached> {
-    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
-    let environment = environment.get(..MAX_ENVIRONMENT).unwrap_or(&environment);
+    let environment = beginning(&format!("/proc/{pid}/environ"), MAX_ENVIRONMENT).ok()?;
     if !environment.windows(prefix.len()).any(|window| window == prefix.as_bytes()) {
         return None;
     }
-    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
-    if maps.contains(image::NAME) || role(pid) == Role::Carrier {
+    let maps = beginning(&format!("/proc/{pid}/maps"), MAX_MAPS).ok()?;
+    if maps.windows(image::NAME.len()).any(|window| window == image::NAME.as_bytes())
+        || role(pid) == Role::Carrier
+    {
         return None;
     }
     let link = format!("/proc/{pid}/exe");
     Some(Unreached { pid, fault: reach::fault_of(link.as_ref()), file: fs::read_link(link).ok()? })
 }
 
+/// A process may say that its environment is as long as its memory (`PR_SET_MM_MAP`).
+fn beginning(file: &str, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(file)?.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// What a running process is, as the graft sees it.
 pub(super) fn role(pid: i32) -> Role {
     let file = fs::read_link(format!("/proc/{pid}/exe")).ok();
-    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words = beginning(&format!("/proc/{pid}/cmdline"), MAX_WORDS).unwrap_or_default();
     let mut words = words.split(|byte| *byte == 0);
     let arguments = [words.next().unwrap_or_default(), words.next().unwrap_or_default()];
     Program { file: file.as_deref(), arguments }.role()

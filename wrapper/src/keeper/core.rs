@@ -199,6 +199,13 @@ impl<'k> Core<'k> {
         self.present.as_ref()
     }
 
+    /// What may be given to who asks now: nothing while the program is frozen. Who was stopped can be let go on by
+    /// others than us.
+    #[must_use]
+    pub fn lent(&self) -> Option<&Present> {
+        self.present.as_ref().filter(|_| !self.is_frozen())
+    }
+
     /// What is wanted, in the order of the indices.
     #[must_use]
     pub fn wanted(&self) -> &'k [Wanted] {
@@ -294,6 +301,11 @@ impl<'k> Core<'k> {
     #[must_use]
     pub fn program(&self) -> Option<Pid> {
         self.child.as_ref().map(|child| child.main)
+    }
+
+    /// Children of ours that we have made: the program's main process, and hooks.
+    pub fn tops(&self) -> impl Iterator<Item = Pid> {
+        self.program().into_iter().chain(self.made.iter().copied().filter_map(Pid::from_raw))
     }
 
     /// The processes that were given values and live, where mappings of their memory are kept.

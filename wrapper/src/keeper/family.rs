@@ -57,12 +57,12 @@ fn settle(
     loop {
         let mut settled = true;
         for (pid, state) in descendants(root, spared)? {
-            if told.insert(pid) {
+            // A number may have been given to another meanwhile, who is to be killed as well.
+            let is_news = told.insert(pid);
+            if is_news || (number == libc::SIGKILL && !is_settled(state)) {
                 signal(pid, number);
-                settled = false;
-            } else if !is_settled(state) {
-                settled = false;
             }
+            settled &= !is_news && is_settled(state);
         }
         if settled || begun.elapsed() > PATIENCE {
             return Ok(settled);

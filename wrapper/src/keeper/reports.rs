@@ -11,8 +11,8 @@ use rustix::process::{Pid, WaitOptions, WaitStatus, getpid, wait};
 
 use super::part::Event;
 use super::{Core, Error, family};
-use crate::stem;
 use crate::supervise::{Stopped, Then, code};
+use crate::{say, stem};
 
 impl Core<'_> {
     /// Takes every report that is there.
@@ -78,9 +78,10 @@ impl Core<'_> {
 
     /// Kills what is left of a program that was ended: it has values that it should not have any more.
     fn clear(&mut self) -> Result<(), Error> {
-        family::kill(getpid(), &self.spared())
-            .map_err(Error::os("ending the program's processes"))
-            .map(|_all| ())
+        if !family::kill(getpid(), &self.spared()).map_err(Error::os("ending the program's processes"))? {
+            say("a process of the program was killed and does not end; it keeps the values that it has");
+        }
+        Ok(())
     }
 
     /// Processes of ours that are not the program's.

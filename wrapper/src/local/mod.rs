@@ -18,29 +18,35 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect,
     listen, socket_with, sockopt,
 };
+use rustix::process::umask;
 
 use crate::config;
 use crate::files::Shown;
 use connection::{Connection, Step};
 pub use status::{Lease, Served, Status};
-use who::Who;
+use who::{Tops, Who};
 
-/// Clients at once that may have something; the next is sent away.
+/// Clients of the program's tree at once; the next is sent away.
 const CLIENTS: usize = 256;
+/// Root and our own user at once, from elsewhere in the machine: they cannot keep the program's processes out.
+const LOOKERS: usize = 64;
 /// Strangers at once, and clients over TCP: they can keep nobody else out.
 const STRANGERS: usize = 16;
 /// Clients that may stand before the door.
 const CROWD: i32 = 128;
+/// Clients of one door that are looked at in one go, before others get their turn: who comes fast holds nobody up.
+const ROUND: usize = 64;
 /// How long no client is let in where we have no descriptor left.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -51,6 +57,7 @@ pub struct Local {
     doors: Vec<Door>,
     connections: Vec<Connection>,
     shut_until: Option<Instant>,
+    tops: Tops,
     values: u64,
     refused: u64,
 }
@@ -85,7 +92,8 @@ impl Local {
                 Door::metrics(address).map_err(|source| Error { at: address.to_string(), source })?;
             doors.push(opened);
         }
-        Ok(Self { strategy, doors, connections: Vec::new(), shut_until: None, values: 0, refused: 0 })
+        let (connections, tops) = (Vec::new(), Tops::default());
+        Ok(Self { strategy, doors, connections, shut_until: None, tops, values: 0, refused: 0 })
     }
 
     /// The descriptors of the doors.
@@ -154,7 +162,7 @@ impl Local {
     /// Lets in who stands before a door.
     fn let_in(&mut self, now: Instant) {
         for door in &self.doors {
-            loop {
+            for _ in 0..ROUND {
                 let line = match accept_with(&door.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
                     Ok(line) => line,
                     Err(Errno::INTR | Errno::CONNABORTED) => continue,
@@ -166,12 +174,16 @@ impl Local {
                     }
                 };
                 let who = match door.entrance {
-                    Entrance::Socket => Who::is(line.as_fd()),
+                    Entrance::Socket => Who::is(line.as_fd(), &self.tops),
                     Entrance::Metrics => Who::Stranger,
                 };
-                let known = |connection: &&Connection| connection.who.may_look() == who.may_look();
-                let room = if who.may_look() { CLIENTS } else { STRANGERS };
-                if self.connections.iter().filter(known).count() < room {
+                let room = match who {
+                    Who::Tree => CLIENTS,
+                    Who::Ours | Who::Unsure => LOOKERS,
+                    Who::Stranger => STRANGERS,
+                };
+                let alike = self.connections.iter().filter(|connection| connection.who == who);
+                if alike.count() < room {
                     self.connections.push(Connection::new(line, door.entrance, who, now));
                 }
             }
@@ -189,9 +201,12 @@ impl Door {
             None
         } else {
             remove_leftover(Path::new(name))?;
-            bind(&listener, &SocketAddrUnix::new(name)?)?;
-            // Who may have what is decided by who it is, not by the mode of a file.
-            fs::set_permissions(name, fs::Permissions::from_mode(0o666))?;
+            // Who may have what is decided by who it is, not by the mode of a file. The file is made with its mode:
+            // changed later, another could stand in its place.
+            let before = umask(Mode::from_raw_mode(0o111));
+            let bound = bind(&listener, &SocketAddrUnix::new(name)?);
+            umask(before);
+            bound?;
             Some(PathBuf::from(name))
         };
         listen(&listener, CROWD)?;

@@ -7,6 +7,7 @@ use rustix::event::PollFlags;
 use rustix::process::{Pid, getpid};
 use secretmem::Kind;
 
+use super::who::Tops;
 use super::{Lease, Local, Served, Status};
 use crate::config::{Source, Strategy, Wanted, Way};
 use crate::errand::{Of, Term};
@@ -25,10 +26,11 @@ impl Part for Local {
     fn turn(&mut self, core: &mut Core<'_>, _events: &[Event]) -> Result<(), Error> {
         let now = Instant::now();
         let core = &*core;
+        self.tops = Tops::new(core.tops());
         let (strategy, (values, refused)) = (self.strategy, self.served());
         let status = || status(core, strategy, Served { files: core.standing().files, values, refused }, now);
         let mut shown = Vec::new();
-        if let Some(present) = core.present() {
+        if let Some(present) = core.lent() {
             let generation = present.generation();
             let each = present.each(core.wanted());
             shown.extend(each.map(|(target, value)| Shown {

@@ -2,7 +2,9 @@
 //!
 //! Values are for the program and what it has started: for processes from which a chain of parents leads to us. Each
 //! link of the chain is held by a descriptor while it is looked at, so a number that was given to another process
-//! meanwhile leads nowhere. An orphan's parent is whoever took it in; where that is us, it counts as of the tree.
+//! meanwhile leads nowhere. An orphan's parent is whoever took it in. Where that is us, it counts as of the tree, unless
+//! we are process 1: then we are given the orphans of strangers as well (`kubectl exec` into our container), and only
+//! the processes that we have made begin a chain ([`Tops`]).
 //!
 //! Trusted: the kernel, and `/proc`. Untrusted: the client; it may end at any moment, and is then nobody.
 
@@ -33,8 +35,8 @@ pub(super) enum Who {
 
 impl Who {
     /// Who connected.
-    pub(super) fn is(line: BorrowedFd<'_>) -> Self {
-        match kernel::peer_process(line).and_then(descends_from_us) {
+    pub(super) fn is(line: BorrowedFd<'_>, tops: &Tops) -> Self {
+        match kernel::peer_process(line).and_then(|process| tops.lead_to(process)) {
             Ok(true) => return Self::Tree,
             Err(error) if is_unknown(&error) && is_ours(line) => return Self::Unsure,
             Ok(false) | Err(_) => {}
@@ -62,14 +64,45 @@ fn is_ours(line: BorrowedFd<'_>) -> bool {
     kernel::peer_user(line).is_ok_and(|user| user == 0 || user == geteuid().as_raw())
 }
 
+/// Which children of ours begin a chain that counts.
+#[derive(Debug, Default)]
+pub(super) enum Tops {
+    /// All that we have: who is ours descends from us.
+    #[default]
+    All,
+    /// These alone: other children may be anybody's orphans.
+    Made(Vec<Pid>),
+}
+
+impl Tops {
+    /// `made`: the children that we have made.
+    pub(super) fn new(made: impl Iterator<Item = Pid>) -> Self {
+        if getpid() == Pid::INIT { Self::Made(made.collect()) } else { Self::All }
+    }
+
+    /// Whether the chain from one of them leads to `process`.
+    fn lead_to(&self, process: OwnedFd) -> io::Result<bool> {
+        descends(process, |top| match self {
+            Self::All => true,
+            Self::Made(made) => top.is_none_or(|top| made.contains(&top)),
+        })
+    }
+}
+
 /// Whether a chain of parents leads from `process` to us.
 pub(crate) fn descends_from_us(process: OwnedFd) -> io::Result<bool> {
+    descends(process, |_top| true)
+}
+
+/// The same, where the last but us of the chain, if it has one, is judged.
+fn descends(process: OwnedFd, counts: impl Fn(Option<Pid>) -> bool) -> io::Result<bool> {
     let us = getpid();
     let mut process = process;
+    let mut top = None;
     let mut found = number(&process)?;
     for _ in 0..GENERATIONS {
         if found == Some(us) {
-            return Ok(true);
+            return Ok(counts(top));
         }
         let Some(pid) = found else { return Ok(false) };
         let Some(parent) = parent(pid)? else { return Ok(false) };
@@ -79,6 +112,7 @@ pub(crate) fn descends_from_us(process: OwnedFd) -> io::Result<bool> {
             return Ok(false);
         }
         process = above;
+        top = found;
         found = Some(parent);
     }
     Ok(false)
@@ -121,7 +155,7 @@ mod tests {
     #[test]
     fn we_and_our_children_are_of_our_tree() {
         let (one, _other) = UnixStream::pair().unwrap();
-        assert_eq!(Who::is(one.as_fd()), Who::Tree);
+        assert_eq!(Who::is(one.as_fd(), &Tops::All), Who::Tree);
         let mut shell = Command::new("sh").args(["-c", "sleep 60 & wait"]).spawn().unwrap();
         let shell_pid = Pid::from_child(&shell);
         let mut sleeper = None;
@@ -134,6 +168,17 @@ mod tests {
         assert!(descends_from_us(grandchild).unwrap());
         rustix::process::kill_process(sleeper, rustix::process::Signal::KILL).unwrap();
         shell.wait().unwrap();
+    }
+
+    #[test]
+    fn an_orphan_of_anybodys_is_not_of_the_tree_where_we_take_all_in() {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = Pid::from_child(&child);
+        let lead = |tops: &Tops| tops.lead_to(pidfd_open(pid, PidfdFlags::empty()).unwrap()).unwrap();
+        let found = [Tops::All, Tops::Made(vec![pid]), Tops::Made(Vec::new())].map(|tops| lead(&tops));
+        assert_eq!(found, [true, true, false]);
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     #[test]
