@@ -79,7 +79,7 @@ fn renew(mut trip: Trip<'_>, terms: &[Term], token: Option<Token>) -> Result<(Li
     }
     // The keeper counts from when it sent us.
     let keys = trip.gather(&anew)?;
-    trip.load.pack(keys, &config.secrets)
+    trip.load.pack(keys, &trip.config.secrets)
 }
 
 /// One errand on its way.
