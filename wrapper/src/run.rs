@@ -38,6 +38,7 @@ It is configured by environment variables (BAO_X wins over VAULT_X):
   VAULT_TOKEN                     the token of the method token; taken out of our memory, and out of PROGRAM's environment
   VAULT_NAMESPACE, VAULT_CACERT, VAULT_TLS_SERVER_NAME, VAULT_CLIENT_CERT, VAULT_CLIENT_KEY
                                   as OpenBao's own client reads them
+  VAULT_SKIP_VERIFY               true: believe any server; insecure (false)
   CLOUDTASER_KUBERNETES_TOKEN_FILE
                                   the token to log in with (the pod's own)
   CLOUDTASER_SECRET_PATHS         the secrets: names that are released, or paths of the API, with parameters where they
@@ -53,6 +54,12 @@ It is configured by environment variables (BAO_X wins over VAULT_X):
                                   (graft,constructor,getenv); environ: in clear, never taken unless it is named
   CLOUDTASER_SIGNAL_GROUP         true: signals go to the program's whole process group (false)
   CLOUDTASER_KILL_AFTER           seconds from SIGTERM until the group is killed (when a second SIGTERM comes)
+  CLOUDTASER_ROTATION_STRATEGY    when a value has changed: restart, sighup, exec, live, or none (restart)
+  CLOUDTASER_ROTATION_HOOK        the command that exec runs
+  CLOUDTASER_REFRESH              seconds between two looks at values without a lease; 0: never (300)
+  CLOUDTASER_OFFLINE_GRACE        seconds past a lease's end that PROGRAM may go on while OpenBao is away (0)
+  CLOUDTASER_MAX_STALE            seconds that values may go without OpenBao's word for them (any)
+  CLOUDTASER_ON_WITHDRAWAL        kill or freeze PROGRAM when a value is withdrawn (kill)
   CLOUDTASER_WORKLOAD_TOKEN_FILE  a token of this workload, to go with the evidence (none)
   CLOUDTASER_SOCKET               where values and status are served: a path, or @NAME (nowhere)
   CLOUDTASER_METRICS_ADDR         IP:PORT for metrics (none)
@@ -215,4 +222,32 @@ pub(crate) fn told(error: &impl Display, code: u8) -> u8 {
 /// One line for the operator. Where standard error is closed there is nobody to tell.
 pub(crate) fn say(text: impl Display) {
     writeln!(io::stderr(), "cloudtaser-wrapper: {text}").unwrap_or_default();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::HELP;
+
+    /// Every word that the configuration asks for: in the help, and in the manual.
+    #[test]
+    fn the_help_and_the_manual_name_every_word() {
+        let sources = [
+            include_str!("config/mod.rs"),
+            include_str!("config/server.rs"),
+            include_str!("config/secrets.rs"),
+            include_str!("config/conduct.rs"),
+        ];
+        let code = sources.map(|text| text.split("#[cfg(test)]").next().unwrap_or_default());
+        let words = code.iter().flat_map(|text| text.split('"'));
+        let is_word = |text: &&str| {
+            let named = text.starts_with("VAULT_") || text.starts_with("CLOUDTASER_");
+            named && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+        };
+        let words: Vec<&str> = words.filter(is_word).collect();
+        assert!(words.len() > 25, "{words:?}");
+        for word in words {
+            assert!(HELP.contains(word), "{word}");
+            assert!(include_str!("../../docs/wrapper.md").contains(&format!("`{word}`")), "{word}");
+        }
+    }
 }
