@@ -45,7 +45,7 @@ fn main() -> ExitCode {
             row("bao agent's exec mode, against ours", peer, ours),
         ],
     );
-    let (ours, peer) = (peak(wrapper(&server.address())), peak(agent(&server.address(), folder.path())));
+    let (ours, peer) = (peak(&wrapper(&server.address())), peak(&agent(&server.address(), folder.path())));
     report(
         "wrapper-peers-memory",
         "kB",
@@ -68,9 +68,10 @@ fn agent(address: &str, folder: &Path) -> Command {
     let template = r#"{{ with secret \"secret/data/db\" }}{{ .Data.data.password }}{{ end }}"#;
     let text = format!(
         "vault {{ address = {address:?} }}\n\
-         auto_auth {{ method {{ type = \"token_file\" config = {{ token_file_path = {token:?} }} }} }}\n\
+         auto_auth {{ method {{ type = \"token_file\" config = {{ token_file_path = {:?} }} }} }}\n\
          env_template \"PGPASSWORD\" {{ contents = \"{template}\" }}\n\
-         exec {{ command = [\"true\"] }}\n"
+         exec {{ command = [\"true\"] }}\n",
+        token.to_str().unwrap()
     );
     fs::write(&configuration, text).unwrap();
     let mut command = Command::new(env::var_os("CLOUDTASER_BAO").unwrap_or_else(|| "bao".into()));
@@ -94,7 +95,7 @@ fn median(command: impl Fn() -> Command, rounds: usize) -> f64 {
 }
 
 /// The peak of the largest process that a command was, in kB: as the kernel tells who waits for it (getrusage(2)).
-fn peak(command: Command) -> f64 {
+fn peak(command: &Command) -> f64 {
     let script = "import resource, subprocess, sys\n\
         subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)\n\
         print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)";

@@ -44,7 +44,7 @@ fn main() -> anyhow::Result<ExitCode> {
             // Both ends are ours, so that it does not end when one who orders has gone.
             let pipe = File::options().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(pipe)?;
             harden::keeper(&[stem.as_fd(), signals.as_fd(), pipe.as_fd()])?;
-            let ways = [way(env::var_os("WAY"))];
+            let ways = [way(env::var_os("WAY").as_deref())];
             let keeper = Keeper::new(&stem, &signals, &conduct, &wanted, Memory::Given);
             let keeper = keeper.by(Ways::new(&ways, &words));
             let outcome = keeper.with(Orders { pipe, heard: Vec::new() }).run();
@@ -66,8 +66,8 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 /// `WAY`: how the program is given its values; the graft unless it says otherwise.
-fn way(word: Option<OsString>) -> Way {
-    match word.as_deref().and_then(OsStr::to_str) {
+fn way(word: Option<&OsStr>) -> Way {
+    match word.and_then(OsStr::to_str) {
         Some("constructor") => Way::Constructor,
         Some("environ") => Way::Environ,
         Some(_) | None => Way::Graft,

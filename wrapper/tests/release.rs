@@ -4,6 +4,7 @@
 
 #[expect(dead_code, reason = "other test programs use the rest")]
 mod bench;
+#[expect(dead_code, reason = "other test programs use the rest")]
 mod stage;
 #[expect(dead_code, reason = "other test programs use the rest")]
 mod theft;

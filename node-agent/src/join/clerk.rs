@@ -89,7 +89,14 @@ impl Clerk {
         let proof = self.proof.take();
         let keys = Keys::generate(1)?;
         let key = keys.each().next().ok_or(NoVerdict::NoKey)?.offered();
-        let login = Login { role, node: Some(node), enrolment: proof.as_ref(), key: &key, platform: None, protection: None };
+        let login = Login {
+            role,
+            node: Some(node),
+            enrolment: proof.as_ref(),
+            key: &key,
+            platform: None,
+            protection: None,
+        };
         Ok(AuthMount::new(server, mount, PROGRAM)?.log_in(&login, |request| self.gather(request))?)
     }
 

@@ -1,4 +1,4 @@
-//! Seccomp filters: what is not in the table of [`calls`](super::calls) does not happen, and some calls not with every
+//! Seccomp filters: what is not in the table of [`super::calls`] does not happen, and some calls not with every
 //! argument.
 //!
 //! A fetcher that makes a call outside its list is killed: it holds keys and reads what strangers wrote, and its death

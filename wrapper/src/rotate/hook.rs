@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     fn at(seconds: u64) -> Moment {
-        Moment { now: Uptime(seconds * 1000), dice: u64::MAX }
+        Moment { now: Uptime(seconds.saturating_mul(1000)), dice: u64::MAX }
     }
 
     #[test]

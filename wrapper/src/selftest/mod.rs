@@ -1,8 +1,8 @@
 //! The wrapper attacks itself, before anything is fetched, and writes down what came of it.
 //!
 //! The keeper lays out a decoy: a canary in memory of the kind that values will lie in. A process of our own, which the stem makes as it makes
-//! all others, tries to take it ([`attack`]); who refused is found out from the answers ([`blame`]), and what
-//! follows from all of it is the [`Report`] ([`measures`]). Nothing here ends the wrapper: what could not be tried is
+//! all others, tries to take it ([`attack`]); who refused is found out from the answers (`blame`), and what
+//! follows from all of it is the [`Report`] (`measures`). Nothing here ends the wrapper: what could not be tried is
 //! missed, and the report says why.
 //!
 //! Trusted: this program. The report is its word about itself: worth what the measured wrapper is worth, and on a
