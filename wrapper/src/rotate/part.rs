@@ -154,7 +154,8 @@ impl<'c> Rotation<'c> {
         }
         // Who is to be killed stands still first: nobody of them goes on while another ends.
         self.hook_process.into_iter().for_each(|pid| core.abandon(pid));
-        self.is_unsettled = !core.freeze()?;
+        // What the hook has started is spared with it until its end is told.
+        self.is_unsettled = !core.freeze()? || self.hook_process.is_some();
         if self.conduct.withdrawal == Withdrawal::Kill {
             core.end_program(WITHDRAWN);
         }
@@ -238,11 +239,16 @@ impl Part for Rotation<'_> {
             }
         }
         if self.is_unsettled {
-            self.is_unsettled = !core.freeze()?;
+            self.is_unsettled = !core.freeze()? || self.hook_process.is_some();
         }
-        let deed = self.hook.woke(&moment);
-        self.look_after_hook(core, deed, &moment);
-        let wake = tenant.wake().into_iter().chain(self.hook.wake()).min();
+        // A hook is given values too: while the program is frozen none begins.
+        let mut hook = None;
+        if !core.is_frozen() {
+            let deed = self.hook.woke(&moment);
+            self.look_after_hook(core, deed, &moment);
+            hook = self.hook.wake();
+        }
+        let wake = tenant.wake().into_iter().chain(hook).min();
         self.tenant = Some(tenant);
         self.clock.ring(wake).map_err(|source| Error::Os { doing: "timerfd", source })
     }
