@@ -51,6 +51,8 @@ pub struct Core<'k> {
     pub(super) standing: Standing,
     pub(super) events: Vec<Event>,
     pub(super) outcome: Option<u8>,
+    /// There may be reports of the kernel's that were not taken yet.
+    pub(super) has_reports: bool,
 }
 
 /// Whether a mapping of programs' memory stays with us.
@@ -99,6 +101,7 @@ impl<'k> Core<'k> {
             standing: Standing::new(Instant::now()),
             events: Vec::new(),
             outcome: None,
+            has_reports: false,
         }
     }
 

@@ -128,7 +128,7 @@ impl<'k> Keeper<'k> {
                 }
                 Some(Returned::Setback(setback)) => return Err(Error::Failed(setback)),
                 Some(Returned::Lost(error)) => return Err(Error::Errand(error)),
-                None => self.wait(None)?,
+                None => self.wait(self.core.has_reports.then(Instant::now))?,
             }
             while let Some(news) = self.next()? {
                 if let News::Forward(signal @ (libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGQUIT)) =
@@ -172,7 +172,8 @@ impl<'k> Keeper<'k> {
     /// The next moment at which somebody wants a turn.
     fn wakes(&self) -> Option<Instant> {
         // What a turn has brought about is told at once.
-        let at_once = (!self.core.events.is_empty() || self.core.outcome.is_some()).then(Instant::now);
+        let news = !self.core.events.is_empty() || self.core.outcome.is_some() || self.core.has_reports;
+        let at_once = news.then(Instant::now);
         let parts = self.parts.iter().filter_map(|part| part.wakes());
         parts.chain(self.core.deadline()).chain(at_once).min()
     }

@@ -14,12 +14,17 @@ use super::{Core, Error, family};
 use crate::supervise::{Stopped, Then, code};
 use crate::{say, stem};
 
+/// Reports that are taken in one go, before others get their turn.
+const ROUND: usize = 256;
+
 impl Core<'_> {
-    /// Takes every report that is there.
+    /// Takes the reports that are there; of many only so many, and says that there may be more: who forks fast keeps
+    /// nobody from a turn.
     pub(super) fn reap(&mut self) -> Result<(), Error> {
         let options = WaitOptions::NOHANG | WaitOptions::UNTRACED;
         let options = options | WaitOptions::from_bits_retain(libc::__WALL.cast_unsigned());
-        loop {
+        self.has_reports = false;
+        for _ in 0..ROUND {
             match wait(options) {
                 Ok(Some((pid, status))) => self.report(pid, status)?,
                 Err(rustix::io::Errno::INTR) => {}
@@ -27,6 +32,8 @@ impl Core<'_> {
                 Err(source) => return Err(Error::os("waitpid")(source.into())),
             }
         }
+        self.has_reports = true;
+        Ok(())
     }
 
     pub(super) fn report(&mut self, pid: Pid, status: WaitStatus) -> Result<(), Error> {
