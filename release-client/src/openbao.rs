@@ -7,7 +7,7 @@
 
 use protocol::Unknown;
 use protocol::release::{ChallengeReply, Refusal, Sealed};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
 use crate::http::{self, Answer, Buffer, Http, Request};
@@ -70,10 +70,9 @@ struct Envelope<T> {
 
 #[derive(Default, Deserialize)]
 struct Errors {
-    #[serde(default)]
-    errors: Vec<String>,
-    #[serde(default)]
+    errors: Option<Vec<String>>,
     warnings: Option<Vec<String>>,
+    request_id: Option<IgnoredAny>,
 }
 
 /// An OpenBao, for whoever has a token.
@@ -243,8 +242,12 @@ impl Error {
     #[must_use]
     pub fn answered(status: u16, body: &[u8]) -> Self {
         let errors: Errors = serde_json::from_slice(body).unwrap_or_default();
+        // A proxy that has lost its OpenBao says 404 too. It has no say in what was given.
+        if (400..500).contains(&status) && errors.errors.is_none() && errors.request_id.is_none() {
+            return Self::Unreachable(format!("an answer {status} that OpenBao did not write"));
+        }
         // What is not there has no error, but perhaps an explanation.
-        let said = if errors.errors.is_empty() { errors.warnings.unwrap_or_default() } else { errors.errors };
+        let said = errors.errors.filter(|said| !said.is_empty()).or(errors.warnings).unwrap_or_default();
         let errors = if said.is_empty() { "no reason given".to_owned() } else { said.join("; ") };
         Self::Answered { status, errors: printable(&errors) }
     }
@@ -286,7 +289,19 @@ mod tests {
         assert_eq!(sealed.to_string(), "OpenBao answered 503: Vault is sealed");
         assert!(sealed.is_transient());
         assert!(Error::answered(307, b"").is_transient());
-        assert!(!Error::answered(400, b"not json").is_transient());
+        assert!(!Error::answered(400, br#"{"errors":["wrong"]}"#).is_transient());
+    }
+
+    #[test]
+    fn who_is_not_openbao_refuses_nothing() {
+        for body in ["<html>404 Not Found</html>", "", r#"{"message":"no Route matched"}"#] {
+            let told = Error::answered(404, body.as_bytes());
+            assert_eq!(told.to_string(), "OpenBao: an answer 404 that OpenBao did not write");
+            assert!(told.is_transient());
+        }
+        let deleted = Error::answered(404, br#"{"request_id":"x","data":{"data":null},"warnings":["gone"]}"#);
+        assert_eq!(deleted.to_string(), "OpenBao answered 404: gone");
+        assert!(!deleted.is_transient());
     }
 
     #[test]
