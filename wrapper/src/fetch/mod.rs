@@ -170,7 +170,7 @@ impl<'c> Trip<'c> {
     /// Nobody gets what was had so far: our own token ends, and with it the leases that were taken out with it.
     fn give_back(&self) {
         if let (Some(token), true) = (&self.token, self.config.login.method != Method::Token) {
-            farewell::token(&self.api, token).unwrap_or_else(|error| say(error));
+            farewell::token(&self.api, token).unwrap_or_else(say);
         }
     }
 

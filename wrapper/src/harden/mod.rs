@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | all | first | cores, being read by others of our user, new privileges ([`harden`]) |
 //! | keeper | once the stem exists | inherited descriptors, system calls outside its list ([`keeper`]) |
-//! | fetcher | before it opens a connection | the same, files but a few, ports but two ([`fetcher`]) |
+//! | fetcher | before it opens a connection | the same, files but a few, ports of TCP but two ([`fetcher`]) |
 //! | stem | - | nothing more: what it makes would inherit it. It holds nothing and reads nothing |
 //! | program | - | nothing of the above but new privileges and cores |
 //!
