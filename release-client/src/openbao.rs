@@ -69,7 +69,7 @@ struct Envelope<T> {
 }
 
 #[derive(Default, Deserialize)]
-struct Errors {
+struct Said {
     errors: Option<Vec<String>>,
     warnings: Option<Vec<String>>,
     request_id: Option<IgnoredAny>,
@@ -241,7 +241,7 @@ impl Error {
     /// What an answer with an error says.
     #[must_use]
     pub fn answered(status: u16, body: &[u8]) -> Self {
-        let errors: Errors = serde_json::from_slice(body).unwrap_or_default();
+        let errors: Said = serde_json::from_slice(body).unwrap_or_default();
         // A proxy that has lost its OpenBao says 404 too. It has no say in what was given.
         if (400..500).contains(&status) && errors.errors.is_none() && errors.request_id.is_none() {
             return Self::Unreachable(format!("an answer {status} that OpenBao did not write"));
