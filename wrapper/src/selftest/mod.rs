@@ -20,7 +20,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use protocol::protection::{Assessment, Report, Score};
-use rustix::process::{Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::rand::{GetRandomFlags, getrandom};
 use secretmem::{Parcel, Region};
 
@@ -50,15 +50,17 @@ impl Protection {
     pub fn measure(stem: &Stem, config: &Config) -> Self {
         let circumstances = surroundings::circumstances();
         let decoy = Decoy::lay_out();
-        let attacked = decoy.as_ref().map_err(Clone::clone).and_then(|decoy| attacked(stem, decoy));
-        let spoils = attacked.unwrap_or_default();
+        let attacker = decoy.as_ref().map_err(Clone::clone).and_then(|decoy| Attacker::begin(stem, decoy));
+        // Read while the attacker is at work.
+        let (weaknesses, encrypted) = (surroundings::weaknesses(), surroundings::encrypted());
+        let spoils = attacker.and_then(Attacker::end).unwrap_or_default();
         let attacks = blame::attacks(&spoils, &circumstances);
         let facts = Facts {
             mapping: decoy.and_then(|decoy| decoy.mapping),
             dumpable: circumstances.dumpable,
             canary: None,
-            weaknesses: surroundings::weaknesses(),
-            encrypted: surroundings::encrypted(),
+            weaknesses,
+            encrypted,
             enforcer: surroundings::enforcer(),
         };
         let arrival = expected(&config.delivery.ways, spoils.untraceable.is_none());
@@ -142,18 +144,34 @@ fn open_canary(canary: &[u8]) -> Option<OwnedFd> {
     Some(parcel.give())
 }
 
-/// Has a new process attack us; what it brought back.
-fn attacked(stem: &Stem, decoy: &Decoy) -> Result<Spoils, String> {
-    let told = |error: &dyn std::fmt::Display| format!("attack: {error}");
-    let (line, theirs) = Line::pair().map_err(|error| told(&error))?;
-    let attacker = stem.order(&Order::Attack, theirs).map_err(|error| told(&error))?;
-    let prey = minicbor::to_vec(&decoy.prey).map_err(|error| told(&error))?;
-    let answer = line.send(&prey, None).and_then(|()| line.receive_within(PATIENCE));
-    // It has answered, or never will.
-    kill_process(attacker, Signal::KILL).unwrap_or_default();
-    wait_for(attacker).map_err(|error| told(&error))?;
-    let answer = answer.map_err(|error| told(&error))?.ok_or("attack: no answer")?;
-    minicbor::decode(&answer.bytes).map_err(|error| told(&error))
+/// A process of ours that attacks us.
+struct Attacker {
+    pid: Pid,
+    line: Line,
+}
+
+impl Attacker {
+    fn begin(stem: &Stem, decoy: &Decoy) -> Result<Self, String> {
+        let prey = minicbor::to_vec(&decoy.prey).map_err(told)?;
+        let (line, theirs) = Line::pair().map_err(told)?;
+        let pid = stem.order(&Order::Attack, theirs).map_err(told)?;
+        // One that has gone is found out at its end.
+        line.send(&prey, None).unwrap_or_default();
+        Ok(Self { pid, line })
+    }
+
+    /// What it brought back. It has answered, or never will.
+    fn end(self) -> Result<Spoils, String> {
+        let answer = self.line.receive_within(PATIENCE);
+        kill_process(self.pid, Signal::KILL).unwrap_or_default();
+        wait_for(self.pid).map_err(told)?;
+        let answer = answer.map_err(told)?.ok_or("attack: no answer")?;
+        minicbor::decode(&answer.bytes).map_err(told)
+    }
+}
+
+fn told(error: impl std::fmt::Display) -> String {
+    format!("attack: {error}")
 }
 
 /// The attacker's part, in the process that the stem has made.
