@@ -79,7 +79,10 @@ impl Backend for SecretsEngine {
         let parts: Vec<&str> = path.split('/').collect();
         match (request.operation, parts.as_slice()) {
             (Operation::Update, ["challenge"]) => reply::data(&self.mount.challenge(host).await?).map(Some),
-            (Operation::Update, ["release", key, "open"]) => self.open(request, host, key).await.map(Some),
+            (Operation::Update, ["release", key, "open"]) => {
+                // It holds a whole presentation on the way: too much to carry along in every request.
+                Box::pin(self.open(request, host, key)).await.map(Some)
+            }
             (Operation::Update, ["release", key]) => {
                 let released = self.release(request, host, key).await?;
                 self.mount.metrics.released_by_token();

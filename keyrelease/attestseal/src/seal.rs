@@ -17,7 +17,7 @@ pub struct AttestSeal {
 /// Who lets us have the key.
 #[derive(Debug)]
 enum Keyholder {
-    Peer(Peer),
+    Peer(Box<Peer>),
     Custodians(CustodianSeal),
 }
 
@@ -27,7 +27,9 @@ impl AttestSeal {
     pub fn new(settings: &BTreeMap<String, String>) -> Result<Self, String> {
         let Config { source } = Config::try_from(settings).map_err(|problems| problems.to_string())?;
         let source = match source {
-            Source::Peer(config) => Keyholder::Peer(Peer::new(config).map_err(|error| error.to_string())?),
+            Source::Peer(config) => {
+                Keyholder::Peer(Box::new(Peer::new(config).map_err(|error| error.to_string())?))
+            }
             Source::Custodians(config) => {
                 Keyholder::Custodians(CustodianSeal::new(config).map_err(|error| error.to_string())?)
             }

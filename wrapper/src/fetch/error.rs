@@ -127,8 +127,10 @@ impl Error {
     #[must_use]
     pub fn setback(&self) -> Setback {
         let meaning = self.meaning();
-        let gone = matches!(self, Self::Deleted { .. } | Self::TokenEnds)
-            || matches!(self, Self::Path { source: OpenBaoError::Answered { status: 404, .. }, .. });
+        let gone = matches!(
+            self,
+            Self::Deleted { .. } | Self::TokenEnds | Self::NoData(_) | Self::NoField { .. }
+        ) || matches!(self, Self::Path { source, .. } | Self::Ask(release_client::Error::OpenBao(source)) if is_absent(source));
         let code = match meaning {
             Meaning::Refused => keeper::REFUSED,
             Meaning::Configuration => keeper::BAD_CONFIGURATION,
@@ -146,6 +148,7 @@ impl Error {
             Self::Ask(error) if error.is_transient() => Meaning::Away,
             // Only a judgement refuses a release: whatever else is answered, nobody looked at the evidence.
             Self::Ask(error) if error.refusal().is_some() => Meaning::Refused,
+            Self::Ask(release_client::Error::OpenBao(source)) if is_absent(source) => Meaning::Unfit,
             Self::Ask(release_client::Error::OpenBao(
                 source @ (OpenBaoError::Authority(_) | OpenBaoError::Memory(_)),
             ))
@@ -177,10 +180,17 @@ impl Error {
     }
 }
 
+/// There is no such secret, or not any more.
+const fn is_absent(error: &OpenBaoError) -> bool {
+    matches!(error, OpenBaoError::Answered { status: 404, .. })
+}
+
 fn openbao(error: &OpenBaoError) -> Meaning {
     match error {
         error if error.is_transient() => Meaning::Away,
-        OpenBaoError::Answered { status: 404, .. } => Meaning::Unfit,
+        error if is_absent(error) => Meaning::Unfit,
+        // KV is being moved to its second version, or an index is not yet where we asked (400 and 412): it passes.
+        OpenBaoError::Answered { status: 412, .. } => Meaning::Away,
         OpenBaoError::Refused(_) | OpenBaoError::Answered { status: 400..=499, .. } => Meaning::Refused,
         OpenBaoError::Authority(_) => Meaning::Configuration,
         OpenBaoError::Memory(_) => Meaning::NoMemory,

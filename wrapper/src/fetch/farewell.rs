@@ -22,16 +22,22 @@ pub(super) fn revoke(
 ) -> Result<(List, Option<Parcel>), Error> {
     let api = Api::new(&config.server, PROGRAM).map_err(release_client::Error::from)?;
     let token = token.ok_or(Error::NoToken)?;
-    let mut outcome = Ok(());
-    for lease in leases {
-        let lease = serde_json::Value::from(lease.as_str()).to_string();
-        let body: &[&[u8]] = &[b"{\"lease_id\":", lease.as_bytes(), b"}"];
-        outcome = outcome.and(ask(&api, &token, ("giving back a lease", "/v1/sys/leases/revoke"), body));
-    }
+    let mut outcome = self::leases(&api, &token, leases);
     if is_ours {
         outcome = outcome.and(self::token(&api, &token));
     }
     outcome.map(|()| (List::default(), None))
+}
+
+/// Gives back leases, each whatever became of the others.
+pub(super) fn leases(api: &Api, token: &Token, leases: &[String]) -> Result<(), Error> {
+    let mut outcome = Ok(());
+    for lease in leases {
+        let lease = serde_json::Value::from(lease.as_str()).to_string();
+        let body: &[&[u8]] = &[b"{\"lease_id\":", lease.as_bytes(), b"}"];
+        outcome = outcome.and(ask(api, token, ("giving back a lease", "/v1/sys/leases/revoke"), body));
+    }
+    outcome
 }
 
 /// Gives back a token that is ours, and all that was leased with it.

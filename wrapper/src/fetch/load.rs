@@ -46,6 +46,18 @@ impl Load {
         self.heard.push(Instant::now());
     }
 
+    /// The leases that were taken out now: not those that are known and were renewed.
+    pub(super) fn leases_beside(&self, known: &[Term]) -> Vec<String> {
+        let is_known = |lease: &&String| known.iter().any(|term| term.lease.as_ref() == Some(*lease));
+        self.list
+            .terms
+            .iter()
+            .filter_map(|term| term.lease.as_ref())
+            .filter(|lease| !is_known(lease))
+            .cloned()
+            .collect()
+    }
+
     /// Has terms count from now. What was heard first has waited for all that came after it.
     pub(super) fn age(&mut self, now: Instant) {
         for (term, heard) in self.list.terms.iter_mut().zip(&self.heard).filter(|(term, _)| term.seconds > 0)

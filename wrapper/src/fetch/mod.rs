@@ -52,34 +52,36 @@ pub fn run(
     }
 }
 
-fn fetch(mut trip: Trip<'_>, given: Option<&Token>) -> Result<(List, Option<Parcel>), Error> {
-    let config = trip.config;
-    if config.secrets.iter().any(|wanted| matches!(wanted.source, Source::Path { .. })) {
-        trip.log_in(given)?;
-    }
-    let all: Vec<(u16, Option<u64>)> = (0..).zip(&config.secrets).map(|(index, _)| (index, None)).collect();
-    let keys = trip.gather(&all).inspect_err(|_told_by_others| trip.give_back())?;
-    trip.load.age(Instant::now());
-    trip.load.pack(keys, &config.secrets)
+fn fetch(trip: Trip<'_>, given: Option<&Token>) -> Result<(List, Option<Parcel>), Error> {
+    trip.make(&[], |trip| {
+        if trip.config.secrets.iter().any(|wanted| matches!(wanted.source, Source::Path { .. })) {
+            trip.log_in(given)?;
+        }
+        let all: Vec<(u16, Option<u64>)> =
+            (0..).zip(&trip.config.secrets).map(|(index, _)| (index, None)).collect();
+        let keys = trip.gather(&all)?;
+        trip.load.age(Instant::now());
+        Ok(keys)
+    })
 }
 
-/// The token first: the others are asked for with it.
+/// The token first: the others are asked for with it. The keeper counts from when it sent us.
 fn renew(mut trip: Trip<'_>, terms: &[Term], token: Option<Token>) -> Result<(List, Option<Parcel>), Error> {
     trip.token = token;
-    for term in terms.iter().filter(|term| term.of == Of::Token) {
-        trip.renew_token(term)?;
-    }
-    let mut anew = Vec::new();
-    for term in terms {
-        match (term.of, &term.lease) {
-            (Of::Token, _) => {}
-            (Of::Secret(_), Some(lease)) if term.renewable => trip.renew_lease(term, lease)?,
-            (Of::Secret(index), _) => anew.push((index, term.version)),
+    trip.make(terms, |trip| {
+        for term in terms.iter().filter(|term| term.of == Of::Token) {
+            trip.renew_token(term)?;
         }
-    }
-    // The keeper counts from when it sent us.
-    let keys = trip.gather(&anew)?;
-    trip.load.pack(keys, &trip.config.secrets)
+        let mut anew = Vec::new();
+        for term in terms {
+            match (term.of, &term.lease) {
+                (Of::Token, _) => {}
+                (Of::Secret(_), Some(lease)) if term.renewable => trip.renew_lease(term, lease)?,
+                (Of::Secret(index), _) => anew.push((index, term.version)),
+            }
+        }
+        trip.gather(&anew)
+    })
 }
 
 /// One errand on its way.
@@ -87,6 +89,8 @@ struct Trip<'c> {
     config: &'c Config,
     api: Api,
     token: Option<Token>,
+    /// Whether the token is of this errand: it was had by a login of ours.
+    is_fresh: bool,
     load: Load,
     patience: Duration,
     /// How well we protect what is given to us: goes with all evidence.
@@ -96,7 +100,25 @@ struct Trip<'c> {
 impl<'c> Trip<'c> {
     fn new(config: &'c Config, patience: Duration, report: Option<Vec<u8>>) -> Result<Self, Error> {
         let api = Api::new(&config.server, PROGRAM).map_err(release_client::Error::from)?;
-        Ok(Self { config, api, token: None, load: Load::new()?, patience, report })
+        Ok(Self { config, api, token: None, is_fresh: false, load: Load::new()?, patience, report })
+    }
+
+    /// Everything of the errand, or nothing: then what was taken out for it is given back. `known` is what the keeper has.
+    fn make(
+        mut self,
+        known: &[Term],
+        errand: impl FnOnce(&mut Self) -> Result<Option<Keys>, Error>,
+    ) -> Result<(List, Option<Parcel>), Error> {
+        let keys = errand(&mut self);
+        let leases = self.load.leases_beside(known);
+        let Self { config, api, token, is_fresh, load, .. } = self;
+        keys.and_then(|keys| load.pack(keys, &config.secrets)).inspect_err(|_told_by_others| {
+            let Some(token) = &token else { return };
+            // With a token its leases end.
+            let back =
+                if is_fresh { farewell::token(&api, token) } else { farewell::leases(&api, token, &leases) };
+            back.unwrap_or_else(say);
+        })
     }
 
     fn log_in(&mut self, given: Option<&Token>) -> Result<(), Error> {
@@ -108,6 +130,7 @@ impl<'c> Trip<'c> {
         let Session { token, term } = patiently(self.patience, attempt)?;
         self.load.term(term);
         self.token = Some(token);
+        self.is_fresh = self.config.login.method != Method::Token;
         Ok(())
     }
 
@@ -165,13 +188,6 @@ impl<'c> Trip<'c> {
             self.load.token(token.bytes())?;
         }
         Ok(keys)
-    }
-
-    /// Nobody gets what was had so far: our own token ends, and with it the leases that were taken out with it.
-    fn give_back(&self) {
-        if let (Some(token), true) = (&self.token, self.config.login.method != Method::Token) {
-            farewell::token(&self.api, token).unwrap_or_else(say);
-        }
     }
 
     fn client(&self, mount: &str) -> Result<Client, Error> {
