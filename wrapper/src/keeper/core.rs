@@ -23,6 +23,7 @@ use crate::graft::kernel::send_signal;
 use crate::graft::{Rewritten, Secrets};
 use crate::interpose::{Taken, Trouble, Ways};
 use crate::line::{Line, Message};
+use crate::say;
 use crate::stem::{Opens, Order, Stem};
 use crate::supervise::{Child, Then};
 
@@ -386,8 +387,9 @@ impl<'k> Core<'k> {
 
     pub(super) fn kill(&mut self) {
         self.abandon_errand();
-        if let Some(child) = &mut self.child {
-            child.kill();
-        }
+        let Some(child) = &mut self.child else { return };
+        child.kill();
+        // Its other processes have the values too, in whatever group they are.
+        family::kill(getpid(), &self.spared()).map_or_else(say, |_all| ());
     }
 }

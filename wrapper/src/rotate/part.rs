@@ -16,7 +16,7 @@ use rustix::process::Pid;
 use super::clock::Clock;
 use super::grants::{self, grants};
 use super::hook::{Deed, Hook};
-use super::schedule::Moment;
+use super::schedule::{Moment, Uptime};
 use super::strategy::{Step, Why};
 use super::tenant::{self, Action, Failure, Policy, Reason, Tenant, Values};
 use super::words;
@@ -29,6 +29,9 @@ use crate::say;
 /// An errand is not given up sooner than this, however short the operator's patience is at start.
 const LEAST_PATIENCE: Duration = Duration::from_secs(20);
 
+/// Between two looks at a frozen program.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// The part that looks after values while the program runs.
 #[derive(Debug)]
 pub struct Rotation<'c> {
@@ -40,7 +43,8 @@ pub struct Rotation<'c> {
     tenant: Option<Tenant>,
     hook: Hook,
     hook_process: Option<Pid>,
-    is_unsettled: bool,
+    /// When the frozen program was looked at last.
+    looked: Option<Uptime>,
 }
 
 impl<'c> Rotation<'c> {
@@ -64,7 +68,7 @@ impl<'c> Rotation<'c> {
             tenant: None,
             hook: Hook::default(),
             hook_process: None,
-            is_unsettled: false,
+            looked: None,
         })
     }
 
@@ -127,7 +131,6 @@ impl<'c> Rotation<'c> {
             Action::Withdraw(reason) => self.withdraw(core, reason)?,
             Action::Exchange => self.exchange(core, moment)?,
             Action::Thaw => {
-                self.is_unsettled = false;
                 core.thaw()?;
                 say("OpenBao confirms everything again; the program goes on");
             }
@@ -154,12 +157,25 @@ impl<'c> Rotation<'c> {
         }
         // Who is to be killed stands still first: nobody of them goes on while another ends.
         self.hook_process.into_iter().for_each(|pid| core.abandon(pid));
-        // What the hook has started is spared with it until its end is told.
-        self.is_unsettled = !core.freeze()? || self.hook_process.is_some();
+        core.freeze()?;
         if self.conduct.withdrawal == Withdrawal::Kill {
             core.end_program(WITHDRAWN);
         }
         Ok(())
+    }
+
+    /// Others of its user may send SIGCONT to what was stopped, and what a hook has started is spared until the hook's end is
+    /// told: so the frozen are looked at again and again.
+    fn keep_frozen(&mut self, core: &mut Core<'_>, moment: &Moment) -> Result<Option<Uptime>, Error> {
+        if !core.is_frozen() {
+            self.looked = None;
+            return Ok(None);
+        }
+        if self.looked.is_none_or(|looked| moment.now.since(looked) >= LOOK) {
+            core.freeze()?;
+            self.looked = Some(moment.now);
+        }
+        Ok(self.looked.map(|looked| looked.plus(LOOK)))
     }
 
     fn exchange(&mut self, core: &mut Core<'_>, moment: &Moment) -> Result<(), Error> {
@@ -238,9 +254,7 @@ impl Part for Rotation<'_> {
                 happened.extend(self.act(core, action, &moment)?);
             }
         }
-        if self.is_unsettled {
-            self.is_unsettled = !core.freeze()? || self.hook_process.is_some();
-        }
+        let look = self.keep_frozen(core, &moment)?;
         // A hook is given values too: while the program is frozen none begins.
         let mut hook = None;
         if !core.is_frozen() {
@@ -248,7 +262,7 @@ impl Part for Rotation<'_> {
             self.look_after_hook(core, deed, &moment);
             hook = self.hook.wake();
         }
-        let wake = tenant.wake().into_iter().chain(hook).min();
+        let wake = tenant.wake().into_iter().chain(hook).chain(look).min();
         self.tenant = Some(tenant);
         self.clock.ring(wake).map_err(|source| Error::Os { doing: "timerfd", source })
     }

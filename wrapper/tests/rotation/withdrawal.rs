@@ -1,5 +1,6 @@
 //! OpenBao takes something back, or falls silent: what becomes of the program.
 
+use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -76,6 +77,27 @@ fn a_program_that_is_to_be_frozen_stands_still_until_openbao_confirms_again() {
     bao.put("two");
     wrapper.sees(&["one", "hup"]);
     wrapper.says("OpenBao confirms everything again; the program goes on");
+}
+
+/// Whoever shares its user may send it SIGCONT. It does not get far.
+#[test]
+fn a_frozen_program_that_others_let_go_on_is_frozen_again() {
+    let Some(bao) = OpenBao::start("a_frozen_program_that_others_let_go_on") else { return };
+    let text = "open F, '>>', $ENV{SEEN}; syswrite F, \"$$\\n\"; sleep 1 while 1";
+    let wrapper = bao.wrapper("root", &[("CLOUDTASER_ON_WITHDRAWAL", "freeze")], &["perl", "-e", text]);
+    let keeper = wrapper.child.id().to_string();
+    let stands = || wrapper.states().iter().all(|(name, state)| name != "perl" || *state == 'T');
+    eventually("the program runs", || wrapper.states().iter().any(|(name, _)| name == "perl"));
+    bao.run(&["kv", "delete", "secret/app"]);
+    wrapper.says("the program stands still until OpenBao confirms everything");
+    eventually("the program stands still", stands);
+    eventually("somebody lets it go on", || {
+        assert!(
+            Command::new("pkill").args(["-CONT", "-x", "-P", &keeper, "perl"]).status().unwrap().success()
+        );
+        !stands()
+    });
+    eventually("it stands still again", stands);
 }
 
 #[test]
