@@ -176,27 +176,36 @@ impl Wrapper {
 
     /// The states of the processes below it: `S`, `T` and so on.
     pub(crate) fn states(&self) -> Vec<(String, char)> {
+        self.below().into_iter().map(|(_, name, state)| (name, state)).collect()
+    }
+
+    fn below(&self) -> Vec<(String, String, char)> {
         let output = Command::new("ps").args(["-eo", "pid=,ppid=,stat=,comm="]).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
-        let mut below = vec![self.child.id().to_string()];
-        let mut states = Vec::new();
-        while let Some(parent) = below.pop() {
+        let mut unseen = vec![self.child.id().to_string()];
+        let mut below = Vec::new();
+        while let Some(parent) = unseen.pop() {
             for row in rows.iter().filter(|row| row[1] == parent) {
-                below.push(row[0].to_owned());
-                states.push((row[3].to_owned(), row[2].chars().next().unwrap()));
+                unseen.push(row[0].to_owned());
+                below.push((row[0].to_owned(), row[3].to_owned(), row[2].chars().next().unwrap()));
             }
         }
-        states
+        below
     }
 }
 
 impl Drop for Wrapper {
     fn drop(&mut self) {
-        if self.code.is_none() {
-            // It may be gone already; its program goes with it.
-            self.child.kill().unwrap_or_default();
-            self.child.wait().unwrap();
+        if self.code.is_some() {
+            return;
+        }
+        let below = self.below();
+        // It may be gone already.
+        self.child.kill().unwrap_or_default();
+        self.child.wait().unwrap();
+        for (pid, ..) in below {
+            Command::new("kill").args(["-KILL", &pid]).stderr(Stdio::null()).status().unwrap();
         }
     }
 }
