@@ -13,6 +13,7 @@ mod nitro;
 mod node;
 mod policy;
 mod policy_cases;
+mod protection;
 mod quote;
 mod release_log;
 mod run;
