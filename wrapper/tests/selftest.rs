@@ -20,7 +20,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use protocol::protection::{Attack, By, Check, Outcome, Report, Score, State, Theft};
+use protocol::protection::{Assessment, Attack, By, Check, Outcome, Report, Score, State, Theft};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Resource, Rlimit, geteuid, getpid, setrlimit};
 use secretmem::Shared;
@@ -261,4 +261,29 @@ fn nobody_is_left_behind_and_the_keeper_goes_on() {
         reported(|_wrapper| ());
     }
     assert!(begun.elapsed() < Duration::from_secs(30), "bounded, whatever the machine does");
+}
+
+/// Through the real socket, to a program that asks.
+#[test]
+fn the_status_shows_what_was_presented_with_the_way_that_was_taken() {
+    let stage = Stage::new(vec![Answer::Release]);
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("wrapper.sock");
+    let ask = "use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new($ENV{CLOUDTASER_SOCKET}) or die $!; \
+        print $s \"GET $ARGV[0] HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n\"; print while <$s>";
+    let asked = |path: &str| {
+        let mut wrapper = stage.wrapper("perl", &["-e", ask, path]);
+        let output = wrapper.env("CLOUDTASER_SOCKET", &socket).output().unwrap();
+        let answer = String::from_utf8(output.stdout).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        body.to_owned()
+    };
+    let status: serde_json::Value = serde_json::from_str(&asked("/v1/status")).unwrap();
+    let shown: Assessment = serde_json::from_value(status.get("protection").unwrap().clone()).unwrap();
+    let presented = stage.reports().remove(0);
+    assert_eq!(shown.score, Score::of(&presented.measures));
+    assert_eq!(shown.report.attacks, presented.attacks);
+    let delivered = shown.report.measure(Check::GetenvInterposer).unwrap();
+    assert_eq!(delivered.found, "graft, as it was done");
 }

@@ -1,6 +1,6 @@
 //! `cloudtaser protection`, against a wrapper that is played.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixListener;
 use std::thread;
 
@@ -15,9 +15,8 @@ fn asked(answer: String, words: &[&str]) -> Ran {
     let listener = UnixListener::bind(&path).unwrap();
     let wrapper = thread::spawn(move || {
         let (mut line, _) = listener.accept().unwrap();
-        let mut request = [0; 18];
-        line.read_exact(&mut request).unwrap();
-        assert_eq!(&request, b"GET /v1/status HTT");
+        let head = BufReader::new(&line).lines().map(Result::unwrap).take_while(|field| !field.is_empty());
+        assert_eq!(head.collect::<Vec<_>>().first().unwrap(), "GET /v1/status HTTP/1.1");
         line.write_all(answer.as_bytes()).unwrap();
     });
     let ran = cloudtaser(&[&["protection", "--socket", path.to_str().unwrap()], words].concat());
