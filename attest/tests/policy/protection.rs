@@ -184,12 +184,13 @@ fn what_no_terminal_should_show_is_refused_and_so_is_more_than_there_is() {
         Report::parse(&report.to_cbor()).unwrap_err()
     };
     assert_eq!(parsed(|report| report.version = 2), BadReport::Version(2));
-    for spoil in [
-        (|report| report.program = "\u{1b}[2J".to_owned()) as fn(&mut Report),
+    let spoilt: [fn(&mut Report); 4] = [
+        |report| report.program = "\u{1b}[2J".to_owned(),
         |report| report.attacker = "x".repeat(161),
         |report| report.attacks[0].found = "EFAULT\n".to_owned(),
         |report| report.measures[0].found = "\u{fc}".to_owned(),
-    ] {
+    ];
+    for spoil in spoilt {
         assert_eq!(parsed(spoil), BadReport::Text);
     }
     let many = |report: &mut Report| report.attacks = vec![report.attacks[0].clone(); 33];
