@@ -322,7 +322,7 @@ fn what_would_break_a_request_is_not_sent() {
 #[test]
 fn without_tls_nobody_else_is_asked_whatever_the_address_says() {
     let server = Server::new("http://192.0.2.1:80".to_owned(), Authority::InsecureNobody);
-    assert_eq!(told(&server), "the name has no address that may be asked");
+    assert_eq!(told(&server), "io: the name has no address that may be asked");
 }
 
 #[test]

@@ -34,7 +34,10 @@ struct Case {
 const PEERS: [Init; 3] = [Init::Tini, Init::DumbInit, Init::Catatonit];
 
 /// What happens this way or that, by who is faster.
-const BY_CHANCE: [(&str, Init); 2] = [
+const BY_CHANCE: [(&str, Init); 4] = [
+    // As it is where nobody is left who could let its process group go on.
+    ("SIGTSTP stops the program, and the init", Init::DumbInit),
+    ("SIGTTIN and SIGTTOU as well", Init::DumbInit),
     ("a signal before the program started", Init::DumbInit),
     ("a job in the background leaves the terminal", Init::DumbInit),
 ];
@@ -49,11 +52,18 @@ fn compare(cases: &[Case]) {
             let [first, subreaper] = case.right;
             let right = if *place == Place::First { first } else { subreaper };
             for init in [Init::Ours].iter().chain(PEERS.iter().filter(|peer| installed(peer.program()))) {
-                let found = (case.play)(&Run { bench: &bench, init: *init, place: *place });
                 let expected = !case.others.contains(&(*init, *place));
+                let play = || (case.play)(&Run { bench: &bench, init: *init, place: *place });
+                let is_expected = |found: &String| (found == right) == expected;
+                // What a peer does late on a busy machine is no news about it; we are given one chance.
+                let chances = if *init == Init::Ours { 1 } else { 3 };
+                let mut again = (1..chances).map(|_| play());
+                let first = play();
+                let found =
+                    if is_expected(&first) { first } else { again.find(is_expected).unwrap_or(first) };
                 let verdict = if found == right { "right" } else { "other" };
                 println!("{:<44} {:<9} {:<9} {verdict}  {found}", case.name, place.name(), init.program());
-                if (found == right) != expected && !BY_CHANCE.contains(&(case.name, *init)) {
+                if !is_expected(&found) && !BY_CHANCE.contains(&(case.name, *init)) {
                     wrong.push(format!(
                         "{} {} {}: {found:?}, right is {right:?}",
                         case.name,

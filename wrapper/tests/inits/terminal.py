@@ -57,7 +57,9 @@ def play_shell(words, foreground, tell, orders):
         os.setpgid(0, 0)
         if foreground:
             os.tcsetpgrp(0, os.getpid())
-        signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+        # Whoever runs the tests in the background may have had the others ignored.
+        for number in [signal.SIGTTOU, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP]:
+            signal.signal(number, signal.SIG_DFL)
         os.execvp(words[0], words)
     while True:
         _, status = os.waitpid(job, os.WUNTRACED)

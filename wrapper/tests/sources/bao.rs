@@ -15,6 +15,8 @@ pub(crate) struct Bao {
     pub(crate) dir: tempfile::TempDir,
 }
 
+static COPIED: std::sync::Once = std::sync::Once::new();
+
 impl Bao {
     /// None where there is no `bao`.
     pub(crate) fn start() -> Option<Self> {
@@ -79,7 +81,13 @@ impl Bao {
         let mut shell = Command::new("setpriv");
         shell.args(["--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c"]);
         shell.arg(format!("ulimit -l {kib} && exec \"$0\" \"$@\""));
-        shell.arg(env!("CARGO_BIN_EXE_cloudtaser-wrapper"));
+        // Where it was built the user may not look.
+        let own = self.dir.path().join("wrapper");
+        COPIED.call_once(|| {
+            let built = env!("CARGO_BIN_EXE_cloudtaser-wrapper");
+            assert!(Command::new("cp").arg(built).arg(&own).status().unwrap().success());
+        });
+        shell.arg(own);
         self.set(shell, paths, map, program)
     }
 
