@@ -78,8 +78,8 @@ pub(crate) fn sealed(story: &mut Story, stage: &Stage, machine: &Machine) -> Res
     let told = story.step("Not judged: OpenBao is sealed, and the program is not started", || {
         let mut wrapper = stage.wrapped(machine, &["true"]);
         let output = wrapper.env("CLOUDTASER_RELEASE_TIMEOUT", "2").output()?;
-        if output.status.code() != Some(125) {
-            bail!("expected exit code 125, found {}", output.status);
+        if output.status.code() != Some(121) {
+            bail!("expected exit code 121, found {}", output.status);
         }
         Ok(String::from_utf8_lossy(&output.stderr).into_owned())
     })?;
