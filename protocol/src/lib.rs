@@ -1,6 +1,7 @@
 //! The words that CloudTaser's rooms share.
 //!
 //! [`agent`]: what a local process and the node agent say to each other over a Unix socket.
+//! [`enforcer`]: what a process and the enforcer say to each other.
 //! [`enrol`]: what a TPM and OpenBao say to each other before a node's first login.
 //! [`protection`]: what a wrapper found out about itself.
 //! [`release`]: what a client and OpenBao say to each other to have a secret released.
@@ -11,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod enforcer;
 pub mod enrol;
 mod naming;
 pub mod protection;
