@@ -1,0 +1,87 @@
+//! What is the enforcer's own, and which programs are trusted: keys and values of the maps `OWN` and `TRUSTED`.
+
+/// What a part of the enforcer is to the kernel.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Part {
+    /// A map, by its number.
+    Map = 1,
+    /// A program, by its number.
+    Program = 2,
+    /// A link, by its number.
+    Link = 3,
+    /// A control group that the enforcer is in, or one above: by the number of its folder.
+    Cgroup = 4,
+    /// The mount that its pins are in, or one above: by its number.
+    Mount = 5,
+    /// The peers of such a mount, where what is unmounted here is unmounted there: by the number of their group.
+    Peers = 6,
+    /// The file system that its pins are in: by its device, as the kernel has it.
+    FileSystem = 7,
+    /// The control group that the enforcer is in.
+    Home = 8,
+    /// The folder that its pins are in: by its inode, in the file system of the pins.
+    Pins = 9,
+}
+
+/// A key of the map `OWN`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Own {
+    /// The number.
+    pub number: u64,
+    /// [`Part`].
+    pub part: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+impl Own {
+    /// A part by its number.
+    #[expect(clippy::as_conversions, reason = "the number of an enum of repr(u32)")]
+    #[must_use]
+    #[inline]
+    pub const fn new(part: Part, number: u64) -> Self {
+        Self { number, part: part as u32, reserved: 0 }
+    }
+}
+
+/// A key of the map `TRUSTED`: a file as it was when its digest was taken. Whoever changes the file changes this.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Program {
+    /// The device of its file system, as the kernel has it.
+    pub device: u64,
+    /// Its inode.
+    pub inode: u64,
+    /// Its size.
+    pub size: u64,
+    /// When it was changed: seconds.
+    pub seconds: u64,
+    /// And nanoseconds.
+    pub nanoseconds: u64,
+}
+
+/// A value of the map `TRUSTED`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Trust {
+    /// What the guards of the node let it do: a bit for each vector's number.
+    pub vectors: u64,
+    /// The control group that it has to be started in, or below; 0: any.
+    pub cgroup: u64,
+    /// Its number in the list, from 1.
+    pub entry: u32,
+    /// Bits of [`trust`].
+    pub flags: u32,
+}
+
+/// Bits of [`Trust::flags`].
+pub mod trust {
+    /// It is the enforcer: a program that loads nothing at run time, and is not traced when it starts.
+    pub const ENFORCER: u32 = 1;
+    /// What it executes in the entry's control group is trusted as it is.
+    pub const CHILDREN: u32 = 1 << 1;
+    /// It may be trusted though libraries are loaded into it.
+    pub const MAY_LOAD: u32 = 1 << 2;
+}

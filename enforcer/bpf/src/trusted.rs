@@ -1,0 +1,201 @@
+//! Which programs are trusted, looked at when they are executed: by the file, as it was when its digest was taken. It is not
+//! inherited by what they execute, and it is by their forks. Nobody is trusted who is traced when it starts, or, but for
+//! entries that say so, into whom libraries are loaded: each would put another's will into it. And whoever is trusted is not
+//! taken over by a debugger's rights later on.
+//!
+//! The enforcer's own program is known in the same way, so that its next life may take over from its last; and there, nobody may
+//! filter its system calls either.
+
+use aya_ebpf::bindings::{BPF_LOCAL_STORAGE_GET_F_CREATE, task_struct};
+use aya_ebpf::helpers::generated::{bpf_get_current_ancestor_cgroup_id, bpf_task_storage_get};
+use aya_ebpf::macros::btf_tracepoint;
+use aya_ebpf::programs::BtfTracePointContext;
+use enforcer_abi::{Program, Tag, Trust, Vector, role, trust};
+
+use crate::front::{Front, Pointer, Typed, stored};
+use crate::maps::{ALLOWED, TAGS, TRUSTED, WITHIN, offset};
+use crate::process::process;
+use crate::rule::Object;
+use crate::share;
+
+/// How deep a control group may lie that a program has to be started in.
+const DEPTH: i32 = 12;
+/// `AT_BASE`: where the loader of a program is, if it has one (getauxval(3)).
+const BASE: u64 = 7;
+
+/// Whether a task may do what a guard of the node is against.
+#[inline(always)]
+pub fn allowed(subject: Tag, vector: Vector) -> bool {
+    if subject.is(role::ENFORCER) {
+        return true;
+    }
+    // A thread that was there before the list was told is known by its process.
+    let process = (aya_ebpf::helpers::bpf_get_current_pid_tgid() >> 32) as u32;
+    let subject = if subject.is(role::TRUSTED) { subject } else { crate::front::numbered(process) };
+    listed(subject, vector)
+}
+
+/// Likewise by the tag alone.
+#[inline(always)]
+pub fn listed(subject: Tag, vector: Vector) -> bool {
+    if subject.is(role::ENFORCER) {
+        return true;
+    }
+    if !subject.is(role::TRUSTED) {
+        return false;
+    }
+    let vectors = ALLOWED.get(subject.entry()).copied().unwrap_or(0);
+    vectors & (1 << vector.number()) != 0
+}
+
+/// `sched_process_exec(task, old_pid, bprm)`: another program from here on.
+#[btf_tracepoint(function = "sched_process_exec")]
+pub fn trusted_exec(ctx: BtfTracePointContext) -> i32 {
+    let task: *mut task_struct = ctx.arg(0);
+    let before = stored(task as Pointer);
+    let found = program(ctx.arg::<Pointer>(2)).and_then(|program| {
+        // SAFETY: read once, and copied.
+        unsafe { TRUSTED.get(program) }.copied()
+    });
+    let roles = match found {
+        Some(found) => roles(before, &found, task as Pointer),
+        None if before.is(role::CHILDREN) && stays(before) && alone(task as Pointer) => before.roles,
+        None => before.roles & !(role::OF_TRUST | role::ENFORCER),
+    };
+    if roles != before.roles {
+        // What the enforcer executes, and is not the enforcer, is no neighbour of its, either.
+        let lost = before.is(role::ENFORCER) && roles & role::ENFORCER == 0;
+        let mut group = if lost { 0 } else { before.group };
+        if roles & role::ENFORCER != 0 && group == 0 {
+            // Its own files of procfs are its group's. No other group is made at the same nanosecond.
+            // SAFETY: a helper without arguments.
+            group = unsafe { aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns() };
+        }
+        set(task, Tag { roles, group, ..before });
+    }
+    0
+}
+
+#[inline(always)]
+fn roles(before: Tag, found: &Trust, task: Pointer) -> u32 {
+    let rest = before.roles & !(role::OF_TRUST | role::ENFORCER);
+    if found.flags & trust::ENFORCER != 0 {
+        let whole = loader(task) == Some(0);
+        return if whole && alone(task) && unfiltered(task) { rest | role::ENFORCER } else { rest };
+    }
+    let whole = found.flags & trust::MAY_LOAD != 0 || loader(task) == Some(0);
+    if !whole || !alone(task) || (found.cgroup != 0 && !below(found.cgroup)) {
+        return rest;
+    }
+    let children = if found.flags & trust::CHILDREN != 0 { role::CHILDREN } else { 0 };
+    rest | role::TRUSTED | children | found.entry << role::ENTRY
+}
+
+/// Whether what a trusted runtime executes is still its own: a container is put into a control group of its own before its
+/// program is executed.
+#[inline(always)]
+fn stays(before: Tag) -> bool {
+    let cgroup = WITHIN.get(before.entry()).copied().unwrap_or(0);
+    cgroup != 0 && below(cgroup)
+}
+
+/// Somebody is about to change a process, or to take from it: what a trusted one may, its debugger may.
+#[inline(always)]
+pub fn taken<F: Front>(object: &Object) -> i32 {
+    if !object.tag.is(role::TRUSTED) || crate::identity::current().entry() == object.tag.entry() {
+        return 0;
+    }
+    crate::node::guarded::<F>(Vector::TrustedProcess, object)
+}
+
+/// Whether nobody traces the task.
+#[inline(always)]
+fn alone(task: Pointer) -> bool {
+    offset!(task_ptrace).and_then(|at| Typed::read::<u32>(task, at)) == Some(0)
+}
+
+/// Whether nobody decides what its system calls answer: a filter that whoever starts it puts on it says that there is no
+/// enforcer, or hands it another's files.
+#[inline(always)]
+fn unfiltered(task: Pointer) -> bool {
+    let Some(at) = offset!(task_filter) else { return true };
+    crate::front::probe::<Pointer>(task, at).is_some_and(|filter| filter.is_null())
+}
+
+/// Where the program's loader is, by what the kernel tells the program.
+#[inline(always)]
+fn loader(task: Pointer) -> Option<u64> {
+    let memory: Pointer = Typed::read(task, offset!(task_mm)?)?;
+    let at = offset!(mm_saved_auxv)?;
+    // Pairs of a kind and a value; x86-64 and aarch64 have the kind that is looked for among the first sixteen.
+    for pair in 0..20_usize {
+        let kind: u64 = crate::front::probe(memory, at + pair * 16)?;
+        if kind == BASE {
+            return crate::front::probe(memory, at + pair * 16 + 8);
+        }
+    }
+    None
+}
+
+/// Whether the caller is in a control group, or in one below it.
+#[inline(always)]
+fn below(group: u64) -> bool {
+    for level in 0..DEPTH {
+        // SAFETY: the helper looks at nothing but the current task.
+        if unsafe { bpf_get_current_ancestor_cgroup_id(level) } == group {
+            return true;
+        }
+    }
+    false
+}
+
+/// The file that is executed, as it is now.
+#[inline(always)]
+fn program(bprm: Pointer) -> Option<Program> {
+    let file: Pointer = Typed::read(bprm, offset!(bprm_file)?)?;
+    let inode: Pointer = Typed::read(file, offset!(file_inode)?)?;
+    let superblock: Pointer = Typed::read(inode, offset!(inode_sb)?)?;
+    let (seconds, nanoseconds) = changed(inode)?;
+    Some(Program {
+        device: crate::names::device::<Typed<'_>>(superblock)?,
+        inode: Typed::read(inode, offset!(inode_ino)?)?,
+        size: Typed::read(inode, offset!(inode_size)?)?,
+        seconds,
+        // Newer kernels keep a flag in the uppermost bit.
+        nanoseconds: u64::from(nanoseconds & 0x7fff_ffff),
+    })
+}
+
+/// When an inode was changed last; each kernel keeps it elsewhere.
+#[inline(always)]
+fn changed(inode: Pointer) -> Option<(u64, u32)> {
+    if let Some(at) = offset!(inode_ctime_sec) {
+        return Some((Typed::read(inode, at)?, Typed::read(inode, offset!(inode_ctime_nsec)?)?));
+    }
+    let at = offset!(inode_ctime).or(offset!(inode_ctime_hidden))?;
+    Some((crate::front::probe(inode, at)?, crate::front::probe(inode, at + 8)?))
+}
+
+#[inline(always)]
+fn set(task: *mut task_struct, tag: Tag) {
+    let mut value = tag;
+    // SAFETY: the verifier checks that it is a task; the value is copied.
+    let place = unsafe {
+        bpf_task_storage_get(
+            TAGS.pointer(),
+            task,
+            (&raw mut value).cast(),
+            u64::from(BPF_LOCAL_STORAGE_GET_F_CREATE),
+        )
+    };
+    if !place.is_null() {
+        // SAFETY: not null, and of the map's own type. A process that executes has one task.
+        unsafe { *place.cast::<Tag>() = tag };
+    }
+    let number = process::<Typed<'_>>(task as Pointer);
+    if tag == Tag::NONE {
+        share::leave(number);
+    } else {
+        share::enter(number, tag);
+    }
+}

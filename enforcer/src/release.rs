@@ -1,0 +1,84 @@
+//! `detach --break-glass`: the enforcer lets go, by a signed statement, whether its loader lives or not.
+//!
+//! This program is the enforcer by its file: the programs in the kernel let it through to the pins. It acts on nothing but a
+//! good statement, writes down that it did before it does, and then takes away what refuses.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::own::Owned;
+use crate::{kernel, pins, policy, record, switches};
+
+/// What is told.
+#[derive(Args, Debug)]
+pub struct Detach {
+    /// The signed statement.
+    #[arg(long, value_name = "FILE")]
+    pub break_glass: PathBuf,
+    /// Where the enforcer's maps and links have their names.
+    #[arg(long, value_name = "FOLDER", default_value = "/sys/fs/bpf/cloudtaser")]
+    pub pins: PathBuf,
+    /// Where it is written down, a line each.
+    #[arg(long, value_name = "FILE", default_value = "/var/log/cloudtaser-enforcer-released.jsonl")]
+    pub record: PathBuf,
+}
+
+/// Why nothing was let go, or not all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The statement, or what is enforced.
+    #[error(transparent)]
+    Policy(#[from] policy::Error),
+    /// It cannot be written down, so it is not done.
+    #[error("{path}: {source}")]
+    Record {
+        /// Where.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The switches' guard stays.
+    #[error("the switches' guard: {0}")]
+    Switches(io::Error),
+    /// Everything is let go, and the statement is good still, as long as the enforcer runs.
+    #[error("all is let go, but the statement can be used again as long as the enforcer runs: {0}")]
+    Spent(io::Error),
+    /// The pins stay.
+    #[error(transparent)]
+    Pins(#[from] pins::Error),
+}
+
+/// Lets go, at this time (Unix).
+pub fn detach(told: &Detach, now: u64) -> Result<(), Error> {
+    let (statement, spent) = policy::release(&told.break_glass, now)?;
+    let line = serde_json::json!({ "event": "ENFORCER_RELEASED", "time": now, "statement": statement });
+    let unwritten = |path: &Path| {
+        let path = path.display().to_string();
+        |source| Error::Record { path, source }
+    };
+    written(&told.record, &line.to_string()).map_err(unwritten(&told.record))?;
+    let upstream = Path::new(protocol::enforcer::LET_GO);
+    record::upstream(upstream, &statement, now).map_err(unwritten(upstream))?;
+    let owned = kernel::open_pin(&told.pins.join("maps/OWN")).map(Owned::by).map_err(Error::Switches)?;
+    switches::release(Path::new(switches::GROUPS), &owned).map_err(Error::Switches)?;
+    pins::clear(&told.pins)?;
+    spent.forget().map_err(Error::Spent)
+}
+
+/// Now, as Unix time.
+#[must_use]
+pub fn now() -> u64 {
+    crate::events::clock::now().unix / 1_000_000_000
+}
+
+fn written(path: &Path, line: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+    writeln!(file, "{line}")?;
+    rustix::fs::fsync(file.as_fd())?;
+    Ok(())
+}

@@ -1,0 +1,443 @@
+//! The list of trusted programs: what an operator lets do what the guards of the node are against; and our own next life.
+//!
+//! A program is known by its file: its digest is checked here, once, and the kernel then knows the file by its place, size and
+//! time of change, at every `execve`. Whoever changes the file makes the entry void. An interpreter that is trusted is
+//! everybody: a trusted shell runs anybody's script. So is, for root, a program into which libraries are loaded: an entry has to
+//! say that it is meant.
+//!
+//! Trusted: the list, which is root's. Untrusted: the files that it names.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use enforcer_abi::{Program, Tag, Trust, Vector, role, trust};
+use rustix::fs::{Stat, fstat};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::elf::{self, Kind};
+use crate::kernel;
+use crate::own::device_of;
+use crate::procfs::{self, Procfs};
+use crate::socket::Tagger;
+use crate::switches::GROUPS;
+
+/// The most entries; the map of the programs holds one more, ourselves.
+pub const MOST: usize = 1_000;
+
+/// The list, as it is written.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct List {
+    /// One program each.
+    #[serde(default)]
+    pub trusted: Vec<Entry>,
+}
+
+/// One program.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Its file.
+    pub path: PathBuf,
+    /// SHA-256 of it, hexadecimal; without it, whatever is there when the enforcer starts.
+    pub sha256: Option<String>,
+    /// The control group that it has to be started in, or below.
+    pub cgroup: Option<PathBuf>,
+    /// The vectors that it may use; without it, all that guard the node.
+    pub vectors: Option<Vec<String>>,
+    /// Whether what it executes in its control group is trusted as it is: for runtimes, whose helpers have no lasting file.
+    #[serde(default)]
+    pub children: bool,
+    /// Whether it is trusted though libraries are loaded into it, which whoever starts it chooses.
+    #[serde(default)]
+    pub loads: bool,
+}
+
+/// Why an entry, or the list, is void.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Void {
+    /// The list cannot be read.
+    #[error("{path}: {why}")]
+    List {
+        /// Which.
+        path: String,
+        /// Why not.
+        why: String,
+    },
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The file is another one.
+    #[error("{path}: expected SHA-256 {expected}, found {found}")]
+    Digest {
+        /// Which.
+        path: String,
+        /// As the list has it.
+        expected: String,
+        /// As it is.
+        found: String,
+    },
+    /// The file is of another kind.
+    #[error("{path}: expected a program that is all in one file, found {found}")]
+    Kind {
+        /// Which.
+        path: String,
+        /// What it is, and what can be done about it.
+        found: &'static str,
+    },
+    /// Everything that a runtime starts would be trusted, containers too.
+    #[error("{path}: expected a control group beside `children`: what it executes elsewhere is not its own")]
+    Children {
+        /// Which.
+        path: String,
+    },
+    /// A vector that is none of the node's.
+    #[error("{path}: {vector} is no vector that guards the node")]
+    Vector {
+        /// Which.
+        path: String,
+        /// What was written.
+        vector: String,
+    },
+}
+
+impl List {
+    /// Of what was read there; without a file, it is empty.
+    pub fn of(path: &Path, read: Result<&[u8], &io::Error>) -> Result<Self, Void> {
+        let wrong = |why: String| Void::List { path: path.display().to_string(), why };
+        let bytes = match read {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            other => other.map_err(|error| wrong(error.to_string()))?,
+        };
+        let text = str::from_utf8(bytes).map_err(|error| wrong(error.to_string()))?;
+        let list: Self = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        if list.trusted.len() > MOST {
+            return Err(wrong(format!("expected at most {MOST} entries, found {}", list.trusted.len())));
+        }
+        Ok(list)
+    }
+}
+
+impl Entry {
+    /// What the kernel is told of it: the file as it was when its digest was taken, and what it may.
+    pub(crate) fn resolve(&self, number: u32) -> Result<(Program, Trust), Void> {
+        let file = |source| Void::File { path: self.path.display().to_string(), source };
+        let mut open = File::open(&self.path).map_err(file)?;
+        let before = program(&open).map_err(file)?;
+        let found = digest(&mut open).map_err(file)?;
+        // Changed meanwhile: what was read may be neither.
+        if program(&open).map_err(file)? != before {
+            return Err(file(io::Error::other("it is being changed")));
+        }
+        if let Some(expected) = self.sha256.as_ref().filter(|expected| !found.eq_ignore_ascii_case(expected))
+        {
+            let (path, expected) = (self.path.display().to_string(), expected.clone());
+            return Err(Void::Digest { path, expected, found });
+        }
+        self.fits(elf::kind(&open).map_err(file)?)?;
+        let cgroup = self.cgroup.as_deref().map(inode).transpose().map_err(file)?.unwrap_or(0);
+        let children = if self.children { trust::CHILDREN } else { 0 };
+        let flags = children | if self.loads { trust::MAY_LOAD } else { 0 };
+        Ok((before, Trust { vectors: self.allowed()?, cgroup, entry: number, flags }))
+    }
+
+    /// Whether a program of this kind can be what the entry says.
+    fn fits(&self, kind: Kind) -> Result<(), Void> {
+        let path = || self.path.display().to_string();
+        let found = match kind {
+            Kind::Whole => None,
+            Kind::Loads if self.loads => None,
+            Kind::Loads => Some(
+                "one into which libraries are loaded: whoever starts it chooses them; `loads = true` accepts that",
+            ),
+            Kind::Script => Some("a script, which is another program's to run"),
+            Kind::Other => Some("no program"),
+        };
+        if let Some(found) = found {
+            return Err(Void::Kind { path: path(), found });
+        }
+        if self.children && self.cgroup.is_none() { Err(Void::Children { path: path() }) } else { Ok(()) }
+    }
+
+    fn allowed(&self) -> Result<u64, Void> {
+        let Some(named) = &self.vectors else {
+            return Ok(node().fold(0, |all, vector| all | bit(vector)));
+        };
+        named.iter().try_fold(0, |all, name| {
+            let vector = Vector::named(name).filter(|vector| node().any(|one| one == *vector));
+            let path = || self.path.display().to_string();
+            let vector = vector.ok_or_else(|| Void::Vector { path: path(), vector: name.clone() })?;
+            Ok(all | bit(vector))
+        })
+    }
+}
+
+fn node() -> impl Iterator<Item = Vector> {
+    Vector::ALL.iter().copied().filter(|vector| vector.guard() == enforcer_abi::Guard::Node)
+}
+
+fn bit(vector: Vector) -> u64 {
+    1_u64.checked_shl(u32::from(vector.number())).unwrap_or(0)
+}
+
+/// The maps `TRUSTED`, `ALLOWED` and `WITHIN`.
+#[derive(Debug)]
+pub(crate) struct Trusting {
+    pub(crate) programs: OwnedFd,
+    pub(crate) allowed: OwnedFd,
+    pub(crate) within: OwnedFd,
+}
+
+impl Trusting {
+    /// Tells the kernel the list. What was there before is void; an entry that is void is left out, and said.
+    pub(crate) fn tell(&self, list: &List, tags: &impl Tagger) -> io::Result<Vec<Void>> {
+        self.forget()?;
+        let mut void = Vec::new();
+        let mut known = Vec::new();
+        for (entry, number) in list.trusted.iter().zip(1_u32..) {
+            match entry.resolve(number) {
+                Ok(found) => known.push(found),
+                Err(error) => void.push(error),
+            }
+        }
+        // Who runs already by an entry that is no more may nothing.
+        for number in 1..=u32::try_from(MOST).unwrap_or(0) {
+            let trust = known.iter().map(|(_, trust)| trust).find(|trust| trust.entry == number);
+            let Trust { vectors, cgroup, .. } = trust.copied().unwrap_or_default();
+            kernel::update(self.allowed.as_fd(), &number, &vectors)?;
+            kernel::update(self.within.as_fd(), &number, &cgroup)?;
+        }
+        for (program, trust) in &known {
+            kernel::update(self.programs.as_fd(), program, trust)?;
+        }
+        running(&known, tags)?;
+        Ok(void)
+    }
+
+    /// Our own program, executed again, is the enforcer: so its next life takes over. Only if it loads nothing at run time: what
+    /// is loaded would be the enforcer, too, and root chooses that.
+    pub(crate) fn succeed(&self) -> io::Result<Whole> {
+        let whole = ourselves()?;
+        if whole == Whole::Yes {
+            let program = program(&procfs::ours()?.behind("self", "exe")?)?;
+            let trust = Trust { flags: trust::ENFORCER, ..Trust::default() };
+            kernel::update(self.programs.as_fd(), &program, &trust)?;
+        }
+        Ok(whole)
+    }
+
+    fn forget(&self) -> io::Result<()> {
+        while let Some(known) = kernel::next_key::<Program>(self.programs.as_fd(), None)? {
+            kernel::remove(self.programs.as_fd(), &known)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether our program is all in one file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Whole {
+    /// It is.
+    Yes,
+    /// Libraries are loaded into it, whichever its starter wants: its next life is not known.
+    No,
+}
+
+/// Whether this very program is.
+pub(crate) fn ourselves() -> io::Result<Whole> {
+    Ok(whole(&procfs::ours()?.read("self/auxv")?))
+}
+
+/// `AT_BASE` is 0 where a program has no loader (getauxval(3)).
+fn whole(vector: &[u8]) -> Whole {
+    const BASE: u64 = 7;
+    let word = |bytes: &[u8]| bytes.first_chunk::<8>().map(|bytes| u64::from_ne_bytes(*bytes));
+    let base = vector.chunks_exact(16).find_map(|pair| {
+        let (kind, value) = pair.split_at_checked(8)?;
+        if word(kind)? == BASE { word(value) } else { None }
+    });
+    if base == Some(0) { Whole::Yes } else { Whole::No }
+}
+
+/// Programs of the list that run already: known by their files, tagged by number. Their threads are known by it, too.
+fn running(known: &[(Program, Trust)], tags: &impl Tagger) -> io::Result<()> {
+    if known.is_empty() {
+        return Ok(());
+    }
+    let procfs = procfs::ours()?;
+    for number in procfs.processes()? {
+        let exe = procfs.behind(&number.to_string(), "exe");
+        let Some(number) = Pid::from_raw(number) else { continue };
+        // One that has ended, or has no program, is none of them.
+        let Ok(held) = pidfd_open(number, PidfdFlags::empty()) else { continue };
+        let Ok(found) = exe.and_then(|file| program(&file)) else { continue };
+        let Some((_, trust)) = known.iter().find(|(program, _)| *program == found) else { continue };
+        if !fit(procfs, number.as_raw_nonzero().get(), trust).unwrap_or(false) {
+            continue;
+        }
+        let before = tags.tag_of(held.as_fd()).unwrap_or(Tag::NONE);
+        let children = if trust.flags & trust::CHILDREN == 0 { 0 } else { role::CHILDREN };
+        let entry = trust.entry.checked_shl(role::ENTRY).unwrap_or(0);
+        let roles = before.roles & !role::OF_TRUST | role::TRUSTED | children | entry;
+        match tags.tag(held.as_fd(), Tag { roles, ..before }) {
+            Err(error) if error.raw_os_error() != Some(libc::ESRCH) => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether a process that runs already is as the kernel wants those that start: in its control group, nobody's to trace, and
+/// nothing loaded into it that its entry does not say.
+fn fit(procfs: &Procfs, process: i32, trust: &Trust) -> io::Result<bool> {
+    let status = procfs.text(&format!("{process}/status"))?;
+    let alone = status.lines().any(|line| line == "TracerPid:\t0");
+    let auxiliary = procfs.read(&format!("{process}/auxv"))?;
+    let loads = trust.flags & trust::MAY_LOAD != 0 || whole(&auxiliary) == Whole::Yes;
+    let groups = procfs.text(&format!("{process}/cgroup"))?;
+    let group = groups.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+    let folder = Path::new(GROUPS).join(group);
+    let mut above = folder.ancestors().take_while(|path| path.starts_with(GROUPS));
+    let within = trust.cgroup == 0 || above.any(|path| inode(path).is_ok_and(|found| found == trust.cgroup));
+    Ok(alone && loads && within)
+}
+
+/// A file as the kernel will know it.
+pub(crate) fn program(file: &File) -> io::Result<Program> {
+    let Stat { st_ino, st_size, st_ctime, st_ctime_nsec, .. } = fstat(file)?;
+    let positive = |number: i64| u64::try_from(number).unwrap_or(0);
+    Ok(Program {
+        device: device(file)?,
+        inode: st_ino,
+        size: positive(st_size),
+        seconds: positive(st_ctime),
+        nanoseconds: st_ctime_nsec,
+    })
+}
+
+/// The device of a file's file system. Some file systems tell another with each file; mountinfo has the one of the kernel's own.
+fn device(file: &File) -> io::Result<u64> {
+    let procfs = procfs::ours()?;
+    let mount = procfs.told(file.as_fd(), "mnt_id")?;
+    let mount = mount.ok_or_else(|| io::Error::other("the kernel tells no mount of a file"))?;
+    let table = procfs.text("self/mountinfo")?;
+    let line = table.lines().find(|line| line.split(' ').next() == Some(mount.as_str()));
+    let numbers = line.and_then(|line| line.split(' ').nth(2)?.split_once(':'));
+    let numbers = numbers.and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+    if let Some((major, minor)) = numbers {
+        return Ok(device_of(major, minor));
+    }
+    // In another mount name space: as the file tells it.
+    let device = fstat(file)?.st_dev;
+    Ok(device_of(rustix::fs::major(device), rustix::fs::minor(device)))
+}
+
+fn inode(path: &Path) -> io::Result<u64> {
+    Ok(rustix::fs::stat(path)?.st_ino)
+}
+
+/// SHA-256 of what is left of a file, hexadecimal.
+pub(crate) fn digest(file: &mut File) -> io::Result<String> {
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(hex::encode(digest.finalize()));
+        }
+        digest.update(buffer.get(..read).unwrap_or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn list(text: &str) -> (tempfile::TempDir, Result<List, Void>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("enforcer.toml");
+        fs::write(&path, text).unwrap();
+        let read = List::of(&path, Ok(text.as_bytes()));
+        (folder, read)
+    }
+
+    fn entry(path: &Path) -> Entry {
+        Entry { path: path.into(), sha256: None, cgroup: None, vectors: None, children: false, loads: false }
+    }
+
+    #[test]
+    fn a_list_that_is_not_there_trusts_nobody() {
+        let absent = io::Error::from(io::ErrorKind::NotFound);
+        let read = |error| List::of(Path::new("/nonexistent/enforcer.toml"), Err(error));
+        assert_eq!(read(&absent).unwrap(), List::default());
+        assert!(read(&io::Error::from(io::ErrorKind::PermissionDenied)).is_err());
+    }
+
+    #[test]
+    fn a_word_that_is_not_known_makes_the_list_void() {
+        let (_folder, read) = list("[[trusted]]\npath = \"/bin/true\"\nhash = \"00\"\n");
+        assert!(read.unwrap_err().to_string().contains("unknown field `hash`"));
+    }
+
+    #[test]
+    fn a_program_that_is_another_is_not_trusted() {
+        let (folder, _) = list("");
+        let path = folder.path().join("program");
+        fs::write(&path, elf::tests::program(&[1])).unwrap();
+        let expected = "00".repeat(32);
+        let error = Entry { sha256: Some(expected.clone()), ..entry(&path) }.resolve(1).unwrap_err();
+        let found = hex::encode(Sha256::digest(elf::tests::program(&[1])));
+        assert_eq!(
+            error.to_string(),
+            format!("{}: expected SHA-256 {expected}, found {found}", path.display())
+        );
+        assert!(Entry { sha256: Some(found.to_uppercase()), ..entry(&path) }.resolve(1).is_ok());
+    }
+
+    #[test]
+    fn whoever_changes_the_file_makes_the_entry_void() {
+        let (folder, _) = list("");
+        let path = folder.path().join("program");
+        fs::write(&path, elf::tests::program(&[1])).unwrap();
+        let (before, _) = entry(&path).resolve(1).unwrap();
+        fs::write(&path, elf::tests::program(&[2])).unwrap();
+        let (after, _) = entry(&path).resolve(1).unwrap();
+        assert_eq!((before.inode, before.size), (after.inode, after.size));
+        assert_ne!(before, after);
+    }
+
+    #[test]
+    fn an_entry_allows_what_guards_the_node_and_no_more() {
+        let path = Path::new("/bin/true");
+        let all = entry(path).allowed().unwrap();
+        assert_ne!(all & bit(Vector::BpfLoad), 0);
+        assert_eq!(all & (bit(Vector::Ptrace) | bit(Vector::OwnMap)), 0);
+        let some = Entry { vectors: Some(vec!["mount".into()]), ..entry(path) };
+        assert_eq!(some.allowed().unwrap(), bit(Vector::Mount));
+        let wrong = Entry { vectors: Some(vec!["ptrace".into()]), ..entry(path) };
+        assert_eq!(
+            wrong.allowed().unwrap_err().to_string(),
+            "/bin/true: ptrace is no vector that guards the node"
+        );
+    }
+
+    #[test]
+    fn a_program_with_a_loader_is_not_whole() {
+        let pair = |kind: u64, value: u64| [kind.to_ne_bytes(), value.to_ne_bytes()].concat();
+        assert_eq!(whole(&[pair(6, 4096), pair(7, 0)].concat()), Whole::Yes);
+        assert_eq!(whole(&[pair(6, 4096), pair(7, 0x7f00)].concat()), Whole::No);
+        assert_eq!(whole(&[]), Whole::No);
+    }
+}
