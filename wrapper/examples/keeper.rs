@@ -54,7 +54,10 @@ fn main() -> anyhow::Result<ExitCode> {
             })
         }
         Planted::Made(Made { order, line }) => match order {
-            Order::Program(start) => Ok(ExitCode::from(Made::exec(start, &words, &line))),
+            Order::Program(start) => {
+                harden::program()?;
+                Ok(ExitCode::from(Made::exec(start, &words, &line)))
+            }
             Order::Hook(start) => {
                 let hook = ["perl", "-e", "exit length $ENV{PASSWORD}"].map(OsString::from);
                 Ok(ExitCode::from(Made::exec(start, &hook, &line)))

@@ -29,10 +29,11 @@ use rustix::process::{
 use secretmem::{Parcel, Region};
 
 use crate::config::{Config, Form, Way};
+use crate::enforcer::Enforcer;
 use crate::graft::{self, Tracer};
 use crate::keeper::{self, Keeper, Memory};
 use crate::line::Line;
-use crate::run::{become_ordered, told, trouble};
+use crate::run::{become_ordered, restrict_program, told, trouble};
 use crate::selftest::Protection;
 use crate::signals::{News, Signals};
 use crate::stem::{self, Made, Opens, Planted, Side, Start, Stem, Watch};
@@ -57,7 +58,12 @@ enum Word {
 }
 
 /// Becomes the program; returns where it did not, with the code to end with.
-pub(crate) fn run(config: &Config, signals: Signals, token: Option<Parcel>) -> Result<u8, u8> {
+pub(crate) fn run(
+    config: &Config,
+    signals: Signals,
+    token: Option<Parcel>,
+    enforcer: Enforcer,
+) -> Result<u8, u8> {
     if config.secrets.iter().flat_map(|wanted| &wanted.targets).any(|target| target.form == Form::File) {
         say(
             "CLOUDTASER_SUPERVISE: false leaves nobody who could answer for files; expected no FIELD=@VARIABLE",
@@ -77,22 +83,28 @@ pub(crate) fn run(config: &Config, signals: Signals, token: Option<Parcel>) -> R
     match stem::fork().map_err(trouble)? {
         Side::Old(between) => {
             drop((theirs, token));
+            let is_bound = matches!(enforcer, Enforcer::Bound(_));
+            // The hand has it.
+            drop(enforcer);
             waitpid(Some(between), WaitOptions::empty()).map_err(io::Error::from).map_err(trouble)?;
-            give_way(config, &ours, &signals)
+            give_way(config, &ours, &signals, is_bound)
         }
         Side::New => {
             drop(ours);
             match stem::fork().map_err(trouble)? {
                 // Not ours to wait for once this one has ended, unless orphans come to us.
                 Side::Old(_hand) => Ok(0),
-                Side::New => lend_a_hand(config, theirs, (signals, token), program),
+                Side::New => {
+                    harden::be_hidden().map_err(trouble)?;
+                    lend_a_hand(config, theirs, (signals, token), (program, enforcer))
+                }
             }
         }
     }
 }
 
 /// Our part: waits until the hand is ready, is attached to, and becomes the program.
-fn give_way(config: &Config, line: &Line, signals: &Signals) -> Result<u8, u8> {
+fn give_way(config: &Config, line: &Line, signals: &Signals, is_bound: bool) -> Result<u8, u8> {
     let mut known = None;
     let (hand, variables) = match hear(line, signals, &mut known)? {
         Word::Ready { hand, variables } => (hand, variables),
@@ -100,19 +112,22 @@ fn give_way(config: &Config, line: &Line, signals: &Signals) -> Result<u8, u8> {
     };
     let hand = Pid::from_raw(hand.max(0)).ok_or(keeper::OUR_TROUBLE)?;
     known = Some(hand);
-    offer(hand).map_err(trouble)?;
+    if !is_bound {
+        offer(hand).map_err(trouble)?;
+    }
     tell(line, &Word::Go)?;
     match hear(line, signals, &mut known)? {
         Word::Held => {}
         other @ (Word::Ready { .. } | Word::Go | Word::Failed(_)) => return Err(misheard(&other)),
     }
     let start = Start { variables, watch: Watch::InPlace, opens: Opens::Plain };
+    restrict_program(config)?;
     let error = Made::exec_in_place(&start, &config.command, line);
     let error = keeper::Error::Graft(graft::Error::Exec(error));
     Err(told(&error, error.exit_code()))
 }
 
-/// Lets the hand attach. We hold nothing: there is nothing to be read here.
+/// Lets the hand attach; who is protected by the enforcer did so before he was (`enforcer::life`). We hold nothing: there is nothing to be read here.
 fn offer(hand: Pid) -> io::Result<()> {
     set_dumpable_behavior(DumpableBehavior::Dumpable)?;
     match set_ptracer(PTracer::ProcessID(hand)) {
@@ -168,13 +183,14 @@ fn lend_a_hand(
     config: &Config,
     line: Line,
     (signals, token): (Signals, Option<(usize, OwnedFd)>),
-    program: Pid,
+    (program, enforcer): (Pid, Enforcer),
 ) -> Result<u8, u8> {
     // Without a descriptor, and not there in those that are forked from here: they may not touch it.
     let token = ManuallyDrop::new(token.map(|(len, memory)| Region::receive(memory, len)).transpose());
     match stem::plant().map_err(trouble)? {
         Planted::Keeper(stem) => {
-            match hold(config, &line, &stem, (&signals, ManuallyDrop::into_inner(token)), program) {
+            let own = (&signals, ManuallyDrop::into_inner(token), enforcer);
+            match hold(config, &line, &stem, own, program) {
                 Ok(()) => leave(stem),
                 // Whom we trace ends with us.
                 Err(code) => tell(&line, &Word::Failed(code))?,
@@ -182,7 +198,7 @@ fn lend_a_hand(
             Ok(0)
         }
         Planted::Made(made) => {
-            drop((line, signals));
+            drop((line, signals, enforcer));
             become_ordered(config, made)
         }
         Planted::Over => Ok(0),
@@ -207,15 +223,17 @@ fn hold(
     config: &Config,
     line: &Line,
     stem: &Stem,
-    (signals, token): (&Signals, Result<Option<Region>, secretmem::Error>),
+    (signals, token, enforcer): (&Signals, Result<Option<Region>, secretmem::Error>, Enforcer),
     program: Pid,
 ) -> Result<(), u8> {
-    let protection = Protection::measure(stem, config);
+    let protection = Protection::measure(stem, config, &enforcer);
     say(protection.told());
-    harden::keeper(&[line.as_fd(), stem.as_fd(), signals.as_fd()]).map_err(trouble)?;
+    let mut kept = vec![line.as_fd(), stem.as_fd(), signals.as_fd()];
+    kept.extend(enforcer.promised().ok().map(|bond| bond.as_fd()));
+    harden::keeper(&kept).map_err(trouble)?;
     let token = given(token).map_err(|error| told(&error, keeper::UNPROTECTED))?;
     let keeper = Keeper::new(stem, signals, &config.supervision, &config.secrets, Memory::Given);
-    let keeper = keeper.reporting(protection);
+    let keeper = keeper.reporting(protection).enforced_by(enforcer);
     let fetched = keeper.with_token(token).fetched();
     let mut tracer = Tracer::new(fetched.map_err(|error| told(&error, error.exit_code()))?);
     tell(line, &Word::Ready { hand: getpid().as_raw_pid(), variables: tracer.references() })?;

@@ -10,6 +10,7 @@
 #![deny(unsafe_code)]
 
 pub mod config;
+pub mod enforcer;
 pub mod errand;
 mod escalation;
 pub mod fetch;

@@ -11,7 +11,8 @@ use std::process::ExitCode;
 use release_client::{OpenBaoError, Token};
 use secretmem::{Kind, Parcel};
 
-use crate::config::{self, Authority, Config, Form, Method, Mode, RawConfig, Strategy};
+use crate::config::{self, Authority, Calls, Config, Enforcement, Form, Method, Mode, RawConfig, Strategy};
+use crate::enforcer::{self, Enforcer, Watch};
 use crate::errand::{Commissioned, Errand};
 use crate::files::Files;
 use crate::interpose::Ways;
@@ -60,6 +61,10 @@ It is configured by environment variables (BAO_X wins over VAULT_X):
   CLOUDTASER_OFFLINE_GRACE        seconds past a lease's end that PROGRAM may go on while OpenBao is away (0)
   CLOUDTASER_MAX_STALE            seconds that values may go without OpenBao's word for them (any)
   CLOUDTASER_ON_WITHDRAWAL        kill or freeze PROGRAM when a value is withdrawn (kill)
+  CLOUDTASER_ENFORCER             required: nothing is fetched without an enforcer that protects us, and has proved it;
+                                  auto: where there is one; off: it is not asked (auto)
+  CLOUDTASER_ENFORCER_SOCKET      the enforcer (/run/cloudtaser/enforcer.sock)
+  CLOUDTASER_PROGRAM_FILTER       false: PROGRAM may make the system calls that no enforcer sees, too (true)
   CLOUDTASER_WORKLOAD_TOKEN_FILE  a token of this workload, to go with the evidence (none)
   CLOUDTASER_SOCKET               where values and status are served: a path, or @NAME (nowhere)
   CLOUDTASER_METRICS_ADDR         IP:PORT for metrics (none)
@@ -69,55 +74,81 @@ Exit codes: the program's own, 128 + n after signal n, 127 not found, 126 not ex
   120  the configuration is wrong
   121  OpenBao or the node agent was not reached in time
   122  a secret or a field is missing, or cannot be handed over
-  123  a protection is not available here: secret memory, tracing
+  123  a protection is not available here: secret memory, tracing, the enforcer
   124  a value was withdrawn, or is older than allowed
   125  other trouble of the wrapper's own
 ";
 
 /// Runs the wrapper; every outcome is an exit code, and has been told on standard error.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: impl FnOnce() -> VarsOs) -> ExitCode {
-    // Before anything reads the environment, and copies what it finds. Who is forked from us has none of it.
-    let token = ManuallyDrop::new(fetch::take_token());
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     if arguments.first().is_some_and(|first| first == "--help" || first == "-h") {
         // Where standard output is closed there is nobody to tell.
         io::stdout().write_all(HELP.as_bytes()).unwrap_or_default();
         return ExitCode::SUCCESS;
     }
+    // What was set before this life is over ends here, where there is an enforcer: the next one begins at the top.
+    let enforcer = enforcer::begin();
+    // Before anything reads the environment, and copies what it finds. Who is forked from us has none of it.
+    let token = ManuallyDrop::new(fetch::take_token());
     let config = Config::try_from(RawConfig::new(environment(), arguments));
     let config = config.map_err(|problems| told(&problems, keeper::BAD_CONFIGURATION));
-    let outcome = config.and_then(|config| start(&config, token));
+    let outcome = config.and_then(|config| start(&config, token, enforcer));
     outcome.unwrap_or_else(|code| code).into()
 }
 
 /// A token of the environment's, where it brought one. Only the keeper may touch it, or drop it.
 type Given = ManuallyDrop<Result<Option<Token>, OpenBaoError>>;
 
-fn start(config: &Config, token: Given) -> Result<u8, u8> {
-    harden::harden().map_err(trouble)?;
+fn start(config: &Config, token: Given, enforcer: Enforcer) -> Result<u8, u8> {
+    demand(config, &enforcer)?;
+    // The program that takes our place is traced by our hand, which a protected process may not allow any more.
+    let is_offered = config.supervision.mode == Mode::InPlace && matches!(enforcer, Enforcer::Bound(_));
+    let hardened = if is_offered { harden::harden_shown() } else { harden::harden() };
+    hardened.map_err(trouble)?;
     if config.server.authority == Authority::InsecureNobody {
         say("INSECURE: VAULT_SKIP_VERIFY is set, any server can answer for OpenBao");
     }
     let signals = Signals::block().map_err(trouble)?;
     if config.supervision.mode == Mode::InPlace {
-        return in_place::run(config, signals, token_of(config, ManuallyDrop::into_inner(token))?);
+        let token = token_of(config, ManuallyDrop::into_inner(token))?;
+        return in_place::run(config, signals, token, enforcer);
     }
     match stem::plant().map_err(trouble)? {
-        Planted::Keeper(stem) => keep(config, &stem, &signals, token),
+        Planted::Keeper(stem) => keep(config, &stem, &signals, (token, enforcer)),
         Planted::Made(made) => {
-            drop(signals);
+            drop((signals, enforcer));
             become_ordered(config, made)
         }
         Planted::Over => Ok(0),
     }
 }
 
-fn keep(config: &Config, stem: &Stem, signals: &Signals, token: Given) -> Result<u8, u8> {
+/// What was demanded of an enforcer and is not there; where nothing was, and one is there that does not protect us, it is
+/// told.
+fn demand(config: &Config, enforcer: &Enforcer) -> Result<(), u8> {
+    match (config.enforcement, enforcer.shortfall(), enforcer) {
+        (Enforcement::Required, Some(shortfall), _) => Err(told(&shortfall, keeper::UNPROTECTED)),
+        (_, _, Enforcer::Absent(why)) if why != enforcer::NOBODY => {
+            say(format_args!("not protected by an enforcer: {why}"));
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn keep(
+    config: &Config,
+    stem: &Stem,
+    signals: &Signals,
+    (token, enforcer): (Given, Enforcer),
+) -> Result<u8, u8> {
     let (files, local) = answers(config)?;
-    let protection = Protection::measure(stem, config);
+    let protection = Protection::measure(stem, config, &enforcer);
     say(protection.told());
     let mut kept = vec![stem.as_fd(), signals.as_fd()];
     kept.extend(local.iter().flat_map(Local::doors));
+    kept.extend(enforcer.promised().ok().map(|bond| bond.as_fd()));
     // It closes every other descriptor: what else has one is made afterwards.
     let restrict = if files.is_some() { harden::keeper_of_files } else { harden::keeper };
     restrict(&kept).map_err(trouble)?;
@@ -129,8 +160,13 @@ fn keep(config: &Config, stem: &Stem, signals: &Signals, token: Given) -> Result
     };
     let keeper = Keeper::new(stem, signals, &config.supervision, &config.secrets, memory);
     let keeper = keeper.reporting(protection);
+    let is_bound = matches!(enforcer, Enforcer::Bound(_));
+    let keeper = keeper.enforced_by(enforcer);
     let keeper = keeper.with(Rotation::new(config).map_err(trouble)?);
     let mut keeper = keeper.by(Ways::new(&config.delivery.ways, &config.command));
+    if is_bound {
+        keeper = keeper.with(Watch::new(config.enforcement));
+    }
     if let Some(files) = files {
         keeper = keeper.with(files);
     }
@@ -155,11 +191,23 @@ pub(crate) fn become_ordered(config: &Config, made: Made) -> Result<u8, u8> {
     match made.order {
         Order::Fetch => bring(config, &made.line),
         Order::Attack => selftest::attack(&made.line).map(|()| 0).map_err(trouble),
-        Order::Program(start) => Ok(Made::exec(start, &config.command, &made.line)),
+        Order::Program(start) => {
+            restrict_program(config)?;
+            Ok(Made::exec(start, &config.command, &made.line))
+        }
         Order::Hook(start) => {
+            restrict_program(config)?;
             let words: Vec<OsString> = config.rotation.hook.iter().map(OsString::from).collect();
             Ok(Made::exec(start, &words, &made.line))
         }
+    }
+}
+
+/// What the program, and all that it starts, gives up.
+pub(crate) fn restrict_program(config: &Config) -> Result<(), u8> {
+    match config.calls {
+        Calls::Hooked => harden::program().map_err(trouble),
+        Calls::All => Ok(()),
     }
 }
 

@@ -201,8 +201,8 @@ fn the_program_is_served_under_the_restricted_profile() {
     }
     let locked = rest.lines().find(|line| line.starts_with("Max locked memory")).unwrap();
     assert_eq!(locked.split_whitespace().nth(3), Some("65536"));
-    // The profile's own filter, and nothing of our lists: those of a process count their filters.
-    assert!(rest.contains("Seccomp_filters:\t1"), "{rest}");
+    // The profile's own filter and that of programs, and nothing of our lists: those of a process count their filters.
+    assert!(rest.contains("Seccomp_filters:\t2"), "{rest}");
 }
 
 #[test]

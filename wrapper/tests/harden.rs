@@ -93,12 +93,33 @@ fn every_call_is_listed_once_and_under_its_name() {
 }
 
 #[test]
+fn a_program_has_a_filter_of_its_own_and_none_of_our_lists() {
+    // How many filters lie on this process, and on a program that it has started by way of the wrapper.
+    let filters = |status: &str| -> usize {
+        let line = status.lines().find_map(|line| line.strip_prefix("Seccomp_filters:"));
+        line.unwrap().trim().parse().unwrap()
+    };
+    let own = filters(&fs::read_to_string("/proc/self/status").unwrap());
+    let stage = Stage::new(vec![Answer::Release; 2]);
+    for (word, more) in [("true", 1), ("false", 0)] {
+        let mut wrapper = stage.wrapper("cat", &["/proc/self/status"]);
+        let output = wrapper.env("CLOUDTASER_PROGRAM_FILTER", word).output().unwrap();
+        assert_eq!(
+            filters(&String::from_utf8(output.stdout).unwrap()).checked_sub(own),
+            Some(more),
+            "{word}"
+        );
+    }
+}
+
+#[test]
 fn a_program_has_none_of_our_lists_and_what_its_starter_had_open() {
     let stage = Stage::new(vec![Answer::Release; 2]);
     let look = "grep -E '^(Seccomp|NoNewPrivs)' /proc/self/status; cat <&7; exec printenv PGPASSWORD";
     let kept = stage.certificate().parent().unwrap().join("kept");
     fs::write(&kept, "kept\n").unwrap();
-    let wrapper = stage.wrapper("sh", &["-c", look]);
+    let mut wrapper = stage.wrapper("sh", &["-c", look]);
+    wrapper.env("CLOUDTASER_PROGRAM_FILTER", "false");
     let mut starter = Command::new("sh");
     let script = format!("exec 7<'{}'; exec \"$@\"", kept.display());
     starter.args(["-c", &script, "sh"]).arg(wrapper.get_program()).args(wrapper.get_args());

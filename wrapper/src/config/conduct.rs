@@ -1,5 +1,6 @@
 //! How values are handed over, what becomes of them later, and how the program is looked after.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -119,7 +120,51 @@ pub struct Local {
     pub metrics: Option<SocketAddr>,
 }
 
+/// Whether the enforcer is asked to protect us.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Enforcement {
+    /// Without one that protects us, and has proved that it does, nothing is fetched.
+    Required,
+    /// Where there is one.
+    Auto,
+    /// It is not asked.
+    Off,
+}
+
+impl Enforcement {
+    const WORDS: [(&str, Self); 3] = [("required", Self::Required), ("auto", Self::Auto), ("off", Self::Off)];
+
+    /// What a word says, before there is a configuration; none where it is no word of ours.
+    #[must_use]
+    pub fn from_word(word: Option<&OsStr>) -> Option<Self> {
+        let Some(word) = word.filter(|word| !word.is_empty()) else { return Some(Self::Auto) };
+        Self::WORDS.into_iter().find(|(known, _)| word == *known).map(|(_, meaning)| meaning)
+    }
+}
+
+/// Which system calls the program may make.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Calls {
+    /// None by which memory goes where no hook of the kernel looks: [`crate::harden::program`].
+    Hooked,
+    /// All of them.
+    All,
+}
+
 impl Reader<'_> {
+    pub(super) fn enforcement(&mut self) -> Enforcement {
+        // Where the socket is was read before there was a configuration; a path that is not there is told there.
+        let path = self.text("CLOUDTASER_ENFORCER_SOCKET");
+        if path.is_some_and(|path| !path.starts_with('/')) {
+            self.problem("CLOUDTASER_ENFORCER_SOCKET: expected a path from the root");
+        }
+        self.choice("CLOUDTASER_ENFORCER", &Enforcement::WORDS).unwrap_or(Enforcement::Auto)
+    }
+
+    pub(super) fn calls(&mut self) -> Calls {
+        if self.flag("CLOUDTASER_PROGRAM_FILTER", true) { Calls::Hooked } else { Calls::All }
+    }
+
     pub(super) fn delivery(&mut self) -> Delivery {
         let ways = [
             ("graft", Way::Graft),

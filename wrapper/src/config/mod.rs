@@ -17,7 +17,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use conduct::{
-    Audience, Delivery, Local, Memory, Mode, Rotation, Strategy, Supervision, Way, Withdrawal,
+    Audience, Calls, Delivery, Enforcement, Local, Memory, Mode, Rotation, Strategy, Supervision, Way,
+    Withdrawal,
 };
 pub use release_client::{Authority, Server};
 pub use secrets::{Form, Source, Target, Wanted};
@@ -63,6 +64,10 @@ pub struct Config {
     pub rotation: Rotation,
     /// Where we answer on this machine.
     pub local: Local,
+    /// Whether the enforcer is asked to protect us.
+    pub enforcement: Enforcement,
+    /// Which system calls the program may make.
+    pub calls: Calls,
     /// The program and its arguments; at least one word.
     pub command: Vec<OsString>,
 }
@@ -111,6 +116,8 @@ impl TryFrom<RawConfig> for Config {
             delivery: reader.delivery(),
             rotation: reader.rotation(supervision.mode),
             local: reader.local(supervision.mode),
+            enforcement: reader.enforcement(),
+            calls: reader.calls(),
             command: raw.command.clone(),
             login,
             supervision,

@@ -148,7 +148,12 @@ pub const EVERYWHERE: &[Call] = &[
     ),
     call("listen", libc::SYS_listen, Seldom("the door of ways without tracing, the local socket"), No),
     call("accept4", libc::SYS_accept4, Seldom("the door of ways without tracing, the local socket"), No),
-    call("connect", libc::SYS_connect, No, For("the agent, OpenBao, names")),
+    call(
+        "connect",
+        libc::SYS_connect,
+        Seldom("the enforcer, when it has come back; the keeper opens Unix sockets alone"),
+        For("the agent, OpenBao, names"),
+    ),
     call("sendmsg", libc::SYS_sendmsg, For("orders"), For("what was fetched")),
     call("recvmsg", libc::SYS_recvmsg, For("what was fetched"), Seldom("names")),
     call("sendto", libc::SYS_sendto, Seldom("an answer"), For("requests")),

@@ -6,7 +6,7 @@
 //! | keeper | once the stem exists | inherited descriptors, system calls outside its list ([`keeper`]) |
 //! | fetcher | before it opens a connection | the same, files but a few, ports of TCP but two ([`fetcher`]) |
 //! | stem | - | nothing more: what it makes would inherit it. It holds nothing and reads nothing |
-//! | program | - | nothing of the above but new privileges and cores |
+//! | program | before its `execve` | new privileges and cores; system calls by which memory goes where no hook looks ([`program`]) |
 //!
 //! The program gets the descriptors of our starter, as it would without us: that is how systemd hands sockets over.
 //!
@@ -16,6 +16,7 @@ pub mod calls;
 mod files;
 pub mod filter;
 mod kernel;
+mod program;
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -27,6 +28,7 @@ use rustix::process::{
 use rustix::thread::{set_name, set_no_new_privs};
 
 pub use files::Enforced;
+pub use program::program;
 
 use crate::config::{Authority, Config, Method};
 use filter::Process;
@@ -36,7 +38,12 @@ pub fn harden() -> Result<(), Error> {
     // rustix reads what the kernel told at the start, once; before Linux 6.4 that is a file, which nobody but root may
     // open in a process that shows nothing.
     rustix::param::page_size();
-    step("prctl(PR_SET_DUMPABLE)", set_dumpable_behavior(DumpableBehavior::NotDumpable))?;
+    be_hidden()?;
+    harden_shown()
+}
+
+/// The same for a process that our hand is to trace, and that the enforcer keeps all others off.
+pub fn harden_shown() -> Result<(), Error> {
     step("setrlimit(RLIMIT_CORE)", refuse_cores())?;
     step("prctl(PR_SET_NO_NEW_PRIVS)", set_no_new_privs(true))?;
     if getpid() != Pid::INIT {
@@ -44,6 +51,11 @@ pub fn harden() -> Result<(), Error> {
         step("prctl(PR_SET_CHILD_SUBREAPER)", set_child_subreaper(Some(getpid())))?;
     }
     Ok(())
+}
+
+/// Shows nobody of our user anything.
+pub fn be_hidden() -> Result<(), Error> {
+    step("prctl(PR_SET_DUMPABLE)", set_dumpable_behavior(DumpableBehavior::NotDumpable))
 }
 
 /// For the keeper, once the stem exists. `kept` is every descriptor that it owns.

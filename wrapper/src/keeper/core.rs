@@ -18,6 +18,7 @@ use super::present::{self, Change, Present};
 use super::standing::Standing;
 use super::{Error, family};
 use crate::config::{Form, Supervision, Wanted, Way};
+use crate::enforcer::{Bond, Enforcer};
 use crate::errand::{self, Brought, Errand, Setback};
 use crate::graft::kernel::send_signal;
 use crate::graft::{Rewritten, Secrets};
@@ -50,6 +51,7 @@ pub struct Core<'k> {
     /// On which the kernel asks about files that the program opens.
     listeners: Vec<OwnedFd>,
     pub(super) standing: Standing,
+    enforcer: Enforcer,
     pub(super) events: Vec<Event>,
     pub(super) outcome: Option<u8>,
     /// There may be reports of the kernel's that were not taken yet.
@@ -100,6 +102,7 @@ impl<'k> Core<'k> {
             ways: Ways::new(&[Way::Graft], &[]),
             listeners: Vec::new(),
             standing: Standing::new(Instant::now()),
+            enforcer: Enforcer::Off,
             events: Vec::new(),
             outcome: None,
             has_reports: false,
@@ -194,7 +197,44 @@ impl<'k> Core<'k> {
         self.standing.rotations = self.standing.rotations.saturating_add(u64::from(is_rotation));
         self.standing.heard(&terms, Instant::now());
         self.present = Some(present);
+        // Before anybody is given them.
+        if change == Change::Changed {
+            self.register();
+        }
         Ok(change)
+    }
+
+    // The enforcer.
+
+    /// Who protects us from now on.
+    pub fn enforced_by(&mut self, enforcer: Enforcer) {
+        if let Some(protection) = &mut self.standing.protection {
+            protection.enforced_by(&enforcer);
+        }
+        self.enforcer = enforcer;
+    }
+
+    /// What the enforcer has promised, while it is there.
+    #[must_use]
+    pub fn enforcer(&self) -> Option<&Bond> {
+        self.enforcer.promised().ok()
+    }
+
+    /// Why no enforcer protects us; none while one does.
+    #[must_use]
+    pub fn unenforced(&self) -> Option<&str> {
+        self.enforcer.promised().err()
+    }
+
+    /// Tells the enforcer what of ours nobody shall send: fingerprints, of each value once.
+    pub fn register(&mut self) {
+        let (Some(bond), Some(present)) = (self.enforcer.promised().ok(), &self.present) else { return };
+        let told = bond.register_values(
+            present.each(self.wanted).map(|(target, value)| (target.variable.as_str(), value)),
+        );
+        told.unwrap_or_else(|silence| {
+            say(format_args!("what may not be sent is not known to the enforcer: {silence}"));
+        });
     }
 
     /// What we hold.

@@ -30,6 +30,7 @@ pub use present::{Change, Error as Unusable, Present};
 pub use standing::Standing;
 
 use crate::config::{Supervision, Wanted};
+use crate::enforcer::Enforcer;
 use crate::errand::Errand;
 use crate::graft::Secrets;
 use crate::interpose::Ways;
@@ -79,6 +80,13 @@ impl<'k> Keeper<'k> {
     pub fn reporting(mut self, protection: Protection) -> Self {
         self.core.report = protection.report().to_cbor();
         self.core.standing.protection = Some(protection);
+        self
+    }
+
+    /// With the enforcer that protects us, or without one.
+    #[must_use]
+    pub fn enforced_by(mut self, enforcer: Enforcer) -> Self {
+        self.core.enforced_by(enforcer);
         self
     }
 
@@ -188,6 +196,7 @@ impl<'k> Keeper<'k> {
         for (fd, flags) in self.parts.iter().flat_map(|part| part.waits()) {
             fds.push(PollFd::from_borrowed_fd(fd, flags));
         }
+        fds.extend(self.core.enforcer().map(|bond| PollFd::from_borrowed_fd(bond.as_fd(), PollFlags::IN)));
         fds.extend(self.core.door().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         match poll(&mut fds, left(until).map_err(Error::os("poll"))?.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}

@@ -79,6 +79,7 @@ fn status(core: &Core<'_>, strategy: Strategy, served: Served, now: Instant) -> 
         rotations: standing.rotations,
         leases: terms.iter().map(lease).collect(),
         served,
+        enforcer: core.unenforced().unwrap_or(Status::PROTECTS).to_owned(),
         protection: standing
             .protection
             .as_ref()

@@ -36,6 +36,8 @@ pub struct Status {
     pub leases: Vec<Lease>,
     /// What was given, and to whom it was refused.
     pub served: Served,
+    /// `protects`, or why the enforcer does not.
+    pub enforcer: String,
     /// What stands between the values and an attacker.
     pub protection: Option<Assessment>,
 }
@@ -65,6 +67,9 @@ pub struct Served {
 }
 
 impl Status {
+    /// What is said of an enforcer that is there.
+    pub(super) const PROTECTS: &str = "protects";
+
     /// As JSON.
     pub(super) fn json(&self) -> Vec<u8> {
         // Maps with keys that are no text are what cannot be written; there are none.
@@ -83,6 +88,12 @@ impl Status {
         text.family("info", "gauge", "What runs here.", [(&labels[..], 1)]);
         text.one("uptime_seconds", "gauge", "Seconds since the wrapper started.", Some(self.uptime_seconds));
         text.one("running", "gauge", "Whether there is a program.", Some(u64::from(self.program.is_some())));
+        text.one(
+            "enforced",
+            "gauge",
+            "Whether the enforcer is there, and protects us.",
+            Some(u64::from(self.enforcer == Status::PROTECTS)),
+        );
         text.one("frozen", "gauge", "Whether the program was stopped.", Some(u64::from(self.frozen)));
         text.one("fresh_seconds", "gauge", "Seconds since OpenBao spoke for the values.", self.fresh_seconds);
         text.one("restarts_total", "counter", "Times the program was started anew.", Some(self.restarts));

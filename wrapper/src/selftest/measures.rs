@@ -5,6 +5,7 @@
 use protocol::protection::{Attack, Check, Measured, Outcome, State, Theft};
 
 use super::blame::plain;
+use super::promise::Promise;
 use crate::config::{Method, Way};
 
 /// What was found beside the attacks.
@@ -20,8 +21,8 @@ pub(super) struct Facts {
     pub(super) weaknesses: Option<Vec<String>>,
     /// The device by which a machine with encrypted memory is known.
     pub(super) encrypted: Option<&'static str>,
-    /// Whether something listens where the enforcer would.
-    pub(super) enforcer: bool,
+    /// What the enforcer promises.
+    pub(super) enforcer: Promise,
 }
 
 /// A mapping of secret memory.
@@ -76,7 +77,7 @@ pub(super) fn measures(
             Check::EbpfAgentConnected
             | Check::EbpfEnforceMode
             | Check::EbpfLsmEnforce
-            | Check::EbpfKprobes => enforcer(facts),
+            | Check::EbpfKprobes => facts.enforcer.answer(check),
             Check::AttestationVerified
             | Check::AttestationFresh
             | Check::MeasuredPolicyPinned
@@ -94,7 +95,17 @@ pub(super) fn delivered(measures: &mut [Measured], way: Way) {
     }
 }
 
-type Answer = (State, String);
+/// The same with what the enforcer promises now.
+pub(super) fn enforced(measures: &mut [Measured], promise: &Promise) {
+    let of_enforcer =
+        [Check::EbpfAgentConnected, Check::EbpfEnforceMode, Check::EbpfLsmEnforce, Check::EbpfKprobes];
+    for measured in measures.iter_mut().filter(|measured| of_enforcer.contains(&measured.check)) {
+        let (state, found) = promise.answer(measured.check);
+        (measured.state, measured.found) = (state, plain(&found));
+    }
+}
+
+pub(super) type Answer = (State, String);
 
 fn either(reached: bool, yes: &str, no: &str) -> Answer {
     if reached { (State::Reached, yes.to_owned()) } else { (State::Missed, no.to_owned()) }
@@ -198,14 +209,10 @@ fn mitigations(facts: &Facts) -> Answer {
     }
 }
 
-fn enforcer(facts: &Facts) -> Answer {
-    let found = if facts.enforcer { "what listens is not known here" } else { "no enforcer" };
-    (State::Missed, found.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::enforcer::tests::matrix;
     use protocol::protection::{By, Score};
 
     fn attack(theft: Theft, outcome: Outcome) -> Attack {
@@ -226,7 +233,7 @@ mod tests {
             canary: None,
             weaknesses: Some(vec![]),
             encrypted: None,
-            enforcer: false,
+            enforcer: Promise::None("no enforcer".to_owned()),
         }
     }
 
@@ -314,10 +321,21 @@ mod tests {
         besides(&Facts { weaknesses: None, ..facts() }, &refused(), GRAFT, &["cpu_mitigations"]);
     }
 
-    /// Nobody knows yet how an enforcer would prove itself here.
     #[test]
-    fn whatever_listens_is_no_enforcer() {
-        let facts = Facts { enforcer: true, ..facts() };
-        assert_eq!(missed(&facts, &refused(), GRAFT), USUAL);
+    fn an_enforcer_counts_for_what_its_attacks_have_proved_and_until_it_has_gone() {
+        let enforced = |tier: &str| {
+            let looked = "tag, threads, tracer".to_owned();
+            Facts { enforcer: Promise::Given { matrix: matrix(tier), looked }, ..facts() }
+        };
+        let lsm = enforced("lsm");
+        assert_eq!(missed(&lsm, &refused(), GRAFT), ["buffer_canary", "confidential_vm"]);
+        let expected = ["buffer_canary", "ebpf_lsm_enforce", "confidential_vm"];
+        assert_eq!(missed(&enforced("kill"), &refused(), GRAFT), expected);
+        let expected = ["buffer_canary", "ebpf_lsm_enforce", "ebpf_kprobes", "confidential_vm"];
+        assert_eq!(missed(&enforced("tracepoint"), &refused(), GRAFT), expected);
+        let mut found = measures(&lsm, &refused(), &Method::Attest, GRAFT);
+        super::enforced(&mut found, &Promise::None("the enforcer has gone".to_owned()));
+        let missed: Vec<_> = Score::of(&found).missed.iter().map(|check| check.name()).collect();
+        assert_eq!(missed, USUAL);
     }
 }

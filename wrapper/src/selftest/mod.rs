@@ -13,6 +13,7 @@ mod blame;
 mod decoys;
 mod kernel;
 mod measures;
+mod promise;
 mod spoils;
 mod surroundings;
 
@@ -25,6 +26,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use secretmem::{Parcel, Region};
 
 use crate::config::{Config, Way};
+use crate::enforcer::Enforcer;
 use crate::graft::wait_for;
 use crate::line::Line;
 use crate::stem::{Order, Stem};
@@ -47,21 +49,23 @@ pub struct Protection {
 impl Protection {
     /// Has itself attacked, and reports.
     #[must_use]
-    pub fn measure(stem: &Stem, config: &Config) -> Self {
+    pub fn measure(stem: &Stem, config: &Config, enforcer: &Enforcer) -> Self {
         let circumstances = surroundings::circumstances();
         let decoy = Decoy::lay_out();
         let attacker = decoy.as_ref().map_err(Clone::clone).and_then(|decoy| Attacker::begin(stem, decoy));
         // Read while the attacker is at work.
         let (weaknesses, encrypted) = (surroundings::weaknesses(), surroundings::encrypted());
         let spoils = attacker.and_then(Attacker::end).unwrap_or_default();
-        let attacks = blame::attacks(&spoils, &circumstances);
+        let mut attacks = blame::attacks(&spoils, &circumstances);
+        let promised = promise::Promise::of(enforcer);
+        promised.overrule(&mut attacks);
         let facts = Facts {
             mapping: decoy.and_then(|decoy| decoy.mapping),
             dumpable: circumstances.dumpable,
             canary: None,
             weaknesses,
             encrypted,
-            enforcer: surroundings::enforcer(),
+            enforcer: promised,
         };
         let arrival = expected(&config.delivery.ways, spoils.untraceable.is_none());
         let measures = measures::measures(&facts, &attacks, &config.login.method, arrival);
@@ -74,6 +78,11 @@ impl Protection {
     #[must_use]
     pub fn report(&self) -> &Report {
         &self.report
+    }
+
+    /// The enforcer has gone, or come back: what it is worth for the checks. The attacks are those of the start.
+    pub fn enforced_by(&mut self, enforcer: &Enforcer) {
+        measures::enforced(&mut self.report.measures, &promise::Promise::of(enforcer));
     }
 
     /// What it is worth by itself, without a verdict.

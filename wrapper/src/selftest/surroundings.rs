@@ -8,14 +8,11 @@
 use std::fs;
 use std::path::Path;
 
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::process::{DumpableBehavior, dumpable_behavior, geteuid};
 
 use super::blame::{Circumstances, plain};
 use super::measures::Mapping;
 
-/// Where the enforcer would listen.
-const ENFORCER: &str = "/run/cloudtaser/enforcer.sock";
 /// `CAP_SYS_PTRACE` of capabilities(7).
 const CAP_SYS_PTRACE: u64 = 1 << 19;
 /// Devices that only a machine with encrypted memory has.
@@ -63,13 +60,6 @@ pub(super) fn weaknesses() -> Option<Vec<String>> {
 
 pub(super) fn encrypted() -> Option<&'static str> {
     ENCRYPTED.into_iter().find(|device| Path::new(device).exists())
-}
-
-/// Whether something listens where the enforcer would.
-pub(super) fn enforcer() -> bool {
-    let line = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
-    let address = SocketAddrUnix::new(ENFORCER);
-    line.and_then(|line| connect(&line, &address?)).is_ok()
 }
 
 /// The mapping that begins at this address, by the kernel's own list.

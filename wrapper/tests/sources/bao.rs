@@ -15,6 +15,9 @@ pub(crate) struct Bao {
     pub(crate) dir: tempfile::TempDir,
 }
 
+/// Ends the server when its standard input ends: with the test, however that ends, or before.
+const KEEPER: &str = r#""$@" </dev/null & read line; kill -9 $!; wait"#;
+
 static COPIED: std::sync::Once = std::sync::Once::new();
 
 impl Bao {
@@ -24,14 +27,20 @@ impl Bao {
         let dir = tempfile::tempdir().unwrap();
         open(dir.path());
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = Command::new(&program)
+        if Command::new(&program).arg("version").output().is_err() {
+            return None;
+        }
+        let server = Command::new("sh")
+            .args(["-c", KEEPER, "keeper"])
+            .arg(&program)
             .args(["server", "-dev", "-dev-tls", "-dev-no-store-token", "-dev-root-token-id=root"])
             .arg(format!("-dev-listen-address=127.0.0.1:{port}"))
             .arg(format!("-dev-tls-cert-dir={}", dir.path().display()))
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .ok()?;
+            .unwrap();
         let bao = Self { server, program, port, dir };
         let start = Instant::now();
         while !bao.run(&["status"]).status.success() {
@@ -107,7 +116,7 @@ impl Bao {
 
     /// It leaves its certificates behind.
     pub(crate) fn end(&mut self) {
-        self.server.kill().unwrap();
+        drop(self.server.stdin.take());
         self.server.wait().unwrap();
     }
 
