@@ -52,6 +52,13 @@ enum Command {
     /// The TPM's attestation key.
     #[command(subcommand)]
     Ak(Ak),
+    /// What `serve` attacks to see whether the enforcer keeps its word.
+    #[command(hide = true)]
+    Decoy {
+        /// The enforcer's socket.
+        #[arg(long)]
+        socket: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -129,6 +136,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Cluster { id } => print_registers(&id),
         Command::Status(stand) => tell_status(&stand),
         Command::Detect(asked) => detect::run(&asked),
+        Command::Decoy { socket } => {
+            node_agent::facts::decoy(&socket).context("playing the decoy").map_err(Failure::other)
+        }
         Command::Ak(Ak::Create(place)) => print_name(vtpm::create(&place.tcti, place.handle)),
         Command::Ak(Ak::Name(place)) => print_name(vtpm::name(&place.tcti, place.handle)),
     }

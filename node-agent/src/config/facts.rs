@@ -34,6 +34,7 @@ pub(super) fn facts(
         folder: raw.folder.unwrap_or_else(|| Settings::FOLDER.into()),
         files: raw.files,
         enforcer: raw.enforcer.unwrap_or_else(|| Settings::ENFORCER.into()),
+        decoy: std::env::current_exe().ok(),
     };
     let named = settings.files.iter().map(|(name, path)| (format!("files.{name}"), path));
     let paths = [("folder".to_owned(), &settings.folder), ("enforcer".to_owned(), &settings.enforcer)];

@@ -1,13 +1,14 @@
 //! What this system says of itself, measured before anything is quoted.
 //!
 //! The kernel's release, command line, security modules and lockdown, what it was built with, the digests of the programs
-//! that protect secrets, the tags of the BPF programs that the enforcer holds: [`gather`] puts them into one text
+//! that protect secrets, how the enforcer stands and whether it kept its word when we attacked: [`gather`] puts them into one text
 //! ([`attest::eventlog::Facts`]), and [`Measured`] has a register take it in, PCR 14 of a TPM or RTMR 2 of a TD. A policy
 //! asks about it under `facts`; whoever takes the machine over later can add a text, but not take this one back.
 //!
 //! Trusted: the kernel, as far as its boot was measured. Untrusted: nobody; a verifier believes what the register holds.
 
 mod build;
+mod enforcer;
 mod events;
 mod keeper;
 mod kernel;
@@ -21,6 +22,7 @@ use attest::eventlog::Facts;
 
 use crate::logs::file;
 
+pub use enforcer::decoy;
 pub use events::Layout;
 pub use keeper::{Place, keep};
 pub(crate) use measured::still;
@@ -33,20 +35,27 @@ pub struct Settings {
     pub folder: PathBuf,
     /// Files whose digests are facts, by name.
     pub files: BTreeMap<String, PathBuf>,
-    /// The file with the enforcer's process id.
+    /// The enforcer's socket.
     pub enforcer: PathBuf,
+    /// The program that plays the decoy of our own attack: ours. Without one, nothing is proved.
+    pub decoy: Option<PathBuf>,
 }
 
 impl Settings {
     /// A folder that is gone after a reboot, as what the register holds is.
     pub const FOLDER: &'static str = "/run/cloudtaser/facts";
-    /// Where the enforcer says who it is.
-    pub const ENFORCER: &'static str = "/run/cloudtaser/enforcer.pid";
+    /// Where the enforcer listens.
+    pub const ENFORCER: &'static str = protocol::enforcer::SOCKET;
 
     /// The usual places, and no files.
     #[must_use]
     pub fn usual() -> Self {
-        Self { folder: Self::FOLDER.into(), files: BTreeMap::new(), enforcer: Self::ENFORCER.into() }
+        Self {
+            folder: Self::FOLDER.into(),
+            files: BTreeMap::new(),
+            enforcer: Self::ENFORCER.into(),
+            decoy: None,
+        }
     }
 }
 
@@ -59,6 +68,7 @@ pub fn gather(root: &Path, settings: &Settings) -> (Facts, Vec<String>) {
     kernel::tell(&mut told);
     build::tell(&mut told);
     programs::tell(&mut told, settings);
+    enforcer::tell(&mut told, settings);
     let Told { facts, mut remarks, .. } = told;
     let facts = Facts::of(facts).unwrap_or_else(|| {
         remarks.push("the facts are longer than a text of facts may be: nothing is said".to_owned());
@@ -133,10 +143,6 @@ mod tests {
                 "CONFIG_BPF_LSM=y\n# CONFIG_BPF_KPROBE_OVERRIDE is not set\n",
             ),
             ("usr/bin/wrapper", "wrapper"),
-            ("run/enforcer.pid", "42\n"),
-            ("proc/42/fdinfo/7", "pos:\t0\nprog_type:\t29\nprog_tag:\tdecafbaddecafbad\n"),
-            ("proc/42/fdinfo/8", "pos:\t0\nprog_type:\t29\nprog_tag:\t0123456789abcdef\n"),
-            ("proc/42/fdinfo/9", "pos:\t0\nmap_type:\t1\n"),
         ] {
             let path = root.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -149,7 +155,8 @@ mod tests {
         Settings {
             folder: root.join("measured"),
             files: BTreeMap::from([("wrapper".to_owned(), root.join("usr/bin/wrapper"))]),
-            enforcer: root.join("run/enforcer.pid"),
+            enforcer: root.join("run/enforcer.sock"),
+            decoy: None,
         }
     }
 
@@ -168,7 +175,8 @@ mod tests {
             ("config.BPF_LSM", "y"),
             ("config.BPF_KPROBE_OVERRIDE", "n"),
             ("file.wrapper", "sha256:a622b10ddc23c8c9e9ec39d4833ae9b7b772ef40cb430425cb1689b76ec3490c"),
-            ("enforcer", "29:0123456789abcdef,29:decafbaddecafbad"),
+            ("enforcer", "none"),
+            ("enforcer.let_go", "none"),
         ] {
             assert_eq!(facts.get(name), Some(value), "{name}");
         }
@@ -187,13 +195,35 @@ mod tests {
     }
 
     #[test]
-    fn a_descriptor_that_may_not_be_read_is_not_taken_for_none() {
+    fn an_enforcer_that_was_there_and_is_gone_is_told() {
         let root = system();
-        // Not even root reads a folder as a file.
-        fs::create_dir(root.path().join("proc/42/fdinfo/10")).unwrap();
+        let beat = r#"{"version":"0.1.0","pid":42,"time":"2026-11-22T18:06:59.000000000Z","uptime":7,
+            "matrix":{"mode":"enforce","kernel":"6.12","programs":"ab","vectors":[]}}"#;
+        fs::create_dir_all(root.path().join("run/cloudtaser")).unwrap();
+        fs::write(root.path().join("run/cloudtaser/enforcer.json"), beat).unwrap();
         let (facts, remarks) = gather(root.path(), &settings(root.path()));
-        assert_eq!(facts.get("enforcer"), Some("unknown"));
-        assert!(matches!(&remarks[..], [why] if why.starts_with("enforcer: ") && why.contains("fdinfo/10")));
+        assert_eq!(facts.get("enforcer"), Some("none"));
+        let gone =
+            "enforcer: process 42 showed signs of life until 2026-11-22T18:06:59.000000000Z, and is gone";
+        assert_eq!(remarks, [gone]);
+    }
+
+    #[test]
+    fn that_the_glass_was_broken_is_a_fact_until_the_machine_starts_anew() {
+        let root = system();
+        let path = root.path().join("run/enforcer-let-go.json");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let record = r#"{"action":"detach","statement":"abcd","time":150,"reason":"ticket\n7"}"#;
+        fs::write(&path, record).unwrap();
+        let (facts, _) = gather(root.path(), &settings(root.path()));
+        assert_eq!(facts.get("enforcer.let_go"), Some("detach sha256:abcd at 150: ticket7"));
+        fs::write(&path, "{}").unwrap();
+        let (facts, remarks) = gather(root.path(), &settings(root.path()));
+        assert_eq!(facts.get("enforcer.let_go"), Some("unknown"));
+        assert!(
+            remarks[0].starts_with("enforcer.let_go: expected a record of it: missing field"),
+            "{remarks:?}"
+        );
     }
 
     #[test]

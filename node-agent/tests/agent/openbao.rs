@@ -12,6 +12,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use attest::crypto::AwsLcRs;
 use attest::{Crypto as _, UnixTime};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use simulator::nitro::{Module, Role};
 use simulator::snp::{Chip, Product};
@@ -120,6 +122,15 @@ impl OpenBao {
         let (status, json) = self.try_call("GET", &format!("auth/attest/node/{name}"), &Value::Null).unwrap();
         assert_eq!(status, 200, "{json}");
         json["data"].clone()
+    }
+
+    /// The signed record of a decision about a login, with the evidence.
+    #[track_caller]
+    pub(crate) fn verdict(&self, decision: &str) -> Vec<u8> {
+        let path = format!("auth/attest/verdict/{decision}");
+        let (status, json) = self.try_call("GET", &path, &Value::Null).unwrap();
+        assert_eq!(status, 200, "{json}");
+        STANDARD.decode(json["data"]["bundle"].as_str().unwrap()).unwrap()
     }
 
     /// This edition of a policy.

@@ -34,12 +34,21 @@ struct Machine {
     checks: &'static [&'static str],
     /// Whether its evidence tells it from other machines on the same hardware: then what failed stays failed.
     has_instance: bool,
+    /// The folder of its registers, where they are files.
+    registers: PathBuf,
     _running: Box<dyn Any>,
+}
+
+impl Machine {
+    /// The file that is this register.
+    fn register(&self, number: usize) -> PathBuf {
+        self.registers.join(format!("rtmr{number}:sha384"))
+    }
 }
 
 #[test]
 fn a_td_joins_proves_itself_again_is_refused_and_comes_back() {
-    if let Some(machine) = td() {
+    if let Some(machine) = td(201) {
         story(&machine);
     }
 }
@@ -120,6 +129,39 @@ fn story(machine: &Machine) {
     assert_eq!(status_verb(folder.path()).0, Some(0));
 }
 
+/// The enforcer's record of it is a fact of the evidence, and so in OpenBao's own log.
+#[test]
+fn that_an_operator_broke_the_glass_is_on_record_in_openbao_and_a_policy_refuses_it() {
+    let (Some(openbao), Some(machine)) = (openbao(), td(202)) else { return };
+    let folder = TempDir::new().unwrap();
+    let [facts, enforcer, record] =
+        ["facts", "enforcer.sock", "enforcer-let-go.json"].map(|name| folder.path().join(name));
+    let register = machine.register(2);
+    let config = format!(
+        "{}facts_register = {register:?}\n[facts]\nfolder = {facts:?}\nenforcer = {enforcer:?}\n",
+        machine.config
+    );
+    let unbroken = "facts = { \"enforcer.let_go\" = { any_of = [\"none\"] } }";
+    let machine =
+        Machine { platform: "glass", policy: machine.policy.replace("facts = \"any\"", unbroken), ..machine };
+    write_policy(openbao, &machine, 1, "blue");
+    openbao.node_role("glass");
+    let line = Line::to(openbao);
+    let config = config + &line.config("n-glass", "glass", "cluster_id = \"blue\"\ninterval = 1");
+    let mut agent = Agent::start_in(folder.path(), &config);
+    status_when(folder.path(), "an admission", is_attested);
+
+    agent.kill();
+    let told = r#"{"action":"detach","statement":"abcd","time":150,"reason":"ticket 7"}"#;
+    fs::write(record, told).unwrap();
+    let _agent = Agent::start_in(folder.path(), &config);
+    let refused = status_when(folder.path(), "a refusal", is_refused);
+    assert_eq!(refused["refusal"]["checks"], json!(["tdx.boot.facts"]));
+    let verdict = openbao.verdict(refused["refusal"]["decision"].as_str().unwrap());
+    let fact = b"\nenforcer.let_go=detach sha256:abcd at 150: ticket 7\n";
+    assert!(verdict.windows(fact.len()).any(|found| found == fact), "the record holds no such evidence");
+}
+
 /// So far off that nothing here waits for it.
 const NEVER: u32 = 86_400;
 const SOON: u32 = 1;
@@ -169,12 +211,13 @@ impl Guard {
 }
 
 /// Its reports, its log and its registers by FUSE; RTMR 3 takes in the cluster.
-fn td() -> Option<Machine> {
+/// A TD on the machine of this number: a machine has one name in one OpenBao.
+fn td(number: u64) -> Option<Machine> {
     if !Path::new("/dev/fuse").exists() {
         skip("fuse", "/dev/fuse is absent");
         return None;
     }
-    let platform = Platform::new(201).at(today().0);
+    let platform = Platform::new(number).at(today().0);
     let log = EventLog::production("/vmlinuz ro quiet");
     let td = Td::new(platform.quote().rtmrs(log.rtmrs())).event_log(log.encode());
     let folder = TempDir::new().unwrap();
@@ -199,6 +242,7 @@ fn td() -> Option<Machine> {
         policy: [TDX, "rtmr3 = { any_of = [\"sha384\"] }\n", TD_ATTRIBUTES, TD_BOOT].concat(),
         checks: &["tdx.rtmr.3", "tdx.boot.cluster"],
         has_instance: false,
+        registers: files.register(3).with_file_name(""),
         _running: Box::new((mount, files, folder)),
     })
 }
@@ -214,6 +258,7 @@ fn enclave() -> Machine {
         policy: NITRO.to_owned(),
         checks: &["nitro.pcr.16"],
         has_instance: true,
+        registers: PathBuf::new(),
         _running: Box::new((module, folder)),
     }
 }
@@ -232,6 +277,7 @@ fn instance() -> Option<Machine> {
         policy: NITRO_TPM.to_owned(),
         checks: &["nitro-tpm.pcr.15"],
         has_instance: true,
+        registers: PathBuf::new(),
         _running: Box::new((tpm, folder)),
     })
 }
@@ -264,6 +310,7 @@ fn azure(kind: Kind) -> Option<Machine> {
         policy: [AZURE, &hardware].concat(),
         checks: &["tpm.pcr.sha256.15"],
         has_instance: true,
+        registers: PathBuf::new(),
         _running: Box::new((machine, folder)),
     })
 }
