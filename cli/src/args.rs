@@ -11,6 +11,7 @@ use attest::{Platform, UnixTime};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::answer::Answer;
+use crate::enforcer;
 use crate::unseal;
 use crate::{attest_inspect, attest_verify, evidence_log, evidence_show, evidence_verify};
 use crate::{collateral_import, collateral_pack, collateral_refresh, collateral_show, collateral_verify};
@@ -37,6 +38,9 @@ enum Command {
     /// Bring certificates, lists and documents of vendors to the store of a verifier
     #[command(subcommand)]
     Collateral(Collateral),
+    /// Look at the enforcer on this machine
+    #[command(subcommand)]
+    Enforcer(Enforcer),
     /// Audit what a verifier decided
     #[command(subcommand)]
     Evidence(Evidence),
@@ -82,6 +86,12 @@ enum Collateral {
     Refresh(collateral_refresh::Args),
     Show(collateral_show::Args),
     Verify(collateral_verify::Args),
+}
+
+#[derive(Debug, Subcommand)]
+enum Enforcer {
+    Matrix(enforcer::matrix::Args),
+    Watch(enforcer::watch::Args),
 }
 
 #[derive(Debug, Subcommand)]
@@ -136,6 +146,8 @@ impl Cli {
             Command::Collateral(Collateral::Refresh(args)) => collateral_refresh::run(args, crate::now),
             Command::Collateral(Collateral::Show(args)) => collateral_show::run(args),
             Command::Collateral(Collateral::Verify(args)) => collateral_verify::run(args, now),
+            Command::Enforcer(Enforcer::Matrix(args)) => enforcer::matrix::run(args),
+            Command::Enforcer(Enforcer::Watch(args)) => enforcer::watch::run(args),
             Command::Evidence(Evidence::Log(verb)) => evidence_log::run(verb),
             Command::Evidence(Evidence::Show(args)) => evidence_show::run(args),
             Command::Evidence(Evidence::Verify(args)) => evidence_verify::run(args, now),

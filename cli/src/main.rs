@@ -19,6 +19,7 @@ mod collateral_show;
 mod collateral_verify;
 mod describe;
 mod doctor;
+mod enforcer;
 mod evidence_log;
 mod evidence_show;
 mod evidence_verify;

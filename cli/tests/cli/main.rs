@@ -3,6 +3,7 @@
 
 mod audit;
 mod document;
+mod enforcer;
 mod follow;
 mod hostile;
 mod inspect;
