@@ -1,9 +1,12 @@
 //! What of Debian the machine is made of, and whether it is there.
 //!
-//! `cargo xtask tools` fills a folder, which `CLOUDTASER_VM` names: `vmlinuz`, `modules/`, `busybox`, and a Python
-//! environment with virt-firmware. QEMU, OVMF, swtpm and the signing tools are installed as packages.
+//! `cargo xtask tools` fills a folder, which `CLOUDTASER_VM` names: `vmlinuz`, `modules/`, `busybox`, a Python
+//! environment with virt-firmware, and in `6.1/` the older kernel with its modules; in `6.18/` a newer one, where somebody asked
+//! for it. QEMU, OVMF, swtpm and the signing tools are installed as packages.
 
 use std::path::PathBuf;
+
+use crate::guest::Kernel;
 
 /// Where everything is.
 #[derive(Clone, Debug)]
@@ -16,7 +19,14 @@ impl Kit {
     pub fn open(folder: Option<PathBuf>) -> Result<Self, String> {
         let folder = folder.ok_or("CLOUDTASER_VM names no folder with a kernel")?;
         let kit = Self { folder };
-        let files = [kit.kernel(), kit.busybox(), kit.firmware_editor(), FIRMWARE.into(), STUB.into()];
+        let files = [
+            kit.kernel(),
+            kit.kernel_of(Kernel::V6_1),
+            kit.busybox(),
+            kit.firmware_editor(),
+            FIRMWARE.into(),
+            STUB.into(),
+        ];
         let absent = |path: &&PathBuf| !path.is_file();
         if let Some(file) = files.iter().find(absent) {
             return Err(format!("{} is absent", file.display()));
@@ -31,6 +41,22 @@ impl Kit {
 
     pub(crate) fn kernel(&self) -> PathBuf {
         self.folder.join("vmlinuz")
+    }
+
+    pub(crate) fn kernel_of(&self, kernel: Kernel) -> PathBuf {
+        match kernel {
+            Kernel::V6_1 => self.folder.join("6.1/vmlinuz"),
+            Kernel::V6_12 => self.kernel(),
+            Kernel::V6_18 => self.folder.join("6.18/vmlinuz"),
+        }
+    }
+
+    pub(crate) fn module_of(&self, kernel: Kernel, name: &str) -> PathBuf {
+        match kernel {
+            Kernel::V6_1 => self.folder.join(format!("6.1/modules/{name}.ko")),
+            Kernel::V6_12 => self.module(name),
+            Kernel::V6_18 => self.folder.join(format!("6.18/modules/{name}.ko.xz")),
+        }
     }
 
     pub(crate) fn module(&self, name: &str) -> PathBuf {

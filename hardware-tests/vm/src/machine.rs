@@ -5,14 +5,13 @@
 use std::fs;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::kit::{FIRMWARE, VARIABLES};
 use crate::owner::Owner;
+use crate::process::{PATIENCE, Running, wait};
 use crate::shell::Shell;
 
 /// What is on before the power is.
@@ -43,17 +42,6 @@ pub struct Machine {
     _tpm: Running,
     port: UnixListener,
     folder: tempfile::TempDir,
-}
-
-#[derive(Debug)]
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Both fail only if it has already ended.
-        let _killed = self.0.kill();
-        let _reaped = self.0.wait();
-    }
 }
 
 impl Power<'_> {
@@ -155,17 +143,3 @@ fn qemu(folder: &Path) -> Command {
     qemu.stdin(Stdio::null());
     qemu
 }
-
-fn wait<T>(what: &str, patience: Duration, mut done: impl FnMut() -> Result<Option<T>>) -> Result<T> {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = done()? {
-            return Ok(found);
-        }
-        ensure!(start.elapsed() < patience, "waited {} s for {what}", patience.as_secs());
-        thread::sleep(Duration::from_millis(50));
-    }
-}
-
-/// How long a machine may take to come up. It is emulated, on a host that may have other things to do.
-const PATIENCE: Duration = Duration::from_mins(5);

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::archive::Archive;
 use crate::image::Image;
@@ -33,6 +33,17 @@ impl System {
             // The shell lists them in the order of their names.
             archive.file(&format!("lib/modules/{number}-{name}.ko.xz"), &content);
         }
+        Ok(Self { kit: kit.clone(), archive, libraries: BTreeSet::new() })
+    }
+
+    /// A system for the quick machine, without a network.
+    pub fn plain(kit: &Kit) -> Result<Self> {
+        let mut archive = Archive::new();
+        archive.file("init", include_bytes!("guest.sh"));
+        archive.file("bin/busybox", &fs::read(kit.busybox())?);
+        archive.file("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n");
+        archive.file("etc/group", b"root:x:0:\nnogroup:x:65534:\n");
+        archive.device("dev/console", 5, 1);
         Ok(Self { kit: kit.clone(), archive, libraries: BTreeSet::new() })
     }
 
@@ -65,15 +76,23 @@ impl System {
         self
     }
 
+    /// The initial RAM disk.
+    pub(crate) fn archive(&self) -> Vec<u8> {
+        self.archive.clone().finish()
+    }
+
     /// The system as a kernel image with this command line, not signed yet, in `folder`.
     pub fn image(&self, command_line: &str, folder: &Path) -> Result<Image> {
-        Image::build(&self.kit, self.archive.clone().finish(), command_line, folder)
+        Image::build(&self.kit, self.archive(), command_line, folder)
     }
 }
 
-/// The paths in what `ldd` says.
+/// The paths in what `ldd` says. Of a static program it says that there are none, and fails.
 fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
-    let said = read(Command::new("ldd").arg(program))?;
+    let said = Command::new("ldd").arg(program).output().context("running ldd")?;
+    let why = String::from_utf8_lossy(&said.stderr);
+    ensure!(said.status.success() || why.contains("not a dynamic executable"), "ldd: {}", why.trim());
+    let said = String::from_utf8_lossy(&said.stdout);
     let paths = said.split_whitespace().filter(|word| word.starts_with('/'));
     Ok(paths.map(PathBuf::from).collect())
 }

@@ -7,7 +7,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 use simulator::vtpm::manufacture;
-use vm::{Kit, Owner, Power, SecureBoot, Shell, System};
+use vm::{Kit, Owner, Power, SecureBoot, Shell, System, Turn};
 
 use crate::openbao::{HOST, OpenBao};
 use crate::policy;
@@ -53,6 +53,7 @@ pub(crate) fn boots() -> Option<&'static Boots> {
 
 impl Boots {
     fn run(kit: &Kit) -> Self {
+        let _turn = Turn::wait().unwrap();
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("boot");
         drop(fs::remove_dir_all(&folder));
         let tpm = folder.join("tpm");

@@ -1,0 +1,119 @@
+//! What opens a process to others, or to calls that nobody sees.
+
+use rustix::fs::{Mode, OFlags};
+
+use super::ordered;
+use crate::call;
+use crate::kernel::{Side, adopt, clone, leave};
+use crate::told::{Found, absent, nothing, told};
+use crate::{Outcome, Probe};
+
+pub(crate) const PROBES: &[Probe] = &[
+    Probe::new("inside/io-uring", "io-uring", "io_uring_setup", |stage| ordered(stage, "io-uring", "")),
+    Probe::new(
+        "inside/io-uring-polled",
+        "io-uring",
+        "io_uring_setup with a thread of the kernel's that polls",
+        |stage| ordered(stage, "io-uring-polled", ""),
+    ),
+    Probe::new("inside/userfaultfd", "userfaultfd", "userfaultfd", |stage| ordered(stage, "userfaultfd", "")),
+    Probe::new(
+        "inside/userfaultfd-user-mode",
+        "userfaultfd",
+        "userfaultfd for faults of user mode alone",
+        |stage| ordered(stage, "userfaultfd-user-mode", ""),
+    ),
+    Probe::new("inside/userfaultfd-device", "userfaultfd", "userfaultfd from /dev/userfaultfd", |stage| {
+        ordered(stage, "userfaultfd-device", "")
+    }),
+    Probe::new("inside/dumpable", "dumpable", "PR_SET_DUMPABLE of 1", |stage| ordered(stage, "dumpable", "")),
+    Probe::new("inside/ptracer", "dumpable", "PR_SET_PTRACER of anybody", |stage| {
+        ordered(stage, "ptracer", "")
+    }),
+    Probe::new("inside/userns-unshare", "user-namespace", "unshare(CLONE_NEWUSER)", |stage| {
+        ordered(stage, "userns-unshare", "")
+    }),
+    Probe::new("inside/userns-clone", "user-namespace", "clone(CLONE_NEWUSER)", |stage| {
+        ordered(stage, "userns-clone", "")
+    }),
+];
+
+/// In the victim's child.
+pub(super) fn perform(name: &str) -> Outcome {
+    told(match name {
+        "io-uring" => io_uring(0),
+        "io-uring-polled" => io_uring(POLLED),
+        "userfaultfd" => userfaultfd(0),
+        "userfaultfd-user-mode" => userfaultfd(USER_MODE),
+        "userfaultfd-device" => device(),
+        "dumpable" => dumpable(),
+        "ptracer" => ptracer(),
+        "userns-unshare" => unshared(),
+        "userns-clone" => cloned(),
+        other => Err(absent(format!("nothing is known by the name {other}"))),
+    })
+}
+
+/// `IORING_SETUP_SQPOLL`
+const POLLED: u32 = 1 << 1;
+/// `UFFD_USER_MODE_ONLY`
+const USER_MODE: i32 = 1;
+/// `_IO(0xaa, 0)`
+const USERFAULTFD_IOC_NEW: i32 = 0xaa00;
+
+/// `struct io_uring_params`: the flags are at 8; 120 bytes.
+fn io_uring(flags: u32) -> Found {
+    let mut parameters = [0; 120];
+    parameters.iter_mut().skip(8).zip(flags.to_ne_bytes()).for_each(|(to, from)| *to = from);
+    drop(adopt(call!(libc::SYS_io_uring_setup, 4, &mut parameters[..])?)?);
+    Ok("a ring".into())
+}
+
+fn userfaultfd(flags: i32) -> Found {
+    drop(adopt(call!(libc::SYS_userfaultfd, flags | libc::O_CLOEXEC)?)?);
+    Ok("a descriptor for its own faults".into())
+}
+
+fn device() -> Found {
+    let device = rustix::fs::open("/dev/userfaultfd", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+    let device = device.map_err(|error| match error {
+        rustix::io::Errno::NOENT => absent("this kernel has no /dev/userfaultfd"),
+        _ => error.into(),
+    })?;
+    drop(adopt(call!(libc::SYS_ioctl, &device, USERFAULTFD_IOC_NEW, libc::O_CLOEXEC)?)?);
+    Ok("a descriptor for its own faults".into())
+}
+
+fn dumpable() -> Found {
+    call!(libc::SYS_prctl, libc::PR_SET_DUMPABLE, 1, 0, 0, 0)?;
+    match call!(libc::SYS_prctl, libc::PR_GET_DUMPABLE, 0, 0, 0, 0)? {
+        1 => Ok("it can be dumped".into()),
+        other => Err(nothing(format!("it is {other}"))),
+    }
+}
+
+fn ptracer() -> Found {
+    const ANYBODY: i64 = -1;
+    match call!(libc::SYS_prctl, libc::PR_SET_PTRACER, ANYBODY, 0, 0, 0) {
+        Err(rustix::io::Errno::INVAL) => Err(absent("this kernel has no Yama")),
+        other => {
+            other?;
+            Ok("anybody may trace it".into())
+        }
+    }
+}
+
+fn unshared() -> Found {
+    call!(libc::SYS_unshare, libc::CLONE_NEWUSER)?;
+    Ok("a user name space of its own".into())
+}
+
+fn cloned() -> Found {
+    match clone(libc::CLONE_NEWUSER)? {
+        Side::Child => leave(0),
+        Side::Parent(pid) => {
+            rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty())?;
+            Ok("a child in a user name space of its own".into())
+        }
+    }
+}

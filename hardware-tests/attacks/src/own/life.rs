@@ -1,0 +1,39 @@
+//! The enforcer's next life: its own program is known by its file when it is started again, so what is put into it would be the
+//! enforcer.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::told::{Found, absent, nothing, told};
+use crate::{Probe, Stage};
+
+pub(crate) const PROBES: &[Probe] = &[Probe::new(
+    "own/life-loaded",
+    "own-program",
+    "have the enforcer's program load a library of the attacker's when it is started again",
+    |stage| told(loaded(stage)),
+)];
+
+/// A loader that lists what it would load takes what `LD_PRELOAD` names, too; a program without one asks nobody.
+fn loaded(stage: &Stage) -> Found {
+    let program = match stage.socket() {
+        None => std::env::current_exe()?,
+        Some(_) => found("cloudtaser-enforcer")?,
+    };
+    let mut command = Command::new(&program);
+    let answer = command.arg("--version").env("LD_TRACE_LOADED_OBJECTS", "1").output()?;
+    let said = String::from_utf8_lossy(&answer.stdout).into_owned();
+    match said.lines().find(|line| line.contains("=>")) {
+        Some(line) => Ok(format!("{} loads {}", program.display(), line.trim())),
+        None => Err(nothing(format!("{} loads nothing", program.display()))),
+    }
+}
+
+/// A program by its name, as a shell finds it.
+fn found(name: &str) -> std::io::Result<PathBuf> {
+    let folders = ["/bin", "/usr/bin", "/usr/local/bin", "/sbin", "/usr/sbin"];
+    let mut paths = folders.iter().map(|folder| PathBuf::from(folder).join(name));
+    let found = paths.find(|path| fs::metadata(path).is_ok());
+    found.ok_or_else(|| absent(format!("{name} is in none of {folders:?}")))
+}

@@ -1,0 +1,79 @@
+//! Who starts the enforcer again, and from where: root chooses what it sees, and which file it is.
+
+use serde_json::Value;
+use vm::{Boot, Enforcer, Kernel, Lsm};
+
+use crate::machine::ready;
+use crate::staying::{attack_steadily, refused, stop_attacking};
+
+#[test]
+fn a_next_life_that_is_shown_another_proc_is_not_deceived() {
+    let Some(ready) = ready() else { return };
+    let mut guest = ready.boot(LSM);
+    Enforcer::default().start(&mut guest).unwrap();
+    let victim = attack_steadily(&mut guest);
+    let said = guest
+        .read(&format!(
+            "mkdir /run/evil; cp /bin/busybox /run/evil/; cat /proc/self/mountinfo >/run/mountinfo
+             printf '\\7\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0' >/run/auxv
+             (exec unshare -m sh -c '
+               mount -t tmpfs none /proc && mkdir -p /proc/self /proc/1 && touch /proc/self/exe &&
+               cp /run/auxv /run/mountinfo /proc/self/ && cp /run/mountinfo /proc/1/ &&
+               mount -o bind /run/evil/busybox /proc/self/exe && exec cloudtaser-enforcer run {WORDS}'
+             ) </dev/null >/run/next.log 2>&1 &
+             {wait} /run/next.log '[:] ready'",
+            wait = wait()
+        ))
+        .unwrap();
+    // It saw the kernel's own, not what was shown to it.
+    assert!(said.contains("took over from "), "{said}");
+    // The program that was shown is nobody's.
+    let read = guest.run(&format!("/run/evil/busybox cat /proc/{victim}/environ")).unwrap();
+    assert_eq!((read.code, refused(&read.text())), (1, true), "{}", read.text());
+    let third = Enforcer::default().start(&mut guest).unwrap();
+    assert!(third.contains("took over from "), "{third}");
+    let count = stop_attacking(&mut guest);
+    assert_eq!(count["got"], 0, "{count}");
+}
+
+#[test]
+fn a_program_that_is_not_known_is_told_who_keeps_it_out_and_waits() {
+    let Some(ready) = ready() else { return };
+    let mut guest = ready.boot(LSM);
+    Enforcer::default().start(&mut guest).unwrap();
+    let serves = |text: &str| serde_json::from_str::<Value>(text).unwrap()["pid"].as_u64().unwrap();
+    let first = serves(&guest.read(&format!("{} {HEARTBEAT} pid", wait())).unwrap());
+    let said = guest
+        .read(&format!(
+            "cp /bin/cloudtaser-enforcer /run/other
+             /run/other run {WORDS} </dev/null >/run/other.log 2>&1 & other=$!
+             {wait} /run/other.log refusing; sleep 1; kill -0 $other && echo it waits",
+            wait = wait()
+        ))
+        .unwrap();
+    assert!(
+        said.contains("LOCKED OUT: an enforcer before this one guards itself, and goes on refusing"),
+        "{said}"
+    );
+    assert!(said.contains(&format!("process {first} of version")), "{said}");
+    assert!(said.contains("found /run/other with SHA-256 "), "{said}");
+    assert!(said.contains("it waits") && !said.contains("NOTHING IS REFUSED"), "{said}");
+    assert_eq!(serves(&guest.read(&format!("cat {HEARTBEAT}")).unwrap()), first);
+}
+
+/// Waits until a file has a word, and shows it.
+fn wait() -> &'static str {
+    "wait_for() {
+       times=0
+       until grep -q \"$2\" \"$1\" 2>/dev/null; do
+         sleep 0.5; times=$((times+1)); [ $times -lt 240 ] || { cat \"$1\"; return 1; }
+       done
+       cat \"$1\"
+     }; wait_for"
+}
+
+/// What the first enforcer is started with: a next life with other words is refused for those.
+const WORDS: &str = "--object /lib/cloudtaser/enforcer.o --mode enforce --node-guards enforce \
+                     --vector secret-leak=enforce --stale-files --tasks-per-group 256";
+const HEARTBEAT: &str = "/run/cloudtaser/enforcer.json";
+const LSM: Boot = Boot { kernel: Kernel::V6_12, lsm: Lsm::Default };
