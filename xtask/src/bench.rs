@@ -9,9 +9,9 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::child;
 use crate::house::{House, Target};
 use crate::tools;
+use crate::{bpf, child};
 
 /// How long to measure.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -49,6 +49,7 @@ pub(crate) fn run(house: &House, length: Length) -> Result<()> {
         std::fs::remove_dir_all(&dir)?;
     }
     std::fs::create_dir_all(&dir)?;
+    let costs = if length == Length::Full { Some(bpf::with_costs(house)?) } else { None };
     for target in benches(house) {
         let mut cargo = child::cargo(&house.root);
         // The whole workspace, so that its dependencies are those that the tests were built with.
@@ -58,6 +59,9 @@ pub(crate) fn run(house: &House, length: Length) -> Result<()> {
         }
         let word = if length == Length::Smoke { "smoke" } else { "full" };
         tools.tell(&mut cargo).env("CLOUDTASER_BENCH_DIR", &dir).env("CLOUDTASER_BENCH", word);
+        if let Some(object) = &costs {
+            cargo.env("CLOUDTASER_BPF_COST", object);
+        }
         child::run(&mut cargo)?;
     }
     let all = gather(&dir)?;

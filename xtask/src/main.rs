@@ -9,7 +9,9 @@ use std::process::ExitCode;
 
 use house::House;
 
+mod attacks;
 mod bench;
+mod bpf;
 mod child;
 mod ci;
 mod demo;
@@ -54,10 +56,13 @@ fn dispatch(house: &House, words: &[&str]) -> anyhow::Result<()> {
         ["bench", "--smoke"] => bench::run(house, bench::Length::Smoke),
         ["package"] => package::run(house),
         ["static"] => statics::run(house),
+        ["attacks", words @ ..] => attacks::run(house, words),
+        ["bpf"] => bpf::run(house),
         ["wasm"] => wasm::run(house),
         ["tools"] => tools::ensure(house).and_then(|_| vm::ensure(house)).map(drop),
         _ => anyhow::bail!("expected one of {USAGE}; found {:?}", words.join(" ")),
     }
 }
 
-const USAGE: &str = "demo [--tee NAME], test, ci, layers, measure, package, static, wasm, vectors DIR, bench [--smoke], tools";
+const USAGE: &str = "demo [--tee NAME], test, ci, layers, measure, package, static, bpf, attacks [--here] [--bench] \
+[--kernel V] [--lsm L] [--only PROBE], wasm, vectors DIR, bench [--smoke], tools";

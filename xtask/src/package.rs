@@ -12,7 +12,7 @@ use crate::child;
 use crate::house::{House, short};
 
 /// In the order of their dependencies.
-const LIBRARIES: [&str; 2] = ["cloudtaser-attest", "cloudtaser-protocol"];
+const LIBRARIES: [&str; 3] = ["cloudtaser-attest", "cloudtaser-enforcer-abi", "cloudtaser-protocol"];
 /// Packed, not built again: it has no features, and a server's worth of dependencies.
 const PLUGIN: &str = "cloudtaser-openbao-plugin";
 /// The choices of features, besides both cryptographic providers.
@@ -36,7 +36,7 @@ pub(crate) fn run(house: &House) -> Result<()> {
     forget_unpacked(house)?;
     child::run(pack().args(LIBRARIES.iter().flat_map(|library| ["--package", library])))?;
     child::run(pack().args(["--no-verify", "--package", PLUGIN]))?;
-    println!("{} and {PLUGIN} pack; the first two build from their packages", LIBRARIES.join(", "));
+    println!("{} and {PLUGIN} pack; the first three build from their packages", LIBRARIES.join(", "));
     Ok(())
 }
 

@@ -1,6 +1,7 @@
-//! `cargo xtask static`: the wrapper as one static file, which runs in an image of any distribution, or of none.
+//! `cargo xtask static`: what is one static file. The wrapper, which runs in an image of any distribution, or of none; and the
+//! enforcer, which is known by its file: what is loaded into a program is not.
 //!
-//! It is built against musl, held to its size, and looked at: a program that asks for a loader is not static. Where
+//! They are built against musl, held to their size, and looked at: a program that asks for a loader is not static. Where
 //! rustup has no standard library for musl, nothing is built and that is said.
 
 use std::path::PathBuf;
@@ -12,36 +13,62 @@ use crate::child::{self, which};
 use crate::house::House;
 
 const TARGET: &str = "x86_64-unknown-linux-musl";
-const PROGRAM: &str = "cloudtaser-wrapper";
-/// What an image grows by at most.
-const MOST: u64 = 6_000_000;
+/// Each with the most bytes that it may have: what an image grows by, or a node.
+const PROGRAMS: [(&str, u64); 2] = [("cloudtaser-wrapper", 6_000_000), (ENFORCER, 6_000_000)];
+const ENFORCER: &str = "cloudtaser-enforcer";
 
 pub(crate) fn run(house: &House) -> Result<()> {
-    let Some(program) = build(house)? else { return Ok(()) };
-    let file = std::fs::read(&program).with_context(|| program.display().to_string())?;
-    let size = u64::try_from(file.len())?;
-    ensure!(size <= MOST, "{PROGRAM}: expected at most {MOST} bytes, found {size}");
-    ensure!(
-        !asks_for_a_loader(&file),
-        "{PROGRAM}: expected a static program, found one that asks for a loader"
-    );
-    child::read(Command::new(&program).arg("--help")).context("the static wrapper does not run")?;
-    println!("{}: static, {size} bytes of at most {MOST}", program.display());
+    if !can_build()? {
+        return Ok(());
+    }
+    for (name, most) in PROGRAMS {
+        let program = build(house, name, "release")?;
+        let file = std::fs::read(&program).with_context(|| program.display().to_string())?;
+        let size = u64::try_from(file.len())?;
+        ensure!(size <= most, "{name}: expected at most {most} bytes, found {size}");
+        ensure!(
+            !asks_for_a_loader(&file),
+            "{name}: expected a static program, found one that asks for a loader"
+        );
+        let help = child::read(Command::new(&program).arg("--help"));
+        help.with_context(|| format!("the static {name} does not run"))?;
+        println!("{}: static, {size} bytes of at most {most}", program.display());
+    }
     Ok(())
 }
 
-fn build(house: &House) -> Result<Option<PathBuf>> {
+/// Which build of the enforcer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Build {
+    /// The one of tests.
+    Tests,
+    /// The one that is shipped.
+    Shipped,
+}
+
+/// The enforcer, for the attacks on it.
+pub(crate) fn enforcer(house: &House, of: Build) -> Result<PathBuf> {
+    ensure!(can_build()?, "the enforcer has to be static: what is loaded into it would be the enforcer, too");
+    build(house, ENFORCER, if of == Build::Shipped { "release" } else { "dev" })
+}
+
+fn can_build() -> Result<bool> {
     if which("rustup").is_none() && !has_library() {
         println!("SKIP static: no standard library for {TARGET}, and no rustup to bring one");
-        return Ok(None);
+        return Ok(false);
     }
     if !has_library() {
         child::twice(|| child::run(Command::new("rustup").args(["target", "add", TARGET])))?;
     }
+    Ok(true)
+}
+
+fn build(house: &House, name: &str, profile: &str) -> Result<PathBuf> {
     let mut cargo = child::cargo(&house.root);
-    cargo.args(["build", "--quiet", "--release", "--package", PROGRAM, "--target", TARGET]);
-    child::run(&mut cargo)?;
-    Ok(Some(house.target.join(TARGET).join("release").join(PROGRAM)))
+    cargo.args(["build", "--quiet", "--package", name, "--bin", name]);
+    child::run(cargo.args(["--profile", profile, "--target", TARGET]))?;
+    let folder = if profile == "dev" { "debug" } else { profile };
+    Ok(house.target.join(TARGET).join(folder).join(name))
 }
 
 fn has_library() -> bool {

@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::bpf;
 use crate::child;
 use crate::helm;
 use crate::house::House;
@@ -32,6 +33,9 @@ pub(crate) fn run(house: &House) -> Result<()> {
     seen.extend(kubebed.as_ref().map(|_| "kube"));
     seen.extend(vm.as_ref().map(|_| "vm"));
     let features = features(&seen, std::env::var_os("REQUIRE"));
+    // Ten minutes of emulation: only for who asks.
+    let attacks = vm.is_some() && features.iter().any(|feature| feature == "attacks");
+    let object = if attacks { Some(bpf::ensure(house)?) } else { None };
     println!("features that tests may not skip: {}", features.join(" "));
 
     let mut cargo = child::cargo(&house.root);
@@ -48,6 +52,9 @@ pub(crate) fn run(house: &House) -> Result<()> {
     }
     if let Some(vm) = &vm {
         cargo.env("CLOUDTASER_VM", vm);
+    }
+    if let Some(object) = &object {
+        cargo.env("CLOUDTASER_BPF_OBJECT", object);
     }
     std::fs::create_dir_all(&house.target)?;
     let log = house.target.join("test.log");

@@ -1,7 +1,8 @@
 //! What the machine with measured boot is made of: Debian's kernel, busybox, and an editor of firmware variables.
 //!
-//! The packages are unpacked, never installed: this machine keeps its own kernel and its own busybox. The kernel comes
-//! from Debian's backports, in a state of apt's own, so that nothing changes for the rest of the machine.
+//! The packages are unpacked, never installed: this machine keeps its own kernel and its own busybox. The kernels come
+//! from Debian's backports (6.12) and from Debian 12 itself (6.1), in a state of apt's own, so that nothing changes for
+//! the rest of the machine.
 //! Trusted: the package sources that the machine is set up with, and the versions pinned here.
 
 use std::fs;
@@ -23,26 +24,70 @@ pub(crate) fn ensure(house: &House) -> Result<Option<PathBuf>> {
         return Ok(None);
     }
     let dir = house.target.join("tools/vm");
-    // Written last.
-    let stamp = dir.join("recipe");
-    if fs::read_to_string(&stamp).is_ok_and(|recipe| recipe == RECIPE) {
-        return Ok(Some(dir));
+    for part in PARTS {
+        fetch(&dir, part)?;
     }
-    eprintln!("xtask: fetching the kernel of the test machine");
-    fs::create_dir_all(dir.join("modules"))?;
-    kernel(&dir).context("Debian's package linux-image-cloud-amd64, from backports")?;
-    busybox(&dir).context("Debian's package busybox-static")?;
-    tools::python(&dir.join("venv"), &format!("virt-firmware=={VIRT_FIRMWARE}"))?;
-    fs::write(stamp, RECIPE)?;
     Ok(Some(dir))
 }
 
-fn kernel(dir: &Path) -> Result<()> {
+/// Also the newer kernel, for who asks: Debian's backports drop it one day.
+pub(crate) fn newer(kit: &Path) -> Result<()> {
+    fetch(kit, NEWER)
+}
+
+fn fetch(dir: &Path, (stamp, recipe, fill): Part) -> Result<()> {
+    // Written last.
+    let stamp = dir.join(stamp);
+    if fs::read_to_string(&stamp).is_ok_and(|written| written == recipe) {
+        return Ok(());
+    }
+    eprintln!("xtask: fetching a kernel of the test machine ({recipe})");
+    fs::create_dir_all(dir)?;
+    fill(dir).with_context(|| format!("a kernel of Debian's for clouds, for {recipe}"))?;
+    fs::write(stamp, recipe)?;
+    Ok(())
+}
+
+/// The file that says that a part of the folder is there, its recipe, which changes with what is put together, and who
+/// does it.
+type Part = (&'static str, &'static str, fn(&Path) -> Result<()>);
+
+const PARTS: [Part; 2] = [
+    // 6.5 is the first kernel with `SO_PEERPIDFD`, by which the agent knows its callers; Debian 12 itself has 6.1.
+    ("recipe", "3: bookworm-backports, virt-firmware 26.10", measured),
+    ("recipe-6.1", "2: bookworm", older),
+];
+
+const NEWER: Part = ("recipe-6.18", "1: trixie-backports", |dir| {
+    kernel(TRIXIE_BACKPORTS, Release::Named("6.18"), &OLDER_MODULES, &dir.join("6.18"))
+});
+
+/// Which kernel of a source.
+#[derive(Clone, Copy)]
+enum Release<'r> {
+    /// The present one.
+    Present,
+    /// The last one whose version begins so.
+    Named(&'r str),
+}
+
+fn measured(dir: &Path) -> Result<()> {
+    kernel(BACKPORTS, Release::Present, &MODULES, dir)?;
+    busybox(dir).context("Debian's package busybox-static")?;
+    tools::python(&dir.join("venv"), &format!("virt-firmware=={VIRT_FIRMWARE}"))
+}
+
+fn older(dir: &Path) -> Result<()> {
+    kernel(BOOKWORM, Release::Present, &OLDER_MODULES, &dir.join("6.1"))
+}
+
+fn kernel(source: &str, release: Release<'_>, modules: &[&str], dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir.join("modules"))?;
     let scratch = tempfile::tempdir()?;
     for folder in ["sources", "state/lists/partial", "cache/archives/partial"] {
         fs::create_dir_all(scratch.path().join(folder))?;
     }
-    fs::write(scratch.path().join("sources/backports.sources"), SOURCE)?;
+    fs::write(scratch.path().join("sources/debian.sources"), source)?;
     let apt = |program: &str| {
         let mut apt = Command::new(program);
         apt.args(["--quiet=2", "--option", "Dir::Etc::SourceList=/dev/null"]);
@@ -56,21 +101,41 @@ fn kernel(dir: &Path) -> Result<()> {
         apt
     };
     child::twice(|| child::read(apt("apt-get").arg("update")))?;
-    // The package of that name has nothing in it but the name of the present kernel's.
-    let said = child::read(apt("apt-cache").args(["depends", "linux-image-cloud-amd64"]))?;
-    let package = said.split_whitespace().find(|word| word.starts_with("linux-image-6"));
-    let package = package.with_context(|| format!("expected a kernel's package, found {said:?}"))?;
+    let asked = match release {
+        // The package of that name has nothing in it but the name of the present kernel's.
+        Release::Present => child::read(apt("apt-cache").args(["depends", "linux-image-cloud-amd64"]))?,
+        Release::Named(_) => child::read(apt("apt-cache").args(["pkgnames", "linux-image-"]))?,
+    };
+    let package =
+        named(&asked, release).with_context(|| format!("expected a kernel's package, found {asked:?}"))?;
     child::twice(|| child::read(apt("apt-get").args(["download", package])))?;
     let root = unpack(scratch.path(), "linux-image")?;
     copy_only(&root.join("boot"), "vmlinuz-", &dir.join("vmlinuz"))?;
-    for module in MODULES {
-        let name = Path::new(module).file_name().context("a module's name")?;
-        let file = format!("{module}.ko.xz");
-        let release = only(&root.join("lib/modules"), "")?;
-        fs::copy(release.join("kernel").join(&file), dir.join("modules").join(name).with_extension("ko.xz"))
-            .with_context(|| file)?;
+    // Below /usr since Debian 13.
+    let modules_of = ["lib/modules", "usr/lib/modules"].map(|folder| root.join(folder));
+    let modules_of = modules_of.iter().find(|folder| folder.is_dir()).context("the kernel's modules")?;
+    let release = only(modules_of, "")?.join("kernel");
+    for module in modules {
+        let (folder, name) = module.rsplit_once('/').context("a module's name")?;
+        // Compressed since 6.12.
+        let file = only(&release.join(folder), &format!("{name}.ko"))?;
+        fs::copy(&file, dir.join("modules").join(file.file_name().context("a module's file")?))?;
     }
     Ok(())
+}
+
+/// The package among these words: by its version's numbers, the last.
+fn named<'w>(words: &'w str, release: Release<'_>) -> Option<&'w str> {
+    let beginning = match release {
+        Release::Present => "linux-image-6".to_owned(),
+        Release::Named(version) => format!("linux-image-{version}."),
+    };
+    let numbers = |word: &&str| -> Vec<u32> {
+        let version = word.trim_start_matches("linux-image-").split('+').next().unwrap_or_default();
+        version.split('.').map_while(|number| number.parse().ok()).collect()
+    };
+    let is_one = |word: &&str| word.starts_with(&beginning) && word.ends_with("-cloud-amd64");
+    words.split_whitespace().filter(is_one).max_by_key(numbers)
 }
 
 fn busybox(dir: &Path) -> Result<()> {
@@ -109,22 +174,55 @@ fn only(dir: &Path, beginning: &str) -> Result<PathBuf> {
     found.with_context(|| format!("{}: expected an entry {beginning}…, found none", dir.display()))
 }
 
-/// Changes with what [`ensure`] puts together. 6.5 is the first kernel with `SO_PEERPIDFD`, by which the agent knows
-/// its callers; Debian 12 itself has 6.1.
-const RECIPE: &str = "1: bookworm-backports, virt-firmware 26.10";
 const VIRT_FIRMWARE: &str = "26.10";
 /// Where they are in the package, without their ending.
-const MODULES: [&str; 6] = [
+const MODULES: [&str; 8] = [
     "net/core/failover",
     "drivers/net/net_failover",
     "drivers/net/virtio_net",
+    "drivers/net/dummy",
+    "drivers/block/brd",
     "fs/fuse/cuse",
     "fs/configfs/configfs",
     "drivers/virt/coco/tsm",
 ];
-const SOURCE: &str = "Types: deb
+/// Those of 6.1 that are not built in.
+const OLDER_MODULES: [&str; 3] = ["fs/configfs/configfs", "drivers/net/dummy", "drivers/block/brd"];
+const BACKPORTS: &str = "Types: deb
 URIs: http://deb.debian.org/debian
 Suites: bookworm-backports
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 ";
+const TRIXIE_BACKPORTS: &str = "Types: deb
+URIs: http://deb.debian.org/debian
+Suites: trixie-backports
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+";
+const BOOKWORM: &str = "Types: deb
+URIs: http://deb.debian.org/debian
+Suites: bookworm
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+
+Types: deb
+URIs: http://deb.debian.org/debian-security
+Suites: bookworm-security
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_release_the_last_is_taken() {
+        let words = "linux-image-6.18.5+deb13-cloud-amd64 linux-image-6.18.15+deb13-cloud-amd64
+                     linux-image-6.18.9+deb13-amd64 linux-image-6.19.1+deb13-cloud-amd64";
+        let found = named(words, Release::Named("6.18"));
+        assert_eq!(found, Some("linux-image-6.18.15+deb13-cloud-amd64"));
+        assert_eq!(named(words, Release::Named("6.1")), None);
+    }
+}

@@ -27,7 +27,7 @@ fn arrow_fault(room: &Room, arrows: &Arrows, to: &Dependency, list: &List) -> Op
         return (!in_tests && !listed)
             .then(|| Fault::new(room.name(), format!("external dependency {} is not listed", to.name)));
     }
-    if never_shipped && !in_tests {
+    if never_shipped && !in_tests && !list.never_shipped.iter().any(|other| other == room.name()) {
         return Some(Fault::new(
             room.name(),
             format!("{name} is never shipped, but a normal dependency here"),
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     const LIST: &str = r#"
-        never-shipped = ["simulator"]
+        never-shipped = ["simulator", "hw"]
         feature-words = ["mock", "test", "insecure", "sample"]
         unsafe-homes = []
         tables = []
@@ -72,6 +72,8 @@ mod tests {
         tests = ["cli"]
         [rooms.simulator]
         ours = ["attest"]
+        [rooms.hw]
+        ours = ["simulator"]
     "#;
 
     fn found(room: &str, dependency: &str, kind: Option<&str>, ours: bool, feature: &str) -> Vec<String> {
@@ -125,6 +127,7 @@ mod tests {
             found("keyrelease", "cloudtaser-simulator", None, true, "default"),
             ["keyrelease: simulator is never shipped, but a normal dependency here"]
         );
+        assert!(found("hw", "cloudtaser-simulator", None, true, "default").is_empty());
     }
 
     #[test]

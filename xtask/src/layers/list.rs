@@ -13,7 +13,7 @@ use crate::house::House;
 pub(crate) struct List {
     /// Per room (without our prefix): its arrows.
     pub(crate) rooms: BTreeMap<String, Arrows>,
-    /// Rooms that no other room may depend on but for its tests.
+    /// Rooms that no room outside this list may depend on but for its tests.
     pub(crate) never_shipped: Vec<String>,
     /// Words that no feature of a shipped room may carry.
     pub(crate) feature_words: Vec<String>,
