@@ -11,6 +11,8 @@ use rustix::net::{
     socket_with,
 };
 
+use crate::procfs;
+
 /// Asks the enforcer at this socket.
 pub fn confirm(socket: &Path) -> io::Result<()> {
     let kind = SocketType::SEQPACKET;
@@ -48,22 +50,37 @@ pub(crate) fn session(pid: u32) -> io::Result<u64> {
 
 /// A field of `stat`, counted from 1; the second may have anything in it, and ends with the last parenthesis.
 fn field(pid: u32, number: usize) -> io::Result<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let text = procfs::ours()?.text(&format!("{pid}/stat"))?;
     let rest = text.rsplit_once(") ").map(|(_, rest)| rest);
     let word = rest.and_then(|rest| rest.split(' ').nth(number.checked_sub(3)?));
     let number = word.and_then(|word| word.parse().ok());
-    number.ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat: expected a number in its place")))
+    number.ok_or_else(|| io::Error::other(format!("{pid}/stat: expected a number in its place")))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+    use std::process::{Command, Stdio};
+
     use super::*;
 
     #[test]
     fn a_session_began_when_its_leader_did() {
-        let began = session(std::process::id()).unwrap();
+        // Whoever runs the tests may have a session without a leader, or none that we see.
+        let words = "echo; exec sleep 60";
+        let mut leader =
+            Command::new("setsid").args(["sh", "-c", words]).stdout(Stdio::piped()).spawn().unwrap();
+        leader.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
+        let before = session(leader.id());
         let now = crate::events::clock::now().boot;
+        leader.kill().unwrap();
+        leader.wait().unwrap();
+        let began = before.unwrap();
         assert!(began > 0 && began < now, "{began} {now}");
+    }
+
+    #[test]
+    fn nobody_is_in_a_session_of_none() {
         assert!(session(0).is_err());
     }
 }
