@@ -43,7 +43,7 @@ impl Tagger for Edge {
         }
         // What the programs counted they count off.
         let entry: Option<Tag> = kernel::lookup(self.pids.as_fd(), &pid)?;
-        let entry = Tag { reserved: entry.unwrap_or(Tag::NONE).reserved, ..tag };
+        let entry = Tag { becoming: entry.unwrap_or(Tag::NONE).becoming & Tag::COUNTED, ..tag };
         kernel::update(self.pids.as_fd(), &pid, &entry)?;
         kernel::update(self.tags.as_fd(), &descriptor, &tag)
     }

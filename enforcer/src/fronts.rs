@@ -42,6 +42,7 @@ pub fn arguments(program: &str) -> Option<u32> {
 #[must_use]
 pub fn secured(hook: &str) -> &str {
     match hook {
+        "bprm_check_security" => "bprm_check",
         "settime" => "settime64",
         "userns_create" => "create_user_ns",
         "shm_alloc_security" => "shm_alloc",

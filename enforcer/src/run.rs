@@ -462,7 +462,7 @@ fn tag_ourselves(edge: &Edge) -> io::Result<()> {
     let mut group = [0; 8];
     getrandom(&mut group, GetRandomFlags::empty())?;
     let group = u64::from_ne_bytes(group).max(1);
-    edge.tag(process.as_fd(), Tag { group, roles: role::ENFORCER, reserved: 0 })
+    edge.tag(process.as_fd(), Tag { group, roles: role::ENFORCER, becoming: 0 })
 }
 
 fn started(before: usize) -> String {

@@ -324,7 +324,7 @@ fn of_before(house: &House, roles: u32) -> Vec<Value> {
     let mut python = Command::new("python3");
     python.arg("-c").arg(&script).arg(house.socket()).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = python.spawn().unwrap();
-    house.played.0.lock().unwrap().tags.insert(child.id(), Tag { group: 99, roles, reserved: 0 });
+    house.played.0.lock().unwrap().tags.insert(child.id(), Tag { group: 99, roles, becoming: 0 });
     child.stdin.take().unwrap().write_all(b"\n").unwrap();
     let output = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
     output.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect()

@@ -7,7 +7,7 @@ fn main() {
     divan::main();
 }
 
-const VICTIM: Tag = Tag { group: 7, roles: role::PROTECTED, reserved: 0 };
+const VICTIM: Tag = Tag { group: 7, roles: role::PROTECTED, becoming: 0 };
 
 /// Nobody of ours touches nobody of ours.
 #[divan::bench]

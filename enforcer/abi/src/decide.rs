@@ -58,7 +58,10 @@ pub const fn concerns(guard: Guard, subject: Tag, object: Tag) -> bool {
     match guard {
         // One enforcer ends another, when it has taken over.
         Guard::Process if subject.is(role::ENFORCER) && object.is(role::ENFORCER) => false,
-        Guard::Process => object.is(role::PROTECTED | role::ENFORCER | role::DECOY) && !subject.with(object),
+        Guard::Process => {
+            (object.is(role::PROTECTED | role::DECOY) || object.is_or_becomes_enforcer())
+                && !subject.with(object)
+        }
         // Its own parts are the enforcer's alone.
         Guard::Own => !subject.is(role::ENFORCER),
         Guard::Node => !subject.is(role::ENFORCER | role::TRUSTED),
@@ -81,11 +84,11 @@ pub const fn decide(mode: Mode, scope: Scope) -> Ruling {
 mod tests {
     use super::*;
 
-    const VICTIM: Tag = Tag { group: 7, roles: role::PROTECTED, reserved: 0 };
-    const SIBLING: Tag = Tag { group: 7, roles: role::PROTECTED, reserved: 0 };
-    const NEIGHBOUR: Tag = Tag { group: 8, roles: role::PROTECTED, reserved: 0 };
-    const ENFORCER: Tag = Tag { group: 1, roles: role::ENFORCER, reserved: 0 };
-    const TRUSTED: Tag = Tag { group: 0, roles: role::TRUSTED, reserved: 0 };
+    const VICTIM: Tag = Tag { group: 7, roles: role::PROTECTED, becoming: 0 };
+    const SIBLING: Tag = Tag { group: 7, roles: role::PROTECTED, becoming: 0 };
+    const NEIGHBOUR: Tag = Tag { group: 8, roles: role::PROTECTED, becoming: 0 };
+    const ENFORCER: Tag = Tag { group: 1, roles: role::ENFORCER, becoming: 0 };
+    const TRUSTED: Tag = Tag { group: 0, roles: role::TRUSTED, becoming: 0 };
 
     #[test]
     fn only_the_same_group_touches_a_protected_process() {
@@ -109,6 +112,29 @@ mod tests {
         for other in [Tag::NONE, NEIGHBOUR, TRUSTED] {
             assert!(concerns(Guard::Process, other, ENFORCER), "{other:?}");
         }
+    }
+
+    #[test]
+    fn who_is_about_to_be_the_enforcer_is_kept_from_others_and_has_none_of_its_rights() {
+        let next = Tag { becoming: role::ENFORCER, ..Tag::NONE };
+        for other in [Tag::NONE, VICTIM, ENFORCER, TRUSTED, next] {
+            assert!(concerns(Guard::Process, other, next), "{other:?}");
+        }
+        assert!(concerns(Guard::Process, next, ENFORCER));
+        assert!(concerns(Guard::Own, next, Tag::NONE));
+        assert!(concerns(Guard::Node, next, Tag::NONE));
+        assert_eq!(next.now(), Tag::NONE);
+    }
+
+    #[test]
+    fn who_is_about_to_be_trusted_is_kept_by_that_entry() {
+        let by = |entry| role::TRUSTED | entry << role::ENTRY;
+        let [before, next] = [0, by(7)].map(|becoming| Tag { roles: by(3), becoming, ..Tag::NONE });
+        assert_eq!([Tag::NONE, ENFORCER, before, next].map(Tag::kept), [0, 0, 3, 7]);
+        assert_eq!([before, next].map(Tag::entry), [3, 3]);
+        let first = Tag { becoming: by(7) | Tag::COUNTED, ..Tag::NONE };
+        assert_eq!((first.kept(), first.entry()), (7, 0));
+        assert!(concerns(Guard::Node, first, Tag::NONE));
     }
 
     #[test]

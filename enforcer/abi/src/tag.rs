@@ -32,16 +32,17 @@ pub struct Tag {
     pub group: u64,
     /// Bits of [`role`].
     pub roles: u32,
-    /// Zero in a task; in the table by number [`Tag::COUNTED`], or zero.
-    pub reserved: u32,
+    /// Bits of [`role`], of [`role::ENFORCER`] and of trust: what it may be as soon as the program that it executes is all there.
+    /// Until then it has none of the rights, and is kept from others as if it had. In the table by number also [`Tag::COUNTED`].
+    pub becoming: u32,
 }
 
 impl Tag {
-    /// In the table by number: the entry counts for its group's share.
-    pub const COUNTED: u32 = 1;
+    /// In the table by number: the entry counts for its group's share. No role has this bit.
+    pub const COUNTED: u32 = 1 << 8;
 
     /// Of a task that the enforcer knows nothing of.
-    pub const NONE: Self = Self { group: 0, roles: 0, reserved: 0 };
+    pub const NONE: Self = Self { group: 0, roles: 0, becoming: 0 };
 
     /// Whether it has one of these roles.
     #[must_use]
@@ -55,6 +56,29 @@ impl Tag {
     #[inline]
     pub const fn entry(self) -> u32 {
         self.roles >> role::ENTRY
+    }
+
+    /// By which entry it is kept from others, or 0: the one that it is about to be trusted by comes first, because the
+    /// memory that others would reach is that program's already.
+    #[must_use]
+    #[inline]
+    pub const fn kept(self) -> u32 {
+        let of = if self.becoming & role::TRUSTED == 0 { self.roles } else { self.becoming };
+        if of & role::TRUSTED == 0 { 0 } else { of >> role::ENTRY }
+    }
+
+    /// Whether it is the enforcer, or about to be.
+    #[must_use]
+    #[inline]
+    pub const fn is_or_becomes_enforcer(self) -> bool {
+        (self.roles | self.becoming) & role::ENFORCER != 0
+    }
+
+    /// What it is, whatever it is about to be; and what its child is.
+    #[must_use]
+    #[inline]
+    pub const fn now(self) -> Self {
+        Self { becoming: 0, ..self }
     }
 
     /// Whether both belong together.

@@ -39,7 +39,7 @@ fn inherit(child: *mut task_struct, tag: Tag) {
 #[lsm(hook = "task_alloc")]
 pub fn task_alloc(ctx: LsmContext) -> i32 {
     let earlier: i32 = ctx.arg(2);
-    let tag = current();
+    let tag = current().now();
     if earlier != 0 || tag == Tag::NONE {
         return earlier;
     }
@@ -53,7 +53,7 @@ pub fn task_alloc(ctx: LsmContext) -> i32 {
 /// It has its number now. Where there are no hooks of security, this is where it gets its tag, too.
 #[btf_tracepoint(function = "sched_process_fork")]
 pub fn forked(ctx: BtfTracePointContext) -> i32 {
-    let tag = stored(ctx.arg::<*const task_struct>(0).cast());
+    let tag = stored(ctx.arg::<*const task_struct>(0).cast()).now();
     let child: *mut task_struct = ctx.arg(1);
     if tag == Tag::NONE {
         // A number is free before who had it is: what is known by it now was another's.
@@ -79,7 +79,7 @@ pub fn forked(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn executed(ctx: BtfTracePointContext) -> i32 {
     let task: Pointer = ctx.arg::<*const task_struct>(0).cast();
-    let tag = stored(task);
+    let tag = stored(task).now();
     if tag != Tag::NONE
         && let Some(tgid) = offset!(task_tgid).and_then(|at| Typed::read::<u32>(task, at))
     {

@@ -30,11 +30,11 @@ pub fn refused<F: Front>(table: Table, tag: Tag) -> bool {
 /// Enters a process or a thread by its number. Without room it is not known by it; its tag it has all the same.
 #[inline(always)]
 pub fn enter(pid: u32, tag: Tag) {
-    let entry = Tag { reserved: Tag::COUNTED, ..tag };
+    let entry = Tag { becoming: tag.becoming | Tag::COUNTED, ..tag };
     // SAFETY: read once, and copied.
     let before = unsafe { PIDS.get(pid) }.copied();
     match before {
-        Some(before) if before.reserved == Tag::COUNTED => {
+        Some(before) if before.becoming & Tag::COUNTED != 0 => {
             if before.group != tag.group {
                 add(Table::Tasks, before.group, -1);
                 add(Table::Tasks, tag.group, 1);
@@ -55,7 +55,7 @@ pub fn enter(pid: u32, tag: Tag) {
 pub fn leave(pid: u32) {
     // SAFETY: read once, and copied.
     let Some(before) = unsafe { PIDS.get(pid) }.copied() else { return };
-    if PIDS.remove(pid).is_ok() && before.reserved == Tag::COUNTED {
+    if PIDS.remove(pid).is_ok() && before.becoming & Tag::COUNTED != 0 {
         add(Table::Tasks, before.group, -1);
     }
 }

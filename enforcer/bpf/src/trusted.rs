@@ -5,19 +5,28 @@
 //!
 //! The enforcer's own program is known in the same way, so that its next life may take over from its last; and there, nobody may
 //! filter its system calls either.
+//!
+//! It is decided when the program is all there: until then its memory, its arguments and who traces it can still change. So from
+//! before its memory is there until then, it is kept from others without having a right.
 
 use aya_ebpf::bindings::{BPF_LOCAL_STORAGE_GET_F_CREATE, task_struct};
-use aya_ebpf::helpers::generated::{bpf_get_current_ancestor_cgroup_id, bpf_task_storage_get};
+use aya_ebpf::helpers::generated::{
+    bpf_get_current_ancestor_cgroup_id, bpf_get_current_task_btf, bpf_task_storage_get,
+};
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use enforcer_abi::{Program, Tag, Trust, Vector, role, trust};
 
-use crate::front::{Front, Pointer, Typed, stored};
+use crate::front::{Front, Pointer, Typed, hook, stored};
 use crate::maps::{ALLOWED, TAGS, TRUSTED, WITHIN, offset};
 use crate::process::process;
 use crate::rule::Object;
 use crate::share;
 
+hook!(bprm_check_security, 1, becomes);
+
+/// When its tag cannot be written: as execve(2) says that there is no room.
+const EAGAIN: i32 = -11;
 /// How deep a control group may lie that a program has to be started in.
 const DEPTH: i32 = 12;
 /// `AT_BASE`: where the loader of a program is, if it has one (getauxval(3)).
@@ -48,6 +57,35 @@ pub fn listed(subject: Tag, vector: Vector) -> bool {
     vectors & (1 << vector.number()) != 0
 }
 
+/// `bprm_check_security(bprm)`: a program is about to be executed, and nothing of it is in memory yet. A script is looked at
+/// first, and then its interpreter. An execution that fails from here on leaves the mark, and who bears it is kept from others
+/// without need.
+#[inline(always)]
+pub fn becomes<F: Front>(front: &F) -> i32 {
+    let found = program(front.pointer(0)).and_then(|program| {
+        // SAFETY: read once, and copied.
+        unsafe { TRUSTED.get(program) }.copied()
+    });
+    let becoming = match found {
+        Some(found) if found.flags & trust::ENFORCER != 0 => role::ENFORCER,
+        Some(found) => role::TRUSTED | found.entry << role::ENTRY,
+        None => 0,
+    };
+    // SAFETY: the current task is always there.
+    let task = unsafe { bpf_get_current_task_btf() };
+    if stored(task as Pointer).becoming == becoming {
+        return 0;
+    }
+    let Some(place) = place(task) else { return EAGAIN };
+    // SAFETY: of the map's own type, and this task's, which is here.
+    let tag = unsafe {
+        (*place).becoming = becoming;
+        *place
+    };
+    known(task as Pointer, tag);
+    0
+}
+
 /// `sched_process_exec(task, old_pid, bprm)`: another program from here on.
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn trusted_exec(ctx: BtfTracePointContext) -> i32 {
@@ -62,7 +100,7 @@ pub fn trusted_exec(ctx: BtfTracePointContext) -> i32 {
         None if before.is(role::CHILDREN) && stays(before) && alone(task as Pointer) => before.roles,
         None => before.roles & !(role::OF_TRUST | role::ENFORCER),
     };
-    if roles != before.roles {
+    if roles != before.roles || before.becoming != 0 {
         // What the enforcer executes, and is not the enforcer, is no neighbour of its, either.
         let lost = before.is(role::ENFORCER) && roles & role::ENFORCER == 0;
         let mut group = if lost { 0 } else { before.group };
@@ -71,7 +109,7 @@ pub fn trusted_exec(ctx: BtfTracePointContext) -> i32 {
             // SAFETY: a helper without arguments.
             group = unsafe { aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns() };
         }
-        set(task, Tag { roles, group, ..before });
+        set(task, Tag { group, roles, becoming: 0 });
     }
     0
 }
@@ -102,7 +140,8 @@ fn stays(before: Tag) -> bool {
 /// Somebody is about to change a process, or to take from it: what a trusted one may, its debugger may.
 #[inline(always)]
 pub fn taken<F: Front>(object: &Object) -> i32 {
-    if !object.tag.is(role::TRUSTED) || crate::identity::current().entry() == object.tag.entry() {
+    let kept = object.tag.kept();
+    if kept == 0 || crate::identity::current().entry() == kept {
         return 0;
     }
     crate::node::guarded::<F>(Vector::TrustedProcess, object)
@@ -178,21 +217,33 @@ fn changed(inode: Pointer) -> Option<(u64, u32)> {
 
 #[inline(always)]
 fn set(task: *mut task_struct, tag: Tag) {
-    let mut value = tag;
+    if let Some(place) = place(task) {
+        // SAFETY: of the map's own type. A process that executes has one task.
+        unsafe { *place = tag };
+    }
+    known(task as Pointer, tag);
+}
+
+/// Where a task's tag is, made if there is none.
+#[inline(always)]
+fn place(task: *mut task_struct) -> Option<*mut Tag> {
+    let mut none = Tag::NONE;
     // SAFETY: the verifier checks that it is a task; the value is copied.
     let place = unsafe {
         bpf_task_storage_get(
             TAGS.pointer(),
             task,
-            (&raw mut value).cast(),
+            (&raw mut none).cast(),
             u64::from(BPF_LOCAL_STORAGE_GET_F_CREATE),
         )
     };
-    if !place.is_null() {
-        // SAFETY: not null, and of the map's own type. A process that executes has one task.
-        unsafe { *place.cast::<Tag>() = tag };
-    }
-    let number = process::<Typed<'_>>(task as Pointer);
+    if place.is_null() { None } else { Some(place.cast()) }
+}
+
+/// Its process is known by number, too.
+#[inline(always)]
+fn known(task: Pointer, tag: Tag) {
+    let number = process::<Typed<'_>>(task);
     if tag == Tag::NONE {
         share::leave(number);
     } else {

@@ -105,7 +105,7 @@ impl Canary {
         let pair = nursery.answer()?.ok_or(io::ErrorKind::TimedOut)?;
         // No more than its children: who starts us may have put another program in the place of ours.
         let group = group_of(std::process::id());
-        tags.tag(nursery.process(), Tag { group, roles: role::DECOY, reserved: 0 })?;
+        tags.tag(nursery.process(), Tag { group, roles: role::DECOY, becoming: 0 })?;
         mark(&pair, tags)?;
         Ok(Self {
             nursery,
@@ -272,7 +272,7 @@ impl Canary {
 /// Gives both their tags: groups of their own, so that neither is anybody's friend. The attacker is as untouchable as the decoy:
 /// its attacks are not events, and nobody shall make them in its name.
 fn mark(pair: &Pair, tags: &impl Tagger) -> io::Result<()> {
-    let tag = |child: &Child, roles| Tag { group: group_of(child.pid()), roles, reserved: 0 };
+    let tag = |child: &Child, roles| Tag { group: group_of(child.pid()), roles, becoming: 0 };
     tags.tag(pair.decoy.process(), tag(&pair.decoy, role::DECOY))?;
     tags.tag(pair.attacker.process(), tag(&pair.attacker, role::CANARY | role::DECOY))
 }

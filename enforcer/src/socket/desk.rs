@@ -99,7 +99,7 @@ impl<E: Tagger + Needles> Desk<E> {
         let key = Key(random()?);
         // Before the tag: afterwards it must differ.
         let before = self.edge.look(pid).map_err(told)?;
-        let tag = Tag { group, roles: role::PROTECTED, reserved: 0 };
+        let tag = Tag { group, roles: role::PROTECTED, becoming: 0 };
         self.edge.tag(caller.process(), tag).map_err(|error| format!("tagging: {error}"))?;
         // Again: who came before the tag is here still, and nobody comes after it.
         if let Err(why) = fit(caller) {

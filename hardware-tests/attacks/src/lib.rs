@@ -23,6 +23,7 @@ mod btf;
 mod crash;
 mod debugger;
 mod descriptors;
+mod early;
 pub mod group;
 pub mod handshake;
 pub mod inject;

@@ -5,10 +5,10 @@ use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command};
-use std::time::Duration;
 
 use rustix::process::{WaitOptions, waitpid};
 
+use crate::early::reached;
 use crate::kernel::{Side, fork, leave};
 use crate::told::{Found, absent, told};
 use crate::{OPEN, Probe, Stage, call};
@@ -33,6 +33,12 @@ pub(crate) const PROBES: &[Probe] = &[
         told(memory(stage))
     }),
     Probe::new(
+        "trusted/mem-early",
+        "trusted-process",
+        "open its memory for writing while it is being executed",
+        |stage| told(early(stage)),
+    ),
+    Probe::new(
         "trusted/started-traced",
         "trusted-process",
         "start a trusted program under a debugger",
@@ -50,10 +56,7 @@ struct Sleeper(Child);
 
 impl Sleeper {
     fn start(stage: &Stage) -> io::Result<Self> {
-        let sleeper = Command::new(program(stage)?).args(["sleep", "60"]).spawn().map(Self)?;
-        // Trust comes at the end of `execve`, after its beginning is seen here: see docs/known-limits.md.
-        std::thread::sleep(Duration::from_millis(200));
-        Ok(sleeper)
+        Command::new(program(stage)?).args(["sleep", "60"]).spawn().map(Self)
     }
 }
 
@@ -75,6 +78,10 @@ fn memory(stage: &Stage) -> Found {
     let sleeper = Sleeper::start(stage)?;
     OpenOptions::new().write(true).open(format!("/proc/{}/mem", sleeper.0.id()))?;
     Ok("its memory, to be written".into())
+}
+
+fn early(stage: &Stage) -> Found {
+    reached(Command::new(program(stage)?).args(["sleep", "60"]))
 }
 
 /// Who traces it from the start could make it do anything; here it does what others may not.

@@ -5,28 +5,42 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::early::reached;
 use crate::told::{Found, absent, nothing, told};
 use crate::{Probe, Stage};
 
-pub(crate) const PROBES: &[Probe] = &[Probe::new(
-    "own/life-loaded",
-    "own-program",
-    "have the enforcer's program load a library of the attacker's when it is started again",
-    |stage| told(loaded(stage)),
-)];
+pub(crate) const PROBES: &[Probe] = &[
+    Probe::new(
+        "own/life-loaded",
+        "own-program",
+        "have the enforcer's program load a library of the attacker's when it is started again",
+        |stage| told(loaded(stage)),
+    ),
+    Probe::new(
+        "own/life-memory",
+        "proc-mem",
+        "open the memory of the enforcer's program for writing while it is started again",
+        |stage| told(program(stage).and_then(|program| reached(Command::new(program).arg("--version")))),
+    ),
+];
 
 /// A loader that lists what it would load takes what `LD_PRELOAD` names, too; a program without one asks nobody.
 fn loaded(stage: &Stage) -> Found {
-    let program = match stage.socket() {
-        None => std::env::current_exe()?,
-        Some(_) => found("cloudtaser-enforcer")?,
-    };
+    let program = program(stage)?;
     let mut command = Command::new(&program);
     let answer = command.arg("--version").env("LD_TRACE_LOADED_OBJECTS", "1").output()?;
     let said = String::from_utf8_lossy(&answer.stdout).into_owned();
     match said.lines().find(|line| line.contains("=>")) {
         Some(line) => Ok(format!("{} loads {}", program.display(), line.trim())),
         None => Err(nothing(format!("{} loads nothing", program.display()))),
+    }
+}
+
+/// The enforcer's; where there is none, our own stands for it.
+fn program(stage: &Stage) -> std::io::Result<PathBuf> {
+    match stage.socket() {
+        None => std::env::current_exe(),
+        Some(_) => found("cloudtaser-enforcer"),
     }
 }
 

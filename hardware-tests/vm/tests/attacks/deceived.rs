@@ -27,7 +27,18 @@ fn a_next_life_that_is_shown_another_proc_is_not_deceived() {
         .unwrap();
     // It saw the kernel's own, not what was shown to it.
     assert!(said.contains("took over from "), "{said}");
-    // The program that was shown is nobody's.
+    // Nor does it take the program that was shown for itself, and let that one in.
+    let said = guest
+        .read(
+            "unshare -m sh -c '
+               mount -t tmpfs none /proc && mkdir /proc/self && touch /proc/self/exe &&
+               mount -o bind /run/evil/busybox /proc/self/exe &&
+               exec cloudtaser-enforcer admit --program /run/evil/busybox'",
+        )
+        .unwrap();
+    let expected = "expected a list of successors, for it is another program than ours, SHA-256 ";
+    assert!(said.contains(expected), "{said}");
+    // It is nobody's.
     let read = guest.run(&format!("/run/evil/busybox cat /proc/{victim}/environ")).unwrap();
     assert_eq!((read.code, refused(&read.text())), (1, true), "{}", read.text());
     let third = Enforcer::default().start(&mut guest).unwrap();
