@@ -19,14 +19,14 @@ pub enum Verb {
     /// Load the programs, and look after them until told to end. What they refuse stays refused afterwards.
     Run(Box<Run>),
     /// Copy this program to where it lasts, have the enforcer before it let it in, and run it.
-    Start(crate::start::Start),
+    Start(crate::succession::start::Start),
     /// Let go of everything, by a signed statement.
-    Detach(crate::release::Detach),
+    Detach(crate::succession::release::Detach),
     /// Write the statement that is to be signed, for this node as it is now.
-    Challenge(crate::challenge::Challenge),
+    Challenge(crate::succession::challenge::Challenge),
     /// Let another program in, by a signed list: for `start`.
     #[command(hide = true)]
-    Admit(crate::admit::Admit),
+    Admit(crate::succession::admit::Admit),
     /// Say what would become of each entry of a list of trusted programs.
     CheckList {
         /// The list.

@@ -15,9 +15,10 @@ use protocol::enforcer::Heartbeat;
 use crate::canary::Proof;
 use crate::config::Run;
 use crate::events::{clock, heartbeat};
+use crate::guards::trusted::{self, Whole};
+use crate::load::pins;
 use crate::matrix::{self, Known};
-use crate::trusted::{self, Whole};
-use crate::{kernel, pins, procfs};
+use crate::{kernel, procfs};
 
 /// What there is to be seen of an enforcer before us.
 #[derive(Clone, Debug, Default)]

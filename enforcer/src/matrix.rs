@@ -6,7 +6,7 @@ use enforcer_abi::{Guard, Mode, Tier, Vector};
 use protocol::enforcer::{Defence, Matrix, Verified};
 
 use crate::canary::Proof;
-use crate::fronts;
+use crate::load::fronts;
 
 /// What is known when the matrix is drawn.
 #[derive(Debug)]

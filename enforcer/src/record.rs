@@ -10,7 +10,7 @@ use std::path::Path;
 use protocol::enforcer::LetGo;
 use sha2::{Digest as _, Sha256};
 
-use crate::glass::{Action, Statement};
+use crate::succession::glass::{Action, Statement};
 
 /// Writes it there, in one step.
 pub(crate) fn upstream(path: &Path, statement: &Statement, now: u64) -> io::Result<()> {

@@ -37,7 +37,7 @@ fn the_words_of_the_chart_are_the_programs() {
         let parsed = <enforcer::config::Command as clap::Parser>::try_parse_from(words);
         assert!(parsed.is_ok(), "{example}: {}", parsed.unwrap_err());
         let Verb::Start(start) = parsed.unwrap().verb else { panic!("{example}: expected start") };
-        enforcer::start::run_of(&start.words).unwrap();
+        enforcer::succession::start::run_of(&start.words).unwrap();
     }
 }
 

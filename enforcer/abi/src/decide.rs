@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn who_is_about_to_be_trusted_is_kept_by_that_entry() {
-        let by = |entry| role::TRUSTED | entry << role::ENTRY;
+        let by = |entry: u32| role::TRUSTED | entry << role::ENTRY;
         let [before, next] = [0, by(7)].map(|becoming| Tag { roles: by(3), becoming, ..Tag::NONE });
         assert_eq!([Tag::NONE, ENFORCER, before, next].map(Tag::kept), [0, 0, 3, 7]);
         assert_eq!([before, next].map(Tag::entry), [3, 3]);

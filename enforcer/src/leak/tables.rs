@@ -13,8 +13,8 @@ use enforcer_abi::leak::{Needle, Place, Set};
 use super::Kernel;
 use super::ledger::MOST_IN_ALL;
 use crate::kernel;
-use crate::own::Owned;
-use crate::pins::Pins;
+use crate::load::own::Owned;
+use crate::load::pins::Pins;
 
 /// A program that is loaded and not attached.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(crate) struct Dormant {
     /// Its name in the object.
     pub(crate) name: String,
     /// Where it will be attached.
-    pub(crate) place: crate::hooks::Place,
+    pub(crate) place: crate::load::hooks::Place,
     pub(crate) program: OwnedFd,
 }
 

@@ -17,7 +17,7 @@ use super::caller::Caller;
 use super::edge::{Inside, Needles, Tagger};
 use super::groups::{Group, Groups, Key};
 use super::sight::Sight;
-use crate::trial::Trial;
+use crate::guards::trial::Trial;
 
 /// Between two looks at which groups have ended.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -183,7 +183,7 @@ impl<E: Tagger + Needles> Desk<E> {
     fn confirm_guards(&mut self, turn: &Turn<'_>, news: &mut Vec<News>) -> Result<Said, String> {
         for_root(turn)?;
         let pid = turn.caller.pid();
-        let session = crate::confirm::session(pid).map_err(told)?;
+        let session = crate::guards::confirm::session(pid).map_err(told)?;
         if !turn.caller.lives() {
             return Err("the process that connected has ended".to_owned());
         }

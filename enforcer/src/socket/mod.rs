@@ -29,7 +29,7 @@ use caller::Caller;
 use client::{Client, Step};
 use desk::Desk;
 
-use crate::trial::Trial;
+use crate::guards::trial::Trial;
 
 /// Clients that have not been confirmed, at once.
 const KNOCKING: usize = 256;

@@ -47,9 +47,9 @@ fn hammered(pid: Pid) -> io::Result<Option<()>> {
     // The memory from before is a copy of ours.
     let ours: [u8; 16] = *b"of the attacker.";
     let address = u64::try_from(ours.as_ptr().expose_provenance()).unwrap_or(0);
-    let (path, end) = (format!("/proc/{pid}/mem"), Instant::now() + ROUND);
+    let (path, began) = (format!("/proc/{pid}/mem"), Instant::now());
     let mut refused = Ok(None);
-    while Instant::now() < end {
+    while began.elapsed() < ROUND {
         let file = match OpenOptions::new().read(true).write(true).open(&path) {
             Ok(file) => file,
             Err(error) if error.raw_os_error() == Some(libc::EPERM) => {

@@ -21,8 +21,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::elf::{self, Kind};
 use crate::events::clock;
-use crate::policy::{self, Policy};
-use crate::{kernel, trusted};
+use crate::guards::trusted;
+use crate::kernel;
+use crate::succession::policy::{self, Policy};
 
 /// What is told.
 #[derive(Args, Debug)]

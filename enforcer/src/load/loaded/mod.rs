@@ -1,8 +1,6 @@
-//! From the object to programs that run: maps, identity, hooks by the strongest kind that this kernel takes.
-//!
-//! In this order: maps (those of an enforcer before us, where they are pinned), our own tag, what keeps identity, then what
-//! refuses; each link is pinned as soon as it is there. What this kernel does not have is skipped, by name.
-//! Attached is not enforcing: what is loaded here is believed only as far as the canary proves it.
+//! What runs: its maps, and what is asked of them.
+
+mod arming;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -16,112 +14,23 @@ use enforcer_abi::leak::Unread;
 use enforcer_abi::{Mode, Part, Settings, Tier, Vector};
 use sha2::{Digest as _, Sha256};
 
-use crate::arms::Arms;
-use crate::btf::{self, Btf};
+use crate::btf::Btf;
 use crate::edge::{self, Edge};
 use crate::events::feed;
-use crate::hooks::{self, Hook, Hooks, Place};
+use crate::guards::trusted::Trusting;
+use crate::kernel;
 use crate::leak::{Dormant, Leaks, Tables};
-use crate::maps::{data, make};
-use crate::own::Owned;
-use crate::pins::{self, Before, Pins};
+use crate::load::hooks::{Hook, Hooks};
+use crate::load::maps::{data, make};
+use crate::load::offsets;
+use crate::load::own::Owned;
+use crate::load::pins::{Before, Pins};
+use crate::load::switches;
+use crate::load::{Error, refused};
 use crate::procfs::{self, genuine_bytes, magic};
-use crate::switches::{self, Stay};
-use crate::trusted::Trusting;
-use crate::{causes, fronts, kernel, offsets};
 
 /// The kernel's own types.
 pub(crate) const TYPES: &str = "/sys/kernel/btf/vmlinux";
-/// Programs on typed tracepoints, without which nobody's identity is kept: name in the object, tracepoint.
-const IDENTITY: [(&str, &str); 2] = [("forked", "sched_process_fork"), ("freed", "sched_process_free")];
-
-/// Why nothing runs.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// A file that has to be there.
-    #[error("{path}: {source}")]
-    File {
-        /// Which.
-        path: String,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The kernel's types cannot be read.
-    #[error("{TYPES}: {0}")]
-    Types(#[from] btf::Error),
-    /// The maps do not load.
-    #[error("loading {what}: {why}")]
-    Load {
-        /// Which.
-        what: String,
-        /// The kernel's answer.
-        why: String,
-    },
-    /// The programs cannot be read, or identity cannot be kept.
-    #[error(transparent)]
-    Hooks(#[from] hooks::Error),
-    /// Nothing can be pinned.
-    #[error(transparent)]
-    Pins(#[from] pins::Error),
-    /// A map is not as the programs and we agreed.
-    #[error("map {0} is not in the object")]
-    Map(&'static str),
-    /// A pinned map is another version's.
-    #[error(
-        "map {name} of an enforcer before this one has {what} {found}, expected {expected}: take that one away first"
-    )]
-    Version {
-        /// Which.
-        name: String,
-        /// What differs.
-        what: &'static str,
-        /// As it is pinned.
-        found: u32,
-        /// As our programs want it.
-        expected: u32,
-    },
-    /// Whose numbers they are is known to the kernel alone.
-    #[error(
-        "processes have other numbers here than for the kernel: expected the node's own name space (hostPID: true)"
-    )]
-    Numbers,
-    /// What the kernel makes cannot be seen.
-    #[error("procfs: {0}")]
-    Procfs(io::Error),
-    /// An enforcer runs elsewhere: two of them, each with its own.
-    #[error(
-        "map {0} is the policy of an enforcer whose pins are not where ours are to be: expected it to be taken over there, \
-         or to end first"
-    )]
-    Elsewhere(u32),
-    /// The kernel does not let us write a map.
-    #[error("writing map {name}: {source}")]
-    Write {
-        /// Which.
-        name: &'static str,
-        /// Why not.
-        source: io::Error,
-    },
-}
-
-impl Error {
-    /// Whether another kernel, or more rights, would do; nothing that was said to us is wrong.
-    pub(crate) const fn is_the_kernels(&self) -> bool {
-        match self {
-            Self::Types(_)
-            | Self::Load { .. }
-            | Self::Hooks(_)
-            | Self::Write { .. }
-            | Self::Numbers
-            | Self::Procfs(_) => true,
-            // Who waited would keep its own maps for as long, and who comes next from taking over.
-            Self::Elsewhere(_) | Self::File { .. } | Self::Pins(_) | Self::Map(_) | Self::Version { .. } => {
-                false
-            }
-        }
-    }
-}
 
 /// What is to be loaded, and how.
 #[derive(Clone, Copy, Debug)]
@@ -223,108 +132,6 @@ impl Loaded {
         })
     }
 
-    /// Attaches what keeps identity, and each hook by the strongest kind that takes it.
-    pub(crate) fn arm(&mut self, arms: &Arms<'_>) -> Result<(), Error> {
-        let Some((available, types)) = self.armoury.take() else { return Ok(()) };
-        let btf = Btf::parse(&types)?;
-        for (name, tracepoint) in IDENTITY {
-            let hook = available.attach(name, Place::Tracepoint(tracepoint), &btf)?;
-            self.keep(hook)?;
-        }
-        for (name, tracepoint) in fronts::TRACEPOINTS {
-            self.wanted.push(name.to_owned());
-            match available.attach(name, Place::Tracepoint(tracepoint), &btf) {
-                Ok(hook) => self.keep(hook)?,
-                Err(error) => self.missing.push((name.to_owned(), error.to_string())),
-            }
-        }
-        for name in available.names(&btf) {
-            // Of those for different numbers of arguments one is enough.
-            if self.hooks.iter().any(|hook| hook.is_kin(&name))
-                || fronts::SEARCHES.contains(&name.as_str())
-                || fronts::on_demand(&name) && !arms.asked.contains(&name.as_str())
-            {
-                continue;
-            }
-            self.wanted.push(name.clone());
-            let mut reasons = Vec::new();
-            let taken = arms.of(&name).into_iter().find_map(|(program, place)| {
-                available.attach(program, place, &btf).map_err(|error| reasons.push(error.to_string())).ok()
-            });
-            match taken {
-                Some(hook) => self.keep(hook)?,
-                None => self.missing.push((name, reasons.join("; "))),
-            }
-        }
-        self.arm_calls(arms, &available, &btf)?;
-        self.prepare_searches(arms, &available, &btf);
-        let stay = if self.pins.is_some() { Stay::On } else { Stay::WithUs };
-        let before = std::mem::replace(&mut self.switches_before, Ok(Vec::new()));
-        let guarded = before
-            .and_then(|before| switches::guard(&mut self.ebpf, &self.group, &self.owned, stay, &before));
-        match guarded {
-            Ok(()) => self.switches = true,
-            Err(error) => self.missing.push((switches::HOOK.to_owned(), error.to_string())),
-        }
-        // The kernel's types alone are megabytes, and we stay for months.
-        drop(available);
-        drop(btf);
-        drop(types);
-        kernel::give_back_memory();
-        Ok(())
-    }
-
-    /// Where the check of a debugger's rights does not refuse, system calls are looked at themselves.
-    fn arm_calls(&mut self, arms: &Arms<'_>, available: &Hooks, btf: &Btf<'_>) -> Result<(), Error> {
-        let check = self.hooks().find(|(name, _)| *name == "ptrace_access_check").map(|(_, tier)| tier);
-        if matches!(check, Some(Tier::Lsm | Tier::ModifyReturn)) {
-            return Ok(());
-        }
-        let mut overridden = false;
-        for call in arms.overridden() {
-            match available.attach(fronts::OVERRIDE, Place::Override(call), btf) {
-                Ok(hook) => {
-                    self.keep(hook)?;
-                    overridden = true;
-                }
-                Err(error) => {
-                    self.missing.push((fronts::OVERRIDE.to_owned(), error.to_string()));
-                    break;
-                }
-            }
-        }
-        if check.is_none() && !overridden && arms.passing {
-            let place = Place::Passing(fronts::PASSING, arms.reaction);
-            match available.attach(fronts::PASSING, place, btf) {
-                Ok(hook) => self.keep(hook)?,
-                Err(error) => self.missing.push((fronts::PASSING.to_owned(), error.to_string())),
-            }
-        }
-        Ok(())
-    }
-
-    fn prepare_searches(&mut self, arms: &Arms<'_>, available: &Hooks, btf: &Btf<'_>) {
-        for name in fronts::SEARCHES {
-            if self.dormant.iter().any(|other| fronts::hook(&other.name) == fronts::hook(name)) {
-                continue;
-            }
-            let mut reasons = Vec::new();
-            let taken = arms.of(name).into_iter().find_map(|(program, place)| {
-                let prepared = available.prepare(program, place, btf);
-                let (program, _) = prepared.map_err(|error| reasons.push(error.to_string())).ok()?;
-                Some(Dormant { name: name.to_owned(), place, program })
-            });
-            match taken {
-                Some(dormant) => {
-                    // Without it, it is one more program that others may open, and no more.
-                    self.owned.add(Part::Program, dormant.program.as_fd()).unwrap_or_default();
-                    self.dormant.push(dormant);
-                }
-                None => self.missing.push((name.to_owned(), reasons.join("; "))),
-            }
-        }
-    }
-
     /// What registered secrets are searched with. What is registered already is searched for at once.
     pub(crate) fn leaks(&self, unread: Unread) -> Result<Leaks<Tables>, Error> {
         let cloned =
@@ -337,30 +144,6 @@ impl Loaded {
         let mut leaks = Leaks::new(Tables { sets, needles, programs, pins, links, owned }, unread);
         leaks.adopt().map_err(|source| Error::Write { name: "SETS", source })?;
         Ok(leaks)
-    }
-
-    fn keep(&mut self, hook: Hook) -> Result<(), Error> {
-        for (part, what) in [(Part::Program, &hook.program), (Part::Link, &hook.link)] {
-            // A kprobe's link is a counter of perf, which has no number.
-            let known = self.owned.add(part, what.as_fd());
-            if !matches!(hook.place, Place::Override(_) | Place::Entry(..)) {
-                known.map_err(|source| Error::Write { name: "OWN", source })?;
-            }
-        }
-        if let Some(pins) = &self.pins {
-            pins.link(&hook.pinned(), hook.link.as_fd())?;
-        }
-        self.hooks.push(hook);
-        Ok(())
-    }
-
-    /// Takes away the links of enforcers before us, now that ours are there. Where one of ours is not, theirs stays.
-    pub(crate) fn retire_others(&mut self) -> Result<usize, Error> {
-        let Some(pins) = &self.pins else { return Ok(0) };
-        let (before, kept) = pins.retire_others(|name| self.wanted.iter().any(|wanted| wanted == name))?;
-        let why = "it could not be attached as strongly as by the enforcer before, whose program stays";
-        self.missing.extend(kept.into_iter().map(|name| (name, why.to_owned())));
-        Ok(before)
     }
 
     /// The hooks in use, and how.
@@ -475,11 +258,6 @@ fn of_object<'w>((path, read): (&Path, Result<&'w [u8], &io::Error>)) -> Result<
 
 fn unreadable(path: &Path, source: io::Error) -> Error {
     Error::File { path: path.display().to_string(), source }
-}
-
-/// What the kernel, or aya, does not do.
-pub(crate) fn refused(what: &str, error: &dyn std::error::Error) -> Error {
-    Error::Load { what: what.to_owned(), why: causes::line(error) }
 }
 
 fn bytes_of(settings: Settings) -> Vec<u8> {

@@ -1,4 +1,4 @@
-//! Who may come after an enforcer: its own program, and those on a list that an operator signed.
+//! The list of those who may come after an enforcer, beside its own program: an operator signs it.
 //!
 //! A list names programs by their digests, each with the object that it loads, and with the settings it may bring if those are
 //! others. It has a number: a list that was used makes those with lower numbers void, so that taking a version off the next
@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::signed::{self, Unsigned};
+use crate::succession::signed::{self, Unsigned};
 
 /// What a signature is about.
 pub const DOMAIN: &str = "cloudtaser enforcer successors v1\n";
@@ -107,7 +107,7 @@ pub fn judge(text: &str, asked: &Asked<'_>) -> Result<(u64, Successor), Refusal>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signed::tests::{key, sign};
+    use crate::succession::signed::tests::{key, sign};
 
     const PROGRAM: [u8; 32] = [1; 32];
 
@@ -160,7 +160,7 @@ mod tests {
     fn a_break_glass_statement_is_no_list() {
         let text = list();
         let line = text.lines().next().unwrap();
-        let elsewhere = sign(crate::glass::DOMAIN, line);
+        let elsewhere = sign(crate::succession::glass::DOMAIN, line);
         assert_eq!(judged(&elsewhere, 0, PROGRAM, 100), Err(Refusal::Unsigned(Unsigned::Signature)));
     }
 

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::signed::{self, Unsigned};
+use crate::succession::signed::{self, Unsigned};
 
 /// What a signature is about, so that it is good for nothing else.
 pub const DOMAIN: &str = "cloudtaser enforcer break-glass v1\n";
@@ -107,7 +107,7 @@ pub fn redeem(text: &str, asked: &Asked<'_>) -> Result<Statement, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signed::tests::{key, sign};
+    use crate::succession::signed::tests::{key, sign};
 
     const CHALLENGE: [u8; 32] = [0xab; 32];
 

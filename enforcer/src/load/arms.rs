@@ -5,8 +5,8 @@ use std::path::Path;
 use enforcer_abi::Tier;
 
 use crate::config::{Kind, Run};
-use crate::fronts;
-use crate::hooks::{Place, Reaction};
+use crate::load::fronts;
+use crate::load::hooks::{Place, Reaction};
 use crate::procfs::{genuine, magic};
 
 /// The kinds, and what else is up to whoever runs us.

@@ -11,9 +11,11 @@ use aya::maps::{Map, MapData};
 use aya::{Ebpf, EbpfLoader};
 use aya_obj::Object;
 
+use crate::kernel;
+use crate::load::own;
+use crate::load::pins::Pins;
 use crate::load::{Error, refused};
-use crate::pins::Pins;
-use crate::{kernel, own, policy};
+use crate::succession::policy;
 
 /// The maps: those of an enforcer before us, where they are pinned.
 pub(crate) fn make(

@@ -3,7 +3,7 @@
 //! Executed again, our own program is the enforcer; so it must not do whatever its arguments say: whoever is root writes those.
 //! While the enforcer refuses, a next life goes on only with what its last one was told: the same settings (arguments and list
 //! of trusted programs) and the same object. Another object, or other settings, have to stand on a list that is signed
-//! ([`crate::succession`]); anything else, and letting go, needs a statement that is signed ([`crate::glass`]).
+//! ([`crate::succession`]); anything else, and letting go, needs a statement that is signed ([`crate::succession::glass`]).
 //!
 //! Trusted: the map, which only the enforcer can write, and which is found by the kernel's own list, not by a path. Untrusted:
 //! our arguments, and the files that they name.
@@ -17,9 +17,11 @@ use enforcer_abi::{Mode, Vector};
 use rustix::rand::{GetRandomFlags, getrandom};
 use sha2::{Digest as _, Sha256};
 
-use crate::glass::{self, Action, Statement};
-use crate::succession::{self, Successor};
-use crate::{admit, causes, kernel};
+use crate::kernel;
+use crate::load::causes;
+use crate::succession::admit;
+use crate::succession::glass::{self, Action, Statement};
+use crate::succession::list::{self, Successor};
 
 /// The map's name.
 const MAP: &str = "POLICY";
@@ -48,7 +50,7 @@ pub enum Error {
     Refused(#[from] glass::Refusal),
     /// Nor are we on the list.
     #[error(transparent)]
-    Succession(#[from] succession::Refusal),
+    Succession(#[from] list::Refusal),
     /// A file or a map.
     #[error("{what}: {source}")]
     Machine {
@@ -228,8 +230,8 @@ pub(crate) fn judge(
     now: u64,
 ) -> Result<(u64, Successor), Error> {
     let text = fs::read_to_string(list).map_err(failed(&list.display().to_string()))?;
-    let asked = succession::Asked { key: &force.keys.upgrade, serial: force.serial, program, now };
-    Ok(succession::judge(&text, &asked)?)
+    let asked = list::Asked { key: &force.keys.upgrade, serial: force.serial, program, now };
+    Ok(list::judge(&text, &asked)?)
 }
 
 /// On which ground it goes on.
@@ -408,7 +410,7 @@ mod tests {
         );
         let changed = Policy { settings: [5; 32], ..new };
         assert!(matches!(listed(&ours(), &successor, &changed), Err(Error::Other { what: "settings", .. })));
-        let named = Successor { settings: Some(succession::Digest([5; 32])), ..successor };
+        let named = Successor { settings: Some(list::Digest([5; 32])), ..successor };
         listed(&ours(), &named, &changed).unwrap();
         assert!(matches!(listed(&ours(), &named, &new), Err(Error::Other { what: "settings", .. })));
     }

@@ -9,9 +9,10 @@ use aya::Ebpf;
 use aya::programs::{CgroupAttachMode, CgroupSysctl};
 use enforcer_abi::Part;
 
-use crate::own::Owned;
+use crate::kernel;
+use crate::load::causes;
+use crate::load::own::Owned;
 use crate::procfs::{genuine, magic};
-use crate::{causes, kernel};
 
 /// Its name in the object, and in the catalogue.
 const PROGRAM: &str = "switches";

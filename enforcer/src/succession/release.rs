@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::own::Owned;
-use crate::{kernel, pins, policy, record, switches};
+use crate::load::own::Owned;
+use crate::load::{pins, switches};
+use crate::succession::policy;
+use crate::{kernel, record};
 
 /// What is told.
 #[derive(Args, Debug)]

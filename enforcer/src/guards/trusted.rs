@@ -20,10 +20,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::elf::{self, Kind};
 use crate::kernel;
-use crate::own::device_of;
+use crate::load::own::device_of;
+use crate::load::switches::GROUPS;
 use crate::procfs::{self, Procfs};
 use crate::socket::Tagger;
-use crate::switches::GROUPS;
 
 /// The most entries; the map of the programs holds one more, ourselves.
 pub const MOST: usize = 1_000;

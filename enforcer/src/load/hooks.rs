@@ -15,7 +15,8 @@ use aya_obj::{Function, Object, ProgramSection};
 use enforcer_abi::Tier;
 
 use crate::btf::Btf;
-use crate::{fronts, kernel, kprobe};
+use crate::kernel;
+use crate::load::{fronts, kprobe};
 
 /// `BPF_F_SLEEPABLE` (linux/bpf.h).
 const SLEEPABLE: u32 = 1 << 4;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use enforcer_abi::{Trust, Vector, trust};
 
-use crate::trusted::{Entry, List, Void};
+use crate::guards::trusted::{Entry, List, Void};
 
 /// What is said, and whether all entries would be known.
 #[derive(Debug)]

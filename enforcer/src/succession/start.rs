@@ -1,6 +1,6 @@
 //! `start`: how an enforcer comes to run where there may have been one before it, in a container or on a plain machine.
 //!
-//! This program is copied to where it lasts, lets the program before it let it in (see [`crate::admit`]), and is executed from
+//! This program is copied to where it lasts, lets the program before it let it in (see [`crate::succession::admit`]), and is executed from
 //! its copy, with the words of `run`. It decides nothing: who may come is the word of the program before.
 //!
 //! Trusted: nothing here is. Untrusted: the copies, as far as the kernel does not know them.
@@ -14,9 +14,9 @@ use std::process::{Command, Stdio};
 
 use clap::{Args, Parser as _};
 
-use crate::admit::Answer;
 use crate::config::{self, Run, Verb};
-use crate::copies;
+use crate::succession::admit::Answer;
+use crate::succession::copies;
 
 /// What is told.
 #[derive(Args, Debug)]

@@ -1,7 +1,12 @@
 //! The node's guards while they are on trial: what the kernel and a file remember, and what becomes of the modes.
 //!
-//! [`crate::trial`] decides; this reads and writes. Trusted: the map, which only the enforcer can write. Untrusted: the file,
+//! [`trial`] decides; this reads and writes. Trusted: the map, which only the enforcer can write. Untrusted: the file,
 //! which can only shorten a trial.
+
+pub mod check;
+pub mod confirm;
+pub(crate) mod trial;
+pub mod trusted;
 
 use std::fs;
 use std::io;
@@ -14,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use crate::config::Run;
 use crate::kernel;
 use crate::load::{self, Loaded};
-use crate::trial::{LENGTH, Told, Trial};
+use trial::{LENGTH, Told, Trial};
 
 /// The trial of what is told, at this time (nanoseconds since the machine's start).
 pub(crate) fn begin(config: &Run, list: &[u8], loaded: &Loaded, now: u64) -> Result<Trial, load::Error> {

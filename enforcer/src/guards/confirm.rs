@@ -1,4 +1,4 @@
-//! `confirm-guards`: an administrator who could come in says so; see `trial.rs`.
+//! `confirm-guards`: an administrator who could come in says so; see [`super::trial`].
 
 use std::io;
 use std::path::Path;

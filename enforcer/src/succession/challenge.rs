@@ -8,8 +8,8 @@ use clap::Args;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::glass::{Action, Statement};
-use crate::policy;
+use crate::succession::glass::{Action, Statement};
+use crate::succession::policy;
 
 /// What is told.
 #[derive(Args, Debug)]
