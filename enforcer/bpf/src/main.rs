@@ -15,6 +15,7 @@ mod crowd;
 mod front;
 mod identity;
 mod inside;
+mod kinds;
 mod leak;
 mod look;
 mod lower;

@@ -16,15 +16,8 @@ pub static NUMBERS: Numbers = Numbers::UNKNOWN;
 
 /// Written by the loader before verification.
 #[unsafe(no_mangle)]
-pub static SETTINGS: Settings = Settings {
-    scope_cgroup: 0,
-    scope_level: 0,
-    loader: 0,
-    typed: 0,
-    reactive: 0,
-    share: TASKS,
-    reserved: 0,
-};
+pub static SETTINGS: Settings =
+    Settings { scope_cgroup: 0, scope_level: 0, loader: 0, typed: 0, reactive: 0, share: TASKS, reserved: 0 };
 
 /// The offset of a field, or `None` where this kernel does not have it. The verifier knows which.
 macro_rules! offset {

@@ -6,6 +6,7 @@ use enforcer_abi::{Part, Tag, Vector, role};
 
 use crate::front::{Front, Pointer, hook, numbered, probe};
 use crate::identity;
+use crate::kinds::{DEBUGFS, PROC, TRACEFS};
 use crate::maps::offset;
 use crate::names;
 use crate::node::{guarded, thing};
@@ -19,9 +20,6 @@ hook!(sb_remount, 2, remount);
 hook!(sb_umount, 2, unmount);
 hook!(move_mount, 2, moved);
 
-const PROC: u64 = 0x9fa0;
-const TRACEFS: u64 = 0x7472_6163;
-const DEBUGFS: u64 = 0x6462_6720;
 /// `MS_BIND` (linux/mount.h).
 const BIND: u64 = 4096;
 

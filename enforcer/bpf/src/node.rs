@@ -7,6 +7,7 @@ use enforcer_abi::{Tag, Vector};
 
 use crate::front::{Front, Pointer, hook, probe};
 use crate::identity;
+use crate::kinds::{CGROUP, CGROUP2, CHARACTERS, DEBUGFS, KIND, PROC, TRACEFS, WRITE};
 use crate::maps::{number, offset};
 use crate::names::{self, Name};
 use crate::open::named;
@@ -48,17 +49,6 @@ pub fn called(detail: u64, name: &[u8; 16]) -> Object {
     object.name[..16].copy_from_slice(name);
     object
 }
-
-const PROC: u64 = 0x9fa0;
-const CGROUP: u64 = 0x0027_e0eb;
-const CGROUP2: u64 = 0x6367_7270;
-const TRACEFS: u64 = 0x7472_6163;
-const DEBUGFS: u64 = 0x6462_6720;
-/// `S_IFMT`, `S_IFCHR` (linux/stat.h).
-const KIND: u16 = 0o170_000;
-const CHARACTERS: u16 = 0o020_000;
-/// `FMODE_WRITE` (linux/fs.h).
-const WRITE: u32 = 2;
 
 /// `file_open(file)`: what is a guard's by the file system that it is in, or by the device that it stands for.
 #[inline(always)]

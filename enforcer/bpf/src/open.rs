@@ -3,18 +3,10 @@
 use enforcer_abi::{Tag, Vector};
 
 use crate::front::{Front, Pointer, hook};
+use crate::kinds::{CGROUP, CGROUP2, PROC, WRITE};
 use crate::maps::offset;
 use crate::rule::{Object, Voice, ruled};
 use crate::{cgroupfs, inside, procfs};
-
-/// `PROC_SUPER_MAGIC` (linux/magic.h).
-const PROC: u64 = 0x9fa0;
-/// `CGROUP2_SUPER_MAGIC`.
-const CGROUP2: u64 = 0x6367_7270;
-/// `CGROUP_SUPER_MAGIC`.
-const CGROUP: u64 = 0x27_e0eb;
-/// `FMODE_WRITE` (linux/fs.h).
-const WRITE: u32 = 2;
 
 hook!(file_open, 1, opened);
 

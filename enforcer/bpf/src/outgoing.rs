@@ -6,6 +6,7 @@
 use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs};
 
 use crate::front::{Front, Pointer, Typed, probe};
+use crate::kinds::{KIND, SOCKET};
 use crate::maps::offset;
 use crate::syscalls;
 
@@ -50,8 +51,6 @@ pub struct Source {
 
 #[inline(always)]
 pub fn is_socket<F: Front>(file: Pointer) -> bool {
-    const KIND: u16 = 0o170_000;
-    const SOCKET: u16 = 0o140_000;
     let (Some(inode), Some(mode)) = (offset!(file_inode), offset!(inode_mode)) else { return false };
     let inode = F::read::<Pointer>(file, inode).unwrap_or(core::ptr::null());
     F::read::<u16>(inode, mode).is_some_and(|mode| mode & KIND == SOCKET)

@@ -6,6 +6,7 @@ use enforcer_abi::{Guard, Own, Part, Vector, concerns};
 
 use crate::front::{Front, Pointer, hook, probe};
 use crate::identity;
+use crate::kinds::BPFFS;
 use crate::maps::{OWN, offset};
 use crate::names::{self, Name};
 use crate::node::{Opened, called, thing};
@@ -129,9 +130,6 @@ fn pin<F: Front>(folder: Pointer, entry: Pointer) -> i32 {
     }
     own::<F>(Vector::OwnPin, &called(0, &name))
 }
-
-/// `BPF_FS_MAGIC` (linux/magic.h).
-const BPFFS: u64 = 0xcafe_4a11;
 
 /// Whether an inode is in the file system of our pins.
 #[inline(always)]

@@ -6,16 +6,10 @@
 use enforcer_abi::{Tag, Vector};
 
 use crate::front::{Front, Pointer, hook, numbered, probe};
+use crate::kinds::{KIND, PROC, REGULAR};
 use crate::maps::offset;
 use crate::open::{file_system, inode, name, named, parent, word, writes};
 use crate::rule::{Object, Voice, ruled};
-
-/// `PROC_SUPER_MAGIC` (linux/magic.h).
-const PROC: u64 = 0x9fa0;
-
-/// `S_IFMT` and `S_IFREG` (linux/stat.h).
-const FORMAT: u16 = 0o170_000;
-const REGULAR: u16 = 0o100_000;
 
 hook!(stale_file, 2, used);
 
@@ -69,7 +63,7 @@ pub fn closed_file_of<F: Front>(file: Pointer) -> Option<u32> {
     let kind: u16 = F::read(inode, offset!(inode_mode)?)?;
     let name = name::<F>(file).unwrap_or_default();
     // What is opened through a directory is asked for then.
-    if kind & FORMAT != REGULAR || vector(word(&name), false).is_none() {
+    if kind & KIND != REGULAR || vector(word(&name), false).is_none() {
         return None;
     }
     Some(owner(inode)?.1)

@@ -9,13 +9,12 @@ use enforcer_abi::{Tag, Vector, role};
 
 use crate::front::{Front, Pointer, hook, probe, uneven_hook, void_hook};
 use crate::identity;
+use crate::kinds::SECRETMEM;
 use crate::maps::{MADE, Made, offset};
 use crate::open::{inode, magic};
 use crate::rule::{Object, Voice, ruled};
 use crate::share;
 
-/// `SECRETMEM_MAGIC` (linux/magic.h).
-const SECRETMEM: u64 = 0x5345_434d;
 /// When nobody could be remembered any more, or its group has made its share: as `memfd_secret` says that there is no memory.
 const ENOMEM: i32 = -12;
 

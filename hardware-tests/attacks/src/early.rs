@@ -12,6 +12,8 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use crate::kernel::{Side, fork, leave};
 use crate::told::{Found, nothing};
 
+/// What the memory from before has, which is a copy of ours.
+static OURS: [u8; 16] = *b"of the attacker.";
 /// How often it is tried.
 const ROUNDS: u32 = 30;
 /// For how long its memory is asked for each time.
@@ -44,15 +46,13 @@ pub(crate) fn reached(command: &mut Command) -> Found {
 
 /// Asks until it has what it wants, or the time is over; then it says what it was refused with last.
 fn hammered(pid: Pid) -> io::Result<Option<()>> {
-    // The memory from before is a copy of ours.
-    let ours: [u8; 16] = *b"of the attacker.";
-    let address = u64::try_from(ours.as_ptr().expose_provenance()).unwrap_or(0);
+    let address = u64::try_from(OURS.as_ptr().expose_provenance()).unwrap_or(0);
     let (path, began) = (format!("/proc/{pid}/mem"), Instant::now());
     let mut refused = Ok(None);
     while began.elapsed() < ROUND {
         let file = match OpenOptions::new().read(true).write(true).open(&path) {
             Ok(file) => file,
-            Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
+            Err(error) if is_refusal(&error) => {
                 refused = Err(error);
                 continue;
             }
@@ -63,10 +63,16 @@ fn hammered(pid: Pid) -> io::Result<Option<()>> {
         match file.read_at(&mut found, address) {
             // Of the image from before, which is still there, or is gone.
             Ok(0) => {}
-            Ok(_) if found == ours => {}
+            Ok(_) if found == OURS => {}
+            Err(error) if is_refusal(&error) => refused = Err(error),
             // Another image: nothing is there at this place, or something else is.
             Ok(_) | Err(_) => return Ok(Some(())),
         }
     }
     refused
+}
+
+/// Of the file, or of what is done with one that was opened before.
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES))
 }

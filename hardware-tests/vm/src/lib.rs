@@ -33,6 +33,6 @@ pub use kit::Kit;
 pub use machine::{Machine, Power, SecureBoot};
 pub use owner::Owner;
 pub use shell::{Said, Shell};
-pub use suite::{Enforcer, Findings, Programs, Suite, failures, table};
+pub use suite::{Enforcer, Findings, LIST, Programs, Suite, TRUSTED, failures, table};
 pub use system::System;
 pub use turn::Turn;

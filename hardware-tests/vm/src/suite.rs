@@ -78,14 +78,25 @@ impl Suite<'_> {
     /// Tries everything in one machine.
     pub fn run(&self, boot: Boot) -> Result<Findings> {
         let allowed = self.allowed(boot)?;
-        let mut guest = self.boot(Clock::Host, boot)?;
-        let bare = self.ask(&mut guest, "--bare-only").context("without the enforcer")?;
+        let (mut guest, bare) = self.bare(boot).or_else(|error| {
+            // Nothing of ours is in this kernel yet: the emulator has lost it, as it does once in a hundred boots.
+            ensure!(is_crash(&error), error);
+            eprintln!("{boot}: once more, for the bare kernel crashed");
+            self.bare(boot)
+        })?;
         let words = format!("--trusted {LIST}");
         let enforcer = Enforcer { words: &words, ..Enforcer::default() }.start(&mut guest)?;
         let protected = self.ask(&mut guest, "--protected-only").context("with the enforcer")?;
         let wanted = catalogue().into_iter().filter(|probe| probe.id.starts_with(self.only));
         let lines = wanted.map(|probe| line(probe, &bare, &protected, &allowed)).collect();
         Ok(Findings { machine: boot.to_string(), lines, enforcer })
+    }
+
+    /// A machine in which everything was tried, and no enforcer is yet.
+    fn bare(&self, boot: Boot) -> Result<(Guest, Vec<Probed>)> {
+        let mut guest = self.boot(Clock::Host, boot)?;
+        let bare = self.ask(&mut guest, "--bare-only").context("without the enforcer")?;
+        Ok((guest, bare))
     }
 
     /// The known limits of this machine.
@@ -127,6 +138,12 @@ pub(crate) struct Probed {
 pub(crate) fn heard(answer: &[u8]) -> Result<Vec<Probed>> {
     let heard: Heard = serde_json::from_slice(answer)?;
     Ok(heard.probes)
+}
+
+/// Whether the kernel is to blame, by what it said on the console.
+fn is_crash(error: &anyhow::Error) -> bool {
+    let said = format!("{error:#}");
+    ["Oops: ", "Kernel panic"].iter().any(|words| said.contains(words))
 }
 
 /// What is said of a probe after both runs.
@@ -242,8 +259,9 @@ fn list(program: &[u8]) -> String {
 }
 
 /// A program that is trusted, under a name by which it knows itself.
-const TRUSTED: &str = "/lib/spare/busybox";
-const LIST: &str = "/lib/spare/enforcer.toml";
+pub const TRUSTED: &str = "/lib/spare/busybox";
+/// The list that says so.
+pub const LIST: &str = "/lib/spare/enforcer.toml";
 /// Where the enforcer looks for its object, inside.
 const OBJECT: &str = "/lib/cloudtaser/enforcer.o";
 /// How the enforcer's control group begins: one of its own, as in a pod, and not at the top. The next one may not join it.
@@ -256,6 +274,13 @@ const PATIENCE: Duration = Duration::from_mins(8);
 mod tests {
     use super::*;
     use crate::guest::{Kernel, Lsm};
+
+    #[test]
+    fn a_kernel_that_crashed_is_told_from_a_suite_that_failed() {
+        let ended = anyhow!("the suite ended with 2").context("without the enforcer");
+        assert!(!is_crash(&ended));
+        assert!(is_crash(&anyhow!("the shell is silent").context("[ 41.2] Oops: int3: 0000 [#1]")));
+    }
 
     #[test]
     fn a_known_limit_is_one_where_it_was_argued_for() {

@@ -16,6 +16,7 @@
 mod deceived;
 mod every_probe;
 mod here;
+mod lives;
 mod machine;
 mod privilege;
 #[path = "../boot/programs.rs"]
