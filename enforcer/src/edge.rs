@@ -45,7 +45,10 @@ impl Tagger for Edge {
         let entry: Option<Tag> = kernel::lookup(self.pids.as_fd(), &pid)?;
         let entry = Tag { becoming: entry.unwrap_or(Tag::NONE).becoming & Tag::COUNTED, ..tag };
         kernel::update(self.pids.as_fd(), &pid, &entry)?;
-        kernel::update(self.tags.as_fd(), &descriptor, &tag)
+        kernel::update(self.tags.as_fd(), &descriptor, &tag).inspect_err(|_ended| {
+            // Who has its number next is not it.
+            absent_is_fine(kernel::remove(self.pids.as_fd(), &pid)).unwrap_or_default();
+        })
     }
 
     fn tag_of(&self, process: BorrowedFd<'_>) -> io::Result<Tag> {
@@ -111,8 +114,9 @@ fn inside(records: &[u8]) -> Option<Inside> {
         if word(0)? == Seen::FOREIGN {
             foreign = word(4);
         } else {
-            let (executed, supervised) = (word(8)?, word(12)? != 0);
-            inside = Some(Inside { executed, supervised, exe: (long(16)?, long(24)?), foreign: None });
+            let (executed, wrong, exe) = (word(8)?, word(12)?, (long(16)?, long(24)?));
+            let [supervised, measured] = [Seen::SUPERVISED, Seen::MEASURED].map(|bit| wrong & bit != 0);
+            inside = Some(Inside { executed, supervised, measured, exe, foreign: None });
         }
     }
     inside.map(|inside| Inside { foreign, ..inside })
@@ -197,7 +201,7 @@ mod tests {
     fn what_was_seen_of_a_process_is_put_together() {
         let itself = record([Seen::ITSELF, 0, 3, 1], [8, 77]);
         let foreign = record([Seen::FOREIGN, 4711, 0, 0], [0, 0]);
-        let expected = Inside { executed: 3, exe: (8, 77), supervised: true, foreign: None };
+        let expected = Inside { executed: 3, exe: (8, 77), supervised: true, ..Inside::default() };
         assert_eq!(inside(&[itself.clone(), itself.clone()].concat()), Some(expected));
         let all = [itself.clone(), foreign.clone(), itself].concat();
         assert_eq!(inside(&all), Some(Inside { foreign: Some(4711), ..expected }));

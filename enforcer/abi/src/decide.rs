@@ -58,10 +58,9 @@ pub const fn concerns(guard: Guard, subject: Tag, object: Tag) -> bool {
     match guard {
         // One enforcer ends another, when it has taken over.
         Guard::Process if subject.is(role::ENFORCER) && object.is(role::ENFORCER) => false,
-        Guard::Process => {
-            (object.is(role::PROTECTED | role::DECOY) || object.is_or_becomes_enforcer())
-                && !subject.with(object)
-        }
+        // Nobody's neighbour becomes the enforcer.
+        Guard::Process if object.next() & role::ENFORCER != 0 => true,
+        Guard::Process => object.is(role::PROTECTED | role::ENFORCER | role::DECOY) && !subject.with(object),
         // Its own parts are the enforcer's alone.
         Guard::Own => !subject.is(role::ENFORCER),
         Guard::Node => !subject.is(role::ENFORCER | role::TRUSTED),
@@ -123,17 +122,22 @@ mod tests {
         assert!(concerns(Guard::Process, next, ENFORCER));
         assert!(concerns(Guard::Own, next, Tag::NONE));
         assert!(concerns(Guard::Node, next, Tag::NONE));
+        let neighbour = Tag { becoming: role::ENFORCER, ..SIBLING };
+        assert!(concerns(Guard::Process, VICTIM, neighbour));
         assert_eq!(next.now(), Tag::NONE);
     }
 
     #[test]
-    fn who_is_about_to_be_trusted_is_kept_by_that_entry() {
+    fn who_is_about_to_be_trusted_is_kept_from_those_of_either_entry() {
         let by = |entry: u32| role::TRUSTED | entry << role::ENTRY;
         let [before, next] = [0, by(7)].map(|becoming| Tag { roles: by(3), becoming, ..Tag::NONE });
-        assert_eq!([Tag::NONE, ENFORCER, before, next].map(Tag::kept), [0, 0, 3, 7]);
+        assert!(![Tag::NONE, ENFORCER].iter().any(|tag| tag.is_kept_from(0)));
+        assert_eq!([0, 3, 7].map(|entry| before.is_kept_from(entry)), [true, false, true]);
+        assert_eq!([0, 3, 7].map(|entry| next.is_kept_from(entry)), [true; 3]);
         assert_eq!([before, next].map(Tag::entry), [3, 3]);
         let first = Tag { becoming: by(7) | Tag::COUNTED, ..Tag::NONE };
-        assert_eq!((first.kept(), first.entry()), (7, 0));
+        assert_eq!([0, 3, 7].map(|entry| first.is_kept_from(entry)), [true, true, false]);
+        assert_eq!((first.entry(), first.next()), (0, by(7)));
         assert!(concerns(Guard::Node, first, Tag::NONE));
     }
 

@@ -10,8 +10,8 @@ pub struct Seen {
     pub pid: u32,
     /// How often it has executed a program.
     pub executed: u32,
-    /// Whether somebody decides about its system calls.
-    pub supervised: u32,
+    /// What is wrong with it: bits of [`Seen::SUPERVISED`], [`Seen::MEASURED`].
+    pub wrong: u32,
     /// The device of the file that it runs.
     pub device: u64,
     /// The inode of that file.
@@ -25,4 +25,9 @@ impl Seen {
     pub const ITSELF: u32 = 1;
     /// Another that holds a file of it.
     pub const FOREIGN: u32 = 2;
+
+    /// Somebody decides about its system calls.
+    pub const SUPERVISED: u32 = 1;
+    /// Somebody's counters of perf look at it.
+    pub const MEASURED: u32 = 1 << 1;
 }

@@ -105,6 +105,12 @@ offsets! {
     pid_numbers = "pid"."numbers",
     /// The number as such.
     upid_nr = "upid"."nr",
+    /// A task's counters of perf.
+    task_perf = "task_struct"."perf_event_ctxp",
+    /// How many there are.
+    perf_events = "perf_event_context"."nr_events",
+    /// Since 6.2, where a task has one such list for all kinds; before it has two.
+    perf_kinds = "perf_event_context"."pmu_ctx_list",
     /// What a counter of perf looks at.
     perf_event_target = "perf_event"."hw"."target",
     /// Whose control group it looks at.

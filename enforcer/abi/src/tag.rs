@@ -58,20 +58,21 @@ impl Tag {
         self.roles >> role::ENTRY
     }
 
-    /// By which entry it is kept from others, or 0: the one that it is about to be trusted by comes first, because the
-    /// memory that others would reach is that program's already.
+    /// What it is about to be: bits of [`role`].
     #[must_use]
     #[inline]
-    pub const fn kept(self) -> u32 {
-        let of = if self.becoming & role::TRUSTED == 0 { self.roles } else { self.becoming };
-        if of & role::TRUSTED == 0 { 0 } else { of >> role::ENTRY }
+    pub const fn next(self) -> u32 {
+        self.becoming & !Self::COUNTED
     }
 
-    /// Whether it is the enforcer, or about to be.
+    /// Whether it is kept from who is trusted by `entry` (0: nobody is): it is trusted by another, or about to be. Its memory
+    /// is the old program's until it is the new one's, so both count.
     #[must_use]
     #[inline]
-    pub const fn is_or_becomes_enforcer(self) -> bool {
-        (self.roles | self.becoming) & role::ENFORCER != 0
+    pub const fn is_kept_from(self, entry: u32) -> bool {
+        let is = self.is(role::TRUSTED) && self.entry() != entry;
+        let becomes = self.becoming & role::TRUSTED != 0 && self.becoming >> role::ENTRY != entry;
+        is || becomes
     }
 
     /// What it is, whatever it is about to be; and what its child is.

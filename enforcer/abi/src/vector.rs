@@ -157,7 +157,7 @@ catalogue! {
     // The enforcer.
     OwnMap "own-map" "ENFORCER_MAP" Own ["bpf_map"], (5, 7),
         "open one of its maps by number or pin";
-    OwnProgram "own-program" "ENFORCER_PROGRAM" Own ["bpf_prog"], (5, 7),
+    OwnProgram "own-program" "ENFORCER_PROGRAM" Own ["bpf_prog", "file_open"], (5, 7),
         "open one of its programs by number or pin";
     OwnPin "own-pin" "ENFORCER_PIN" Own ["inode_unlink", "inode_rename", "inode_rmdir", "sb_umount"], (5, 7),
         "remove, rename or unmount its pins";
@@ -199,7 +199,7 @@ catalogue! {
         "mount procfs anew, over a process's files, or bind what is hidden";
     Sysctl "sysctl" "SYSCTL_WRITE" Node ["cgroup/sysctl", "file_open"], (5, 2),
         "core_pattern, sysrq-trigger, and their kin";
-    TrustedProcess "trusted-process" "TRUSTED_TAKEN" Node ["ptrace_access_check"], (5, 7),
+    TrustedProcess "trusted-process" "TRUSTED_TAKEN" Node ["ptrace_access_check", "file_open"], (5, 7),
         "take over a trusted program with a debugger's rights: ptrace, its memory, its descriptors";
     Hardware "hardware" "HARDWARE_ACCESS" Node ["locked_down"], (5, 7),
         "registers and memory of devices on the bus, tables of the firmware, ports of serial lines";

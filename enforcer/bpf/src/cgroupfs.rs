@@ -48,7 +48,7 @@ fn number<F: Front>(file: Pointer) -> Option<u64> {
 #[inline(always)]
 fn moved<F: Front>(front: &F) -> i32 {
     let task = front.pointer(2);
-    let tag = F::tag(task);
+    let tag = F::tag(task).now();
     if tag == Tag::NONE {
         return 0;
     }

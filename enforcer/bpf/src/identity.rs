@@ -96,8 +96,10 @@ pub fn freed(ctx: BtfTracePointContext) -> i32 {
     let (Some(tgid), Some(pid)) = (offset!(task_tgid), offset!(task_pid)) else { return 0 };
     let (tgid, pid) = (Typed::read::<u32>(task, tgid), Typed::read::<u32>(task, pid));
     // Numbers are chosen by whoever may: another process may have this one already, and what is known by it is that one's.
+    let tag = stored(task);
     if let (Some(tgid), Some(pid)) = (tgid, pid)
-        && numbered(pid).group == stored(task).group
+        && tag != Tag::NONE
+        && numbered(pid).group == tag.group
     {
         share::leave(pid);
         if tgid == pid {

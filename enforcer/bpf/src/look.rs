@@ -10,6 +10,7 @@ use enforcer_abi::{Seen, Tag};
 
 use crate::front::{Front as _, Pointer, Typed, numbered, probe};
 use crate::maps::{SOUGHT, offset};
+use crate::process::is_measured;
 use crate::procfs::closed_file_of;
 
 /// Filters of system calls that are looked at; a container has one or two.
@@ -46,7 +47,7 @@ fn seen(task: Pointer, file: Pointer) -> Option<Seen> {
     if of != Tag::NONE && by.with(of) {
         return None;
     }
-    Some(Seen { kind: Seen::FOREIGN, pid: tgid, executed: 0, supervised: 0, device: 0, inode: 0 })
+    Some(Seen { kind: Seen::FOREIGN, pid: tgid, executed: 0, wrong: 0, device: 0, inode: 0 })
 }
 
 #[inline(always)]
@@ -55,11 +56,13 @@ fn itself(task: Pointer) -> Option<Seen> {
     let program: Pointer = probe(memory, offset!(mm_exe_file)?)?;
     let inode: Pointer = probe(program, offset!(file_inode)?)?;
     let superblock: Pointer = probe(inode, offset!(inode_sb)?)?;
+    let supervised = if is_supervised(task)? { Seen::SUPERVISED } else { 0 };
+    let measured = if is_measured(task) { Seen::MEASURED } else { 0 };
     Some(Seen {
         kind: Seen::ITSELF,
         pid: 0,
         executed: Typed::read(task, offset!(task_executed)?)?,
-        supervised: u32::from(is_supervised(task)?),
+        wrong: supervised | measured,
         device: u64::from(probe::<u32>(superblock, offset!(sb_dev)?)?),
         inode: probe(inode, offset!(inode_ino)?)?,
     })

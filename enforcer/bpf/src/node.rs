@@ -7,7 +7,7 @@ use enforcer_abi::{Tag, Vector};
 
 use crate::front::{Front, Pointer, hook, probe};
 use crate::identity;
-use crate::kinds::{CGROUP, CGROUP2, CHARACTERS, DEBUGFS, KIND, PROC, TRACEFS, WRITE};
+use crate::kinds::{CGROUP, CGROUP2, CHARACTERS, DEBUGFS, KIND, PROC, REGULAR, TRACEFS, WRITE};
 use crate::maps::{number, offset};
 use crate::names::{self, Name};
 use crate::open::named;
@@ -25,6 +25,9 @@ hook!(perf_event_open__2, 2, perf);
 hook!(path_notify, 3, notify);
 hook!(syslog, 1, log);
 hook!(settime, 2, clock);
+
+/// What a refusal is in the kernel's words.
+const EPERM: i32 = -1;
 
 /// What a guard of the node answers.
 #[inline(always)]
@@ -60,8 +63,13 @@ fn opened<F: Front>(front: &F) -> i32 {
 #[inline(always)]
 fn file_opened<F: Front>(file: Pointer) -> Option<i32> {
     let inode: Pointer = F::read(file, offset!(file_inode)?)?;
-    if F::read::<u16>(inode, offset!(inode_mode)?)? & KIND == CHARACTERS {
+    let kind = F::read::<u16>(inode, offset!(inode_mode)?)? & KIND;
+    if kind == CHARACTERS {
         return Some(device::<F>(F::read(inode, offset!(inode_rdev)?)?));
+    }
+    let writes = F::read::<u32>(file, offset!(file_mode)?)? & WRITE != 0;
+    if kind == REGULAR && writes && trusted::rewritten::<F>(file, inode) != 0 {
+        return Some(EPERM);
     }
     // The place that is to be swapped to is opened as any file.
     if syscalls::SWAPON.contains(&syscalls::current()) {
@@ -73,7 +81,6 @@ fn file_opened<F: Front>(file: Pointer) -> Option<i32> {
         return None;
     }
     let entry: Pointer = F::read(file, offset!(file_dentry)?)?;
-    let writes = F::read::<u32>(file, offset!(file_mode)?)? & WRITE != 0;
     let name = names::of_entry::<F>(entry)?;
     let opened = Opened { inode, entry, writes, name };
     Some(match magic {

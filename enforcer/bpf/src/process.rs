@@ -3,7 +3,7 @@
 use aya_ebpf::bindings::task_struct;
 use enforcer_abi::Vector;
 
-use crate::front::{Front, Pointer, hook, numbered};
+use crate::front::{Front, Pointer, hook, numbered, probe};
 use crate::maps::offset;
 use crate::rule::{Object, Voice, ruled};
 use crate::{crowd, syscalls, trusted};
@@ -78,6 +78,19 @@ fn counted_group<F: Front>(event: Pointer) -> Option<u64> {
     let group: Pointer = F::read(of, offset!(perf_cgroup_group)?)?;
     let node: Pointer = F::read(group, offset!(cgroup_kn)?)?;
     F::read(node, offset!(kernfs_node_id)?)
+}
+
+/// Whether counters of perf look at a task: they stay over `execve`, and copy registers and stack, or write at probes. Without
+/// the fields this kernel has no perf.
+#[inline(always)]
+pub fn is_measured(task: Pointer) -> bool {
+    let (Some(lists), Some(events)) = (offset!(task_perf), offset!(perf_events)) else { return false };
+    let some = |at: usize| {
+        // No list is nothing to read.
+        let list = probe::<Pointer>(task, at).filter(|list| !list.is_null());
+        list.is_some_and(|list| probe::<u32>(list, events) != Some(0))
+    };
+    some(lists) || (offset!(perf_kinds).is_none() && some(lists + 8))
 }
 
 /// Which of the ways it is.

@@ -10,6 +10,7 @@
 //! before its memory is there until then, it is kept from others without having a right.
 
 use aya_ebpf::bindings::{BPF_LOCAL_STORAGE_GET_F_CREATE, task_struct};
+use aya_ebpf::helpers::bpf_get_current_uid_gid;
 use aya_ebpf::helpers::generated::{
     bpf_get_current_ancestor_cgroup_id, bpf_get_current_task_btf, bpf_task_storage_get,
 };
@@ -18,8 +19,8 @@ use aya_ebpf::programs::BtfTracePointContext;
 use enforcer_abi::{Program, Tag, Trust, Vector, role, trust};
 
 use crate::front::{Front, Pointer, Typed, hook, stored};
-use crate::maps::{ALLOWED, TAGS, TRUSTED, WITHIN, offset};
-use crate::process::process;
+use crate::maps::{ALLOWED, TAGS, TRUSTED, WITHIN, offset, setting};
+use crate::process::{is_measured, process};
 use crate::rule::Object;
 use crate::share;
 
@@ -62,15 +63,7 @@ pub fn listed(subject: Tag, vector: Vector) -> bool {
 /// without need.
 #[inline(always)]
 pub fn becomes<F: Front>(front: &F) -> i32 {
-    let found = program(front.pointer(0)).and_then(|program| {
-        // SAFETY: read once, and copied.
-        unsafe { TRUSTED.get(program) }.copied()
-    });
-    let becoming = match found {
-        Some(found) if found.flags & trust::ENFORCER != 0 => role::ENFORCER,
-        Some(found) => role::TRUSTED | found.entry << role::ENTRY,
-        None => 0,
-    };
+    let becoming = executed(front.pointer(0)).map_or(0, |found| next(&found));
     // SAFETY: the current task is always there.
     let task = unsafe { bpf_get_current_task_btf() };
     if stored(task as Pointer).becoming == becoming {
@@ -90,17 +83,16 @@ pub fn becomes<F: Front>(front: &F) -> i32 {
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn trusted_exec(ctx: BtfTracePointContext) -> i32 {
     let task: *mut task_struct = ctx.arg(0);
-    let before = stored(task as Pointer);
-    let found = program(ctx.arg::<Pointer>(2)).and_then(|program| {
-        // SAFETY: read once, and copied.
-        unsafe { TRUSTED.get(program) }.copied()
-    });
-    let roles = match found {
+    // By number, too, where its storage is busy: who had trust must not keep it unseen.
+    let before = Typed::tag(task as Pointer);
+    // Who was not kept from others all the while may have been reached: known only since it was looked at, or tagged anew.
+    let kept = |found: &Trust| setting!(typed) == 0 || before.next() == next(found);
+    let roles = match executed(ctx.arg::<Pointer>(2)).filter(kept) {
         Some(found) => roles(before, &found, task as Pointer),
         None if before.is(role::CHILDREN) && stays(before) && alone(task as Pointer) => before.roles,
         None => before.roles & !(role::OF_TRUST | role::ENFORCER),
     };
-    if roles != before.roles || before.becoming != 0 {
+    if roles != before.roles || before.next() != 0 {
         // What the enforcer executes, and is not the enforcer, is no neighbour of its, either.
         let lost = before.is(role::ENFORCER) && roles & role::ENFORCER == 0;
         let mut group = if lost { 0 } else { before.group };
@@ -118,8 +110,11 @@ pub fn trusted_exec(ctx: BtfTracePointContext) -> i32 {
 fn roles(before: Tag, found: &Trust, task: Pointer) -> u32 {
     let rest = before.roles & !(role::OF_TRUST | role::ENFORCER);
     if found.flags & trust::ENFORCER != 0 {
-        let whole = loader(task) == Some(0);
-        return if whole && alone(task) && unfiltered(task) { rest | role::ENFORCER } else { rest };
+        // Whose neighbours may reach into it is not its own master; nor is who may be told what to do by others than root.
+        let masterless = before.is(role::ENFORCER) || (before.group == 0 && !before.is(role::PROTECTED));
+        let whole = loader(task) == Some(0) && bpf_get_current_uid_gid() as u32 == 0;
+        let fit = masterless && whole && alone(task) && unfiltered(task);
+        return if fit { rest | role::ENFORCER } else { rest };
     }
     let whole = found.flags & trust::MAY_LOAD != 0 || loader(task) == Some(0);
     if !whole || !alone(task) || (found.cgroup != 0 && !below(found.cgroup)) {
@@ -140,17 +135,30 @@ fn stays(before: Tag) -> bool {
 /// Somebody is about to change a process, or to take from it: what a trusted one may, its debugger may.
 #[inline(always)]
 pub fn taken<F: Front>(object: &Object) -> i32 {
-    let kept = object.tag.kept();
-    if kept == 0 || crate::identity::current().entry() == kept {
+    if !object.tag.is_kept_from(crate::identity::current().entry()) {
         return 0;
     }
     crate::node::guarded::<F>(Vector::TrustedProcess, object)
 }
 
-/// Whether nobody traces the task.
+/// A file is opened for writing that is known by its place, size and time of change: not each way to write changes that time.
+#[inline(always)]
+pub fn rewritten<F: Front>(file: Pointer, inode: Pointer) -> i32 {
+    let Some(found) = known_by(inode) else { return 0 };
+    let name = offset!(file_dentry).and_then(|at| F::read::<Pointer>(file, at));
+    let object = crate::node::called(0, &name.and_then(crate::names::of_entry::<F>).unwrap_or_default());
+    if found.flags & trust::ENFORCER != 0 {
+        crate::own::own::<F>(Vector::OwnProgram, &object)
+    } else {
+        crate::node::guarded::<F>(Vector::TrustedProcess, &object)
+    }
+}
+
+/// Whether nobody traces the task, and nobody's counters look at it.
 #[inline(always)]
 fn alone(task: Pointer) -> bool {
-    offset!(task_ptrace).and_then(|at| Typed::read::<u32>(task, at)) == Some(0)
+    let untraced = offset!(task_ptrace).and_then(|at| Typed::read::<u32>(task, at)) == Some(0);
+    untraced && !is_measured(task)
 }
 
 /// Whether nobody decides what its system calls answer: a filter that whoever starts it puts on it says that there is no
@@ -188,11 +196,29 @@ fn below(group: u64) -> bool {
     false
 }
 
-/// The file that is executed, as it is now.
+/// What is known of the file that is executed, as it is now.
 #[inline(always)]
-fn program(bprm: Pointer) -> Option<Program> {
+fn executed(bprm: Pointer) -> Option<Trust> {
     let file: Pointer = Typed::read(bprm, offset!(bprm_file)?)?;
-    let inode: Pointer = Typed::read(file, offset!(file_inode)?)?;
+    known_by(Typed::read(file, offset!(file_inode)?)?)
+}
+
+#[inline(always)]
+fn known_by(inode: Pointer) -> Option<Trust> {
+    let program = program(inode)?;
+    // SAFETY: read once, and copied.
+    unsafe { TRUSTED.get(program) }.copied()
+}
+
+/// The roles that it gives: a mark beforehand.
+#[inline(always)]
+const fn next(found: &Trust) -> u32 {
+    if found.flags & trust::ENFORCER != 0 { role::ENFORCER } else { role::TRUSTED | found.entry << role::ENTRY }
+}
+
+/// A file as it is now.
+#[inline(always)]
+fn program(inode: Pointer) -> Option<Program> {
     let superblock: Pointer = Typed::read(inode, offset!(inode_sb)?)?;
     let (seconds, nanoseconds) = changed(inode)?;
     Some(Program {

@@ -45,6 +45,8 @@ pub struct Inside {
     pub exe: (u64, u64),
     /// Somebody decides about its system calls (`SECCOMP_RET_USER_NOTIF`).
     pub supervised: bool,
+    /// Somebody's counters of perf look at it.
+    pub measured: bool,
     /// A process outside its group that holds a file of its folder in procfs.
     pub foreign: Option<u32>,
 }

@@ -40,6 +40,9 @@ pub enum Unfit {
     /// Somebody decides about its system calls.
     #[error("expected that nobody supervises its system calls, found a seccomp listener")]
     Supervised,
+    /// Somebody's counters copy its registers and stack.
+    #[error("expected that no counters of perf look at it, found some")]
+    Measured,
     /// Somebody reads in its folder.
     #[error("expected that nobody holds its files of procfs, found process {0}")]
     Foreign(u32),
@@ -87,6 +90,7 @@ impl Inside {
     pub const fn alone(self) -> Result<(), Unfit> {
         match self {
             Self { supervised: true, .. } => Err(Unfit::Supervised),
+            Self { measured: true, .. } => Err(Unfit::Measured),
             Self { foreign: Some(process), .. } => Err(Unfit::Foreign(process)),
             Self { .. } => Ok(()),
         }
@@ -128,6 +132,7 @@ mod tests {
         assert_eq!(before.renewed(before), Err(Unfit::NotAnew));
         assert_eq!(Inside { exe: (8, 78), ..after }.renewed(before), Err(Unfit::OtherProgram));
         assert_eq!(Inside { supervised: true, ..after }.renewed(before), Err(Unfit::Supervised));
+        assert_eq!(Inside { measured: true, ..after }.renewed(before), Err(Unfit::Measured));
         assert_eq!(Inside { foreign: Some(9), ..after }.renewed(before), Err(Unfit::Foreign(9)));
     }
 }
