@@ -57,6 +57,10 @@ enum Kind {
 const MAGIC: u16 = 0xeb9f;
 /// How deep anonymous structures may lie in each other.
 const DEPTH: u32 = 16;
+/// How many members are looked at for one path; a structure of the kernel has some hundreds.
+const MEMBERS: u32 = 1 << 17;
+/// How many bytes of a name are read; those that are asked for are shorter (`KSYM_NAME_LEN`).
+const NAME: usize = 512;
 const STRUCT: u32 = 4;
 const UNION: u32 = 5;
 const ENUM: u32 = 6;
@@ -119,12 +123,18 @@ impl<'b> Btf<'b> {
         let absent = |what: &str| Error::Absent(what.to_owned());
         let mut id =
             *self.by_name.get(&(structure.as_bytes(), Kind::Struct)).ok_or_else(|| absent(structure))?;
-        let mut bits = 0_u32;
+        let size = self.get(id).map_or(0, |found| found.points_to);
+        let (mut bits, mut left) = (0_u32, MEMBERS);
         for field in path {
             let whole = || format!("{structure}.{}", path.join("."));
-            let (at, of) = self.field(id, field.as_bytes(), DEPTH).ok_or_else(|| absent(&whole()))?;
+            let found = self.field(id, field.as_bytes(), DEPTH, &mut left);
+            let (at, of) = found.ok_or_else(|| absent(&whole()))?;
             bits = bits.checked_add(at).ok_or(Error::Short("a structure"))?;
             id = of;
+        }
+        // An array without a length begins where the structure ends.
+        if bits.div_ceil(8) > size {
+            return Err(Error::Short("a structure"));
         }
         if !bits.is_multiple_of(8) {
             return Err(Error::Bits(format!("{structure}.{}", path.join("."))));
@@ -168,11 +178,12 @@ impl<'b> Btf<'b> {
         found
     }
 
-    /// Where a field is in bits, and its type.
-    fn field(&self, id: u32, name: &[u8], depth: u32) -> Option<(u32, u32)> {
+    /// Where a field is in bits, and its type. `left`: how many members may be looked at.
+    fn field(&self, id: u32, name: &[u8], depth: u32, left: &mut u32) -> Option<(u32, u32)> {
         let structure = self.resolved(id)?;
-        let left = depth.checked_sub(1)?;
+        let depth = depth.checked_sub(1)?;
         for member in structure.more.chunks_exact(12) {
+            *left = left.checked_sub(1)?;
             let (called, of) = (word(member, 0)?, word(member, 4)?);
             // With the flag, the upper byte is the width of a bit field.
             let at =
@@ -181,7 +192,7 @@ impl<'b> Btf<'b> {
                 return Some((at, of));
             }
             if called == 0
-                && let Some((within, of)) = self.field(of, name, left)
+                && let Some((within, of)) = self.field(of, name, depth, left)
             {
                 return Some((at.checked_add(within)?, of));
             }
@@ -209,6 +220,7 @@ impl<'b> Btf<'b> {
 
     fn string(&self, at: u32) -> &'b [u8] {
         let rest = usize::try_from(at).ok().and_then(|at| self.strings.get(at..)).unwrap_or_default();
+        let rest = rest.get(..NAME).unwrap_or(rest);
         rest.split(|byte| *byte == 0).next().unwrap_or_default()
     }
 }
@@ -328,6 +340,27 @@ mod tests {
         let bytes = btf(STRINGS, &[1, kind(4, 1), 8, 0, 1, 0]);
         let btf = Btf::parse(&bytes).unwrap();
         assert_eq!(btf.offset("outer", &["b"]), Err(Error::Absent("outer.b".to_owned())));
+    }
+
+    #[test]
+    fn a_structure_many_times_within_itself_ends_too() {
+        let kind = |kind: u32, count: u32| kind << 24 | count;
+        let members = [0, 1, 0].repeat(100);
+        let bytes = btf(STRINGS, &[vec![1, kind(4, 100), 8], members].concat());
+        let btf = Btf::parse(&bytes).unwrap();
+        assert_eq!(btf.offset("outer", &["b"]), Err(Error::Absent("outer.b".to_owned())));
+    }
+
+    #[test]
+    fn a_field_behind_the_end_of_its_structure_is_refused() {
+        let kind = |kind: u32, count: u32| kind << 24 | count;
+        let at = |bits: u32| {
+            let bytes = btf(STRINGS, &[1, kind(4, 1), 8, 7, 0, bits]);
+            Btf::parse(&bytes).unwrap().offset("outer", &["a"])
+        };
+        assert_eq!(at(64), Ok(8), "an array without a length");
+        assert_eq!(at(72), Err(Error::Short("a structure")));
+        assert_eq!(at(u32::MAX), Err(Error::Short("a structure")));
     }
 
     #[test]

@@ -2,14 +2,15 @@
 //!
 //! [`config`]: what the program was told. [`run`]: the whole program. [`load`]: from the object to programs that run.
 //! [`socket`]: who asks to be protected. [`events`]: what is told. [`guards`]: who is trusted with the node.
-//! [`succession`]: who comes after. [`btf`], [`procfs`]: what the kernel says of itself.
+//! [`succession`]: who comes after. [`btf`], [`procfs`]: what the kernel says of itself. [`elf`]: what kind of file
+//! a program is.
 
 pub mod btf;
 pub mod canary;
 pub mod config;
 mod confine;
 mod edge;
-mod elf;
+pub mod elf;
 mod ending;
 pub mod events;
 pub mod guards;

@@ -5,7 +5,7 @@
 
 pub mod check;
 pub mod confirm;
-pub(crate) mod trial;
+pub mod trial;
 pub mod trusted;
 
 use std::fs;

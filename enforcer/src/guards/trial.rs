@@ -12,7 +12,7 @@ use std::time::Duration;
 use enforcer_abi::{Guard, Mode, Vector};
 
 /// In the map `TRIAL`: a word, and the digest of the policy that it is about.
-pub(crate) const LENGTH: usize = 40;
+pub const LENGTH: usize = 40;
 const CONFIRMED: u64 = 1;
 const LAPSED: u64 = 2;
 
@@ -31,7 +31,7 @@ enum State {
 
 /// The trial of one policy.
 #[derive(Clone, Debug)]
-pub(crate) struct Trial {
+pub struct Trial {
     state: State,
     policy: [u8; 32],
     period: Duration,
@@ -39,19 +39,19 @@ pub(crate) struct Trial {
 
 /// What a trial begins with.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Told<'t> {
+pub struct Told<'t> {
     /// How long; zero: there is none.
-    pub(crate) period: Duration,
+    pub period: Duration,
     /// Whether a guard of the node refuses.
-    pub(crate) refuses: bool,
+    pub refuses: bool,
     /// The digest of all that the enforcer was told.
-    pub(crate) policy: [u8; 32],
+    pub policy: [u8; 32],
     /// What the kernel remembers.
-    pub(crate) remembered: [u8; LENGTH],
+    pub remembered: [u8; LENGTH],
     /// What the file says.
-    pub(crate) file: Option<&'t str>,
+    pub file: Option<&'t str>,
     /// Nanoseconds since the machine's start.
-    pub(crate) now: u64,
+    pub now: u64,
 }
 
 impl Trial {
@@ -59,14 +59,16 @@ impl Trial {
     pub(crate) const NONE: Self = Self { state: State::None, policy: [0; 32], period: Duration::ZERO };
 
     /// Begins, or goes on with what is remembered of this policy.
-    pub(crate) fn begin(told: &Told<'_>) -> Self {
+    #[must_use]
+    pub fn begin(told: &Told<'_>) -> Self {
         let Told { period, refuses, policy, .. } = *told;
         let state = if refuses && !period.is_zero() { known(told) } else { State::None };
         Self { state, policy, period }
     }
 
     /// For the kernel to remember.
-    pub(crate) fn remember(&self) -> [u8; LENGTH] {
+    #[must_use]
+    pub fn remember(&self) -> [u8; LENGTH] {
         let word = match self.state {
             State::None => 0,
             State::Confirmed => CONFIRMED,
@@ -80,12 +82,13 @@ impl Trial {
     }
 
     /// For the file.
-    pub(crate) fn written(&self) -> String {
+    #[must_use]
+    pub fn written(&self) -> String {
         format!("{}\n", hex::encode(self.policy))
     }
 
     /// Whether it has just ended without a confirmation.
-    pub(crate) fn lapses(&mut self, now: u64) -> bool {
+    pub fn lapses(&mut self, now: u64) -> bool {
         let State::Since(since) = self.state else { return false };
         let ends = since.saturating_add(u64::try_from(self.period.as_nanos()).unwrap_or(u64::MAX));
         if now < ends {
@@ -96,7 +99,8 @@ impl Trial {
     }
 
     /// What is done about a vector, where the operator wants this.
-    pub(crate) fn mode(&self, vector: Vector, wanted: Mode) -> Mode {
+    #[must_use]
+    pub fn mode(&self, vector: Vector, wanted: Mode) -> Mode {
         match self.state {
             State::Lapsed if vector.guard() == Guard::Node => wanted.min(Mode::Detect),
             State::Lapsed | State::None | State::Since(_) | State::Confirmed => wanted,
@@ -104,7 +108,7 @@ impl Trial {
     }
 
     /// An administrator confirms, from a session that began at this time (nanoseconds since the machine's start).
-    pub(crate) fn confirm(&mut self, session: u64) -> Result<(), Refusal> {
+    pub fn confirm(&mut self, session: u64) -> Result<(), Refusal> {
         match self.state {
             State::Since(since) if session > since => {
                 self.state = State::Confirmed;
@@ -143,7 +147,8 @@ fn known(told: &Told<'_>) -> State {
     match word {
         CONFIRMED if same => State::Confirmed,
         LAPSED if same => State::Lapsed,
-        since if since > LAPSED && same => State::Since(since),
+        // Never later than now: else it would end later than its period from here on, and nobody could confirm.
+        since if since > LAPSED && same => State::Since(since.min(told.now)),
         _ if told.file.is_some_and(|file| file.trim() == hex::encode(told.policy)) => State::Confirmed,
         _ => State::Since(told.now),
     }
@@ -151,7 +156,7 @@ fn known(told: &Told<'_>) -> State {
 
 /// Why it is not confirmed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub(crate) enum Refusal {
+pub enum Refusal {
     /// Who could come in before need not be able to come in now.
     #[error("expected a session that began after the guards did, found an older one: log in anew")]
     Session,
@@ -219,6 +224,15 @@ mod tests {
         let mut other = Trial::begin(&told());
         other.confirm(2 * MINUTE).unwrap();
         assert_eq!(again(&other).state, State::Confirmed);
+    }
+
+    #[test]
+    fn a_trial_never_began_later_than_now() {
+        let mut remembered = Trial::begin(&told()).remember();
+        remembered[..8].copy_from_slice(&u64::MAX.to_ne_bytes());
+        let mut trial = Trial::begin(&Told { remembered, ..told() });
+        assert_eq!(trial.clone().confirm(MINUTE + 1), Ok(()));
+        assert!(trial.lapses(16 * MINUTE));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //!
 //! Trusted: the list, which is root's. Untrusted: the files that it names.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -15,7 +16,9 @@ use std::path::{Path, PathBuf};
 use enforcer_abi::{Program, Tag, Trust, Vector, role, trust};
 use rustix::fs::{Stat, fstat};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use sha2::{Digest as _, Sha256};
 
 use crate::elf::{self, Kind};
@@ -33,7 +36,7 @@ pub const MOST: usize = 1_000;
 #[serde(deny_unknown_fields)]
 pub struct List {
     /// One program each.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "tables")]
     pub trusted: Vec<Entry>,
 }
 
@@ -169,7 +172,8 @@ impl Entry {
         if self.children && self.cgroup.is_none() { Err(Void::Children { path: path() }) } else { Ok(()) }
     }
 
-    fn allowed(&self) -> Result<u64, Void> {
+    /// The vectors that it may use, a bit each.
+    pub fn allowed(&self) -> Result<u64, Void> {
         let Some(named) = &self.vectors else {
             return Ok(node().fold(0, |all, vector| all | bit(vector)));
         };
@@ -188,6 +192,34 @@ fn node() -> impl Iterator<Item = Vector> {
 
 fn bit(vector: Vector) -> u64 {
     1_u64.checked_shl(u32::from(vector.number())).unwrap_or(0)
+}
+
+/// Entries that are tables. What is derived would take values without their words, too, in the order in which they stand here.
+fn tables<'d, D: Deserializer<'d>>(from: D) -> Result<Vec<Entry>, D::Error> {
+    let tables = Vec::<Table>::deserialize(from)?;
+    Ok(tables.into_iter().map(|Table(entry)| entry).collect())
+}
+
+struct Table(Entry);
+
+impl<'d> Deserialize<'d> for Table {
+    fn deserialize<D: Deserializer<'d>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(Words).map(Self)
+    }
+}
+
+struct Words;
+
+impl<'d> Visitor<'d> for Words {
+    type Value = Entry;
+
+    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("a table with a `path`")
+    }
+
+    fn visit_map<A: MapAccess<'d>>(self, words: A) -> Result<Entry, A::Error> {
+        Entry::deserialize(MapAccessDeserializer::new(words))
+    }
 }
 
 /// The maps `TRUSTED`, `ALLOWED` and `WITHIN`.
@@ -389,6 +421,12 @@ mod tests {
     fn a_word_that_is_not_known_makes_the_list_void() {
         let (_folder, read) = list("[[trusted]]\npath = \"/bin/true\"\nhash = \"00\"\n");
         assert!(read.unwrap_err().to_string().contains("unknown field `hash`"));
+    }
+
+    #[test]
+    fn values_without_their_words_make_the_list_void() {
+        let (_folder, read) = list("trusted = [[\"/bin/true\", \"00\", \"/c\", [\"mount\"], true, true]]\n");
+        assert!(read.unwrap_err().to_string().contains("expected a table with a `path`"));
     }
 
     #[test]

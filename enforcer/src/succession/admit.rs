@@ -212,21 +212,10 @@ mod tests {
     use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 
     use super::*;
+    use crate::elf::tests::program;
 
     /// `PT_INTERP`.
     const INTERPRETER: u32 = 3;
-
-    fn elf(kinds: &[u32]) -> Vec<u8> {
-        let mut bytes = vec![0; 64];
-        bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
-        bytes[32] = 64;
-        bytes[54] = 56;
-        bytes[56] = u8::try_from(kinds.len()).unwrap();
-        for kind in kinds {
-            bytes.extend([kind.to_le_bytes().as_slice(), &[0; 52]].concat());
-        }
-        bytes
-    }
 
     #[test]
     fn a_program_that_loads_libraries_a_script_and_half_a_program_are_told_apart() {
@@ -238,10 +227,10 @@ mod tests {
         };
         let other = || Err("expected a program, found something else".to_owned());
         let loads = || Err("expected a program, found one into which libraries are loaded".to_owned());
-        assert_eq!(told(&elf(&[1, 1, 2])), Ok(Sha256::digest(elf(&[1, 1, 2])).into()));
-        assert_eq!(told(&elf(&[1, INTERPRETER, 1])), loads());
+        assert_eq!(told(&program(&[1, 1, 2])), Ok(Sha256::digest(program(&[1, 1, 2])).into()));
+        assert_eq!(told(&program(&[1, INTERPRETER, 1])), loads());
         assert_eq!(told(b"#!/bin/sh\nexec /bin/true -with-more-than-forty-bytes\n"), other());
-        let all = elf(&[1, INTERPRETER]);
+        let all = program(&[1, INTERPRETER]);
         for length in 0..all.len() {
             assert_eq!(told(&all[..length]), other(), "{length}");
         }
@@ -251,7 +240,7 @@ mod tests {
     fn a_file_that_others_may_change_is_not_let_in() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("program");
-        fs::write(&path, elf(&[1])).unwrap();
+        fs::write(&path, program(&[1])).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o775)).unwrap();
         let refusal = open(&path).unwrap_err().to_string();
         assert!(

@@ -1,0 +1,4 @@
+//! Fuzz targets of `enforcer`.
+#![forbid(unsafe_code)]
+
+pub mod targets;
