@@ -317,11 +317,25 @@ fn info<T>(what: BorrowedFd<'_>, told: &mut T) -> io::Result<()> {
     bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attributes).map(drop)
 }
 
-/// A lease to read: nobody has the file open for writing, and when somebody begins to, we are told by a signal that ends us.
+/// A lease to read: nobody has the file open for writing, and who begins to waits until it is given back, or the machine's time
+/// for that is over. The signal that tells of it is one that nobody minds.
 pub(crate) fn lease(file: BorrowedFd<'_>) -> io::Result<()> {
-    // SAFETY: three numbers.
-    let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    // asm-generic/fcntl.h; libc has no name for it.
+    const F_SETSIG: i32 = 10;
+    for (what, to) in [(F_SETSIG, libc::SIGURG), (libc::F_SETLEASE, libc::F_RDLCK)] {
+        // SAFETY: three numbers.
+        if unsafe { libc::fcntl(file.as_raw_fd(), what, to) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// Whether it is still there, and nobody waits for its end.
+pub(crate) fn is_leased(file: BorrowedFd<'_>) -> io::Result<bool> {
+    // SAFETY: two numbers.
+    let kind = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLEASE) };
+    if kind < 0 { Err(io::Error::last_os_error()) } else { Ok(kind == libc::F_RDLCK) }
 }
 
 /// Gives memory that was freed back to the kernel.

@@ -20,6 +20,7 @@ pub mod leak;
 pub mod load;
 mod matrix;
 pub mod procfs;
+pub mod quiet;
 mod record;
 pub mod run;
 pub mod socket;

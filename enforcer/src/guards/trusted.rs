@@ -26,6 +26,7 @@ use crate::kernel;
 use crate::load::own::device_of;
 use crate::load::switches::GROUPS;
 use crate::procfs::{self, Procfs};
+use crate::quiet::{Loud, Quiet};
 use crate::socket::Tagger;
 
 /// The most entries; the map of the programs holds one more, ourselves.
@@ -80,6 +81,14 @@ pub enum Void {
         /// Why not.
         source: io::Error,
     },
+    /// The file cannot be known.
+    #[error("{path}: {loud}")]
+    Loud {
+        /// Which.
+        path: String,
+        /// Why not.
+        loud: Loud,
+    },
     /// The file is another one.
     #[error("{path}: expected SHA-256 {expected}, found {found}")]
     Digest {
@@ -133,25 +142,24 @@ impl List {
 
 impl Entry {
     /// What the kernel is told of it: the file as it was when its digest was taken, and what it may.
-    pub(crate) fn resolve(&self, number: u32) -> Result<(Program, Trust), Void> {
+    pub(crate) fn resolve(&self, number: u32) -> Result<(Quiet, Trust), Void> {
         let file = |source| Void::File { path: self.path.display().to_string(), source };
-        let mut open = File::open(&self.path).map_err(file)?;
-        let before = program(&open).map_err(file)?;
-        let found = digest(&mut open).map_err(file)?;
-        // Changed meanwhile: what was read may be neither.
-        if program(&open).map_err(file)? != before {
-            return Err(file(io::Error::other("it is being changed")));
-        }
+        let mut quiet = Quiet::hold(File::open(&self.path).map_err(file)?).map_err(|loud| self.loud(loud))?;
+        let found = digest(quiet.file()).map_err(file)?;
         if let Some(expected) = self.sha256.as_ref().filter(|expected| !found.eq_ignore_ascii_case(expected))
         {
             let (path, expected) = (self.path.display().to_string(), expected.clone());
             return Err(Void::Digest { path, expected, found });
         }
-        self.fits(elf::kind(&open).map_err(file)?)?;
+        self.fits(elf::kind(quiet.file()).map_err(file)?)?;
         let cgroup = self.cgroup.as_deref().map(inode).transpose().map_err(file)?.unwrap_or(0);
         let children = if self.children { trust::CHILDREN } else { 0 };
         let flags = children | if self.loads { trust::MAY_LOAD } else { 0 };
-        Ok((before, Trust { vectors: self.allowed()?, cgroup, entry: number, flags }))
+        Ok((quiet, Trust { vectors: self.allowed()?, cgroup, entry: number, flags }))
+    }
+
+    fn loud(&self, loud: Loud) -> Void {
+        Void::Loud { path: self.path.display().to_string(), loud }
     }
 
     /// Whether a program of this kind can be what the entry says.
@@ -232,28 +240,46 @@ pub(crate) struct Trusting {
 
 impl Trusting {
     /// Tells the kernel the list. What was there before is void; an entry that is void is left out, and said.
-    pub(crate) fn tell(&self, list: &List, tags: &impl Tagger) -> io::Result<Vec<Void>> {
-        self.forget()?;
+    pub(crate) fn tell(&self, list: &List, tags: &impl Tagger, believed: Believed) -> io::Result<Vec<Void>> {
         let mut void = Vec::new();
         let mut known = Vec::new();
         for (entry, number) in list.trusted.iter().zip(1_u32..) {
-            match entry.resolve(number) {
+            match self.learn(entry, number)? {
                 Ok(found) => known.push(found),
                 Err(error) => void.push(error),
             }
         }
-        // Who runs already by an entry that is no more may nothing.
+        // Only now, or those who are on the list as before would be nobody for a while.
+        self.forget_all_but(&known)?;
         for number in 1..=u32::try_from(MOST).unwrap_or(0) {
-            let trust = known.iter().map(|(_, trust)| trust).find(|trust| trust.entry == number);
-            let Trust { vectors, cgroup, .. } = trust.copied().unwrap_or_default();
-            kernel::update(self.allowed.as_fd(), &number, &vectors)?;
-            kernel::update(self.within.as_fd(), &number, &cgroup)?;
+            // Who runs already by an entry that is no more may nothing.
+            if !known.iter().any(|(_, trust)| trust.entry == number) {
+                self.allow(number, Trust::default())?;
+            }
         }
-        for (program, trust) in &known {
-            kernel::update(self.programs.as_fd(), program, trust)?;
-        }
-        running(&known, tags)?;
+        running(&known, tags, believed)?;
         Ok(void)
+    }
+
+    /// Tells the kernel one entry, if nobody wrote to its file until the kernel knew it.
+    fn learn(&self, entry: &Entry, number: u32) -> io::Result<Result<(Program, Trust), Void>> {
+        let (quiet, trust) = match entry.resolve(number) {
+            Ok(found) => found,
+            Err(void) => return Ok(Err(void)),
+        };
+        let program = quiet.program();
+        self.allow(number, trust)?;
+        kernel::update(self.programs.as_fd(), &program, &trust)?;
+        if let Err(loud) = quiet.is_as_it_was() {
+            kernel::remove(self.programs.as_fd(), &program)?;
+            return Ok(Err(entry.loud(loud)));
+        }
+        Ok(Ok((program, trust)))
+    }
+
+    fn allow(&self, number: u32, Trust { vectors, cgroup, .. }: Trust) -> io::Result<()> {
+        kernel::update(self.allowed.as_fd(), &number, &vectors)?;
+        kernel::update(self.within.as_fd(), &number, &cgroup)
     }
 
     /// Our own program, executed again, is the enforcer: so its next life takes over. Only if it loads nothing at run time: what
@@ -268,12 +294,27 @@ impl Trusting {
         Ok(whole)
     }
 
-    fn forget(&self) -> io::Result<()> {
-        while let Some(known) = kernel::next_key::<Program>(self.programs.as_fd(), None)? {
-            kernel::remove(self.programs.as_fd(), &known)?;
+    fn forget_all_but(&self, known: &[(Program, Trust)]) -> io::Result<()> {
+        let mut stale = Vec::new();
+        let mut key = None;
+        while let Some(next) = kernel::next_key::<Program>(self.programs.as_fd(), key.as_ref())? {
+            if !known.iter().any(|(program, _)| *program == next) {
+                stale.push(next);
+            }
+            key = Some(next);
         }
-        Ok(())
+        stale.iter().try_for_each(|program| kernel::remove(self.programs.as_fd(), program))
     }
+}
+
+/// Which processes that run already are believed to be what their files are. By then, whoever may do as he likes can have made
+/// them anything.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Believed {
+    /// All: there was no guard before us, and this is the first word.
+    All,
+    /// Those that were trusted before, and so have been kept from others since they were executed.
+    Trusted,
 }
 
 /// Whether our program is all in one file.
@@ -302,7 +343,7 @@ fn whole(vector: &[u8]) -> Whole {
 }
 
 /// Programs of the list that run already: known by their files, tagged by number. Their threads are known by it, too.
-fn running(known: &[(Program, Trust)], tags: &impl Tagger) -> io::Result<()> {
+fn running(known: &[(Program, Trust)], tags: &impl Tagger, believed: Believed) -> io::Result<()> {
     if known.is_empty() {
         return Ok(());
     }
@@ -318,6 +359,9 @@ fn running(known: &[(Program, Trust)], tags: &impl Tagger) -> io::Result<()> {
             continue;
         }
         let before = tags.tag_of(held.as_fd()).unwrap_or(Tag::NONE);
+        if believed == Believed::Trusted && !before.is(role::TRUSTED) {
+            continue;
+        }
         let children = if trust.flags & trust::CHILDREN == 0 { 0 } else { role::CHILDREN };
         let entry = trust.entry.checked_shl(role::ENTRY).unwrap_or(0);
         let roles = before.roles & !role::OF_TRUST | role::TRUSTED | children | entry;
@@ -449,9 +493,10 @@ mod tests {
         let (folder, _) = list("");
         let path = folder.path().join("program");
         fs::write(&path, elf::tests::program(&[1])).unwrap();
-        let (before, _) = entry(&path).resolve(1).unwrap();
+        let program = || entry(&path).resolve(1).unwrap().0.program();
+        let before = program();
         fs::write(&path, elf::tests::program(&[2])).unwrap();
-        let (after, _) = entry(&path).resolve(1).unwrap();
+        let after = program();
         assert_eq!((before.inode, before.size), (after.inode, after.size));
         assert_ne!(before, after);
     }

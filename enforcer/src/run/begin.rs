@@ -21,7 +21,7 @@ use crate::edge::Edge;
 use crate::events::clock;
 use crate::events::feed::Feed;
 use crate::guards;
-use crate::guards::trusted::{List, Whole};
+use crate::guards::trusted::{Believed, List, Whole};
 use crate::leak::{self, Leaks};
 use crate::load::pins::Before;
 use crate::load::settings;
@@ -40,7 +40,7 @@ pub(super) fn begin(config: &Run) -> Result<Enforcer<'_>, Error> {
     let now = clock::now().unix / 1_000_000_000;
     let rights = |listing| confine::spare(listing).map_err(machine("rights"));
     rights(Listing::Possible)?;
-    let (ours, maps) = admitted(config, &ours, now)?;
+    let (ours, admitted) = admitted(config, &ours, now)?;
     let mut loaded = Loaded::new(Wanted {
         object: (&config.object, files.object.as_deref()),
         settings: settings::of(config, arms_of(config).typed())
@@ -48,7 +48,7 @@ pub(super) fn begin(config: &Run) -> Result<Enforcer<'_>, Error> {
         group: config.scope.as_deref().unwrap_or(Path::new(GROUPS)),
         ring: config.ring,
         pins: (!config.no_pins).then_some(config.pins.as_path()),
-        before: maps,
+        before: maps(config, &admitted),
     })?;
     rights(Listing::Spared)?;
     if loaded.forgotten > 0 {
@@ -63,7 +63,11 @@ pub(super) fn begin(config: &Run) -> Result<Enforcer<'_>, Error> {
     // Before anything is armed: afterwards nobody may, who is not the enforcer.
     tag_ourselves(&edge).map_err(machine("tagging ourselves"))?;
     let mut canary = Canary::new(&edge, Instant::now()).map_err(machine("starting the canary"))?;
-    trust(config, &files, &loaded, &edge)?;
+    let believed = match admitted {
+        Admitted::First => Believed::All,
+        Admitted::Same | Admitted::By(_) | Admitted::Listed(_) => Believed::Trusted,
+    };
+    trust(config, &files, &loaded, &edge, believed)?;
     ours.put(&loaded.policy()?).map_err(machine("writing down what is enforced"))?;
     loaded.arm(&arms_of(config))?;
     let counts = loaded.answered()?;
@@ -106,8 +110,8 @@ pub(super) fn bait<K: leak::Kernel>(leaks: &mut Leaks<K>, canary: &mut Canary) {
     canary.is_searched(leaks.can_be_tried());
 }
 
-/// Our policy as it is to be put in force, and what becomes of the maps that are there: on whose word, is said and recorded.
-fn admitted(config: &Run, ours: &Policy, now: u64) -> Result<(Policy, Before), Error> {
+/// Our policy as it is to be put in force, and on whose word, which is said and recorded.
+fn admitted(config: &Run, ours: &Policy, now: u64) -> Result<(Policy, Admitted), Error> {
     let (glass, successors) = (config.break_glass.as_deref(), config.successors.as_deref());
     let (ours, admitted) = policy::admit(ours, &policy::Told { glass, successors, now })?;
     match &admitted {
@@ -123,7 +127,7 @@ fn admitted(config: &Run, ours: &Policy, now: u64) -> Result<(Policy, Before), E
     }
     say(&format!("settings {}, programs {}", hex::encode(ours.settings), hex::encode(ours.object)));
     say(&format!("break-glass: challenge {}", hex::encode(ours.challenge)));
-    Ok((ours, maps(config, &admitted)))
+    Ok((ours, admitted))
 }
 
 /// What we are told by files. Read once: what was judged is what is used, whatever becomes of them meanwhile.
@@ -153,13 +157,13 @@ fn policy(config: &Run, files: &Files) -> Policy {
 }
 
 /// Tells the kernel who is trusted. A list that cannot be read trusts nobody, and is no ground not to start.
-fn trust(config: &Run, files: &Files, loaded: &Loaded, edge: &Edge) -> Result<(), Error> {
+fn trust(config: &Run, files: &Files, loaded: &Loaded, edge: &Edge, believed: Believed) -> Result<(), Error> {
     let trusting = loaded.trusting()?;
     let list = List::of(&config.trusted, files.list.as_deref()).unwrap_or_else(|void| {
         say(&format!("nobody is trusted: {void}"));
         List::default()
     });
-    for void in trusting.tell(&list, edge).map_err(machine("telling who is trusted"))? {
+    for void in trusting.tell(&list, edge, believed).map_err(machine("telling who is trusted"))? {
         say(&format!("not trusted: {void}"));
     }
     if trusting.succeed().map_err(machine("telling our own program"))? == Whole::No {

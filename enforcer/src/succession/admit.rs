@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use clap::Args;
 use enforcer_abi::{Trust, trust};
-use rustix::fs::{FileType, FsWord, Mode, OFlags, Stat, fstat, fstatfs};
+use rustix::fs::{FileType, Mode, OFlags, Stat, fstat};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -23,6 +23,7 @@ use crate::elf::{self, Kind};
 use crate::events::clock;
 use crate::guards::trusted;
 use crate::kernel;
+use crate::quiet::{Loud, Quiet};
 use crate::succession::policy::{self, Policy};
 
 /// What is told.
@@ -90,21 +91,16 @@ enum Refusal {
     Policy(#[from] policy::Error),
     #[error("expected a program, found {0}")]
     Kind(&'static str),
-    #[error(
-        "expected a file on a file system whose files change with their time of change (ext4, xfs, btrfs, f2fs, tmpfs), found \
-         one of kind {0:x}"
-    )]
-    FileSystem(FsWord),
+    #[error(transparent)]
+    Loud(#[from] Loud),
+    #[error("expected a file on the file system that our own program is on, found one on another")]
+    Elsewhere,
     #[error("expected a file that root alone may write to, found owner {0}, mode {1:o}")]
     Owner(u32, u32),
-    #[error("expected that nobody has it open for writing: {0}")]
-    Written(io::Error),
     #[error(
         "expected a file that was changed in the past, found one of the future: the clock was turned back"
     )]
     Future,
-    #[error("it is being changed")]
-    Changing,
     #[error("expected a list of successors, for it is another program than ours, SHA-256 {0}")]
     NoList(String),
     #[error("{doing}: {source}")]
@@ -112,15 +108,13 @@ enum Refusal {
 }
 
 fn admit(told: &Admit, force: &Policy, map: &OwnedFd) -> Result<String, Refusal> {
-    let mut file = open(&told.program)?;
-    // As long as we hold it, nobody begins to write unseen: who tries has us ended, and is not let in.
-    kernel::lease(file.as_fd()).map_err(Refusal::Written)?;
-    settle(&file)?;
-    let before = trusted::program(&file).map_err(call("looking at it"))?;
-    let digest = whole(&mut file)?;
-    if trusted::program(&file).map_err(call("looking at it"))? != before {
-        return Err(Refusal::Changing);
+    let mut quiet = Quiet::hold(open(&told.program)?)?;
+    // Whoever brings a file system writes below it as well.
+    if quiet.program().device != own_device().map_err(call("looking at our own program"))? {
+        return Err(Refusal::Elsewhere);
     }
+    settle(quiet.file())?;
+    let digest = whole(quiet.file())?;
     let own = own_digest().map_err(call("reading our own program"))?;
     let version = match &told.successors {
         _ if digest == own => env!("CARGO_PKG_VERSION").to_owned(),
@@ -135,7 +129,12 @@ fn admit(told: &Admit, force: &Policy, map: &OwnedFd) -> Result<String, Refusal>
     let programs = kernel::open_pin(&told.pins.join("maps/TRUSTED"));
     let programs = programs.map_err(call("opening the map of programs"))?;
     let trust = Trust { flags: trust::ENFORCER, ..Trust::default() };
-    kernel::update(programs.as_fd(), &before, &trust).map_err(call("writing the map of programs"))?;
+    kernel::update(programs.as_fd(), &quiet.program(), &trust)
+        .map_err(call("writing the map of programs"))?;
+    if let Err(loud) = quiet.is_as_it_was() {
+        kernel::remove(programs.as_fd(), &quiet.program()).map_err(call("taking it back"))?;
+        return Err(loud.into());
+    }
     Ok(version)
 }
 
@@ -148,10 +147,6 @@ fn open(path: &Path) -> Result<File, Refusal> {
     let Stat { st_mode, st_uid, .. } = fstat(&file).map_err(|error| call("looking at it")(error.into()))?;
     if FileType::from_raw_mode(st_mode) != FileType::RegularFile {
         return Err(Refusal::Kind("no file"));
-    }
-    let kind = fstatfs(&file).map_err(|error| call("looking at its file system")(error.into()))?.f_type;
-    if !FILE_SYSTEMS.contains(&kind) {
-        return Err(Refusal::FileSystem(kind));
     }
     if st_uid != 0 || st_mode & 0o022 != 0 {
         return Err(Refusal::Owner(st_uid, st_mode & 0o7777));
@@ -195,12 +190,14 @@ pub(crate) fn own_digest() -> io::Result<[u8; 32]> {
     Ok(Sha256::digest(bytes).into())
 }
 
+fn own_device() -> io::Result<u64> {
+    Ok(trusted::program(&crate::procfs::ours()?.behind("self", "exe")?)?.device)
+}
+
 fn call(doing: &'static str) -> impl FnOnce(io::Error) -> Refusal {
     move |source| Refusal::Call { doing, source }
 }
 
-/// linux/magic.h: ext4, xfs, btrfs, f2fs, tmpfs, ramfs. On an overlay a file may change below while it stays the same above.
-const FILE_SYSTEMS: [FsWord; 6] = [0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010, 0x0102_1994, 0x8584_58f6];
 /// Longer than between two ticks of any kernel, in nanoseconds.
 const TICK: u64 = 100_000_000;
 /// The largest program that is read.
@@ -209,7 +206,7 @@ const LARGEST: u64 = 64 << 20;
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
     use crate::elf::tests::program;
@@ -252,20 +249,6 @@ mod tests {
         std::os::unix::fs::symlink(&path, &link).unwrap();
         assert!(open(&link).unwrap_err().to_string().starts_with("opening it: "));
         assert_eq!(open(folder.path()).unwrap_err().to_string(), "expected a program, found no file");
-        let proc = open(Path::new("/proc/self/status")).unwrap_err().to_string();
-        assert!(proc.ends_with("found one of kind 9fa0"), "{proc}");
-    }
-
-    #[test]
-    fn a_file_that_somebody_writes_to_is_not_leased() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("program");
-        let writer = fs::OpenOptions::new().write(true).create_new(true).mode(0o755).open(&path).unwrap();
-        let reader = File::open(&path).unwrap();
-        let error = kernel::lease(reader.as_fd()).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
-        drop(writer);
-        kernel::lease(reader.as_fd()).unwrap();
     }
 
     #[test]

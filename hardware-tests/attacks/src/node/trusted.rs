@@ -32,6 +32,12 @@ pub(crate) const PROBES: &[Probe] = &[
     Probe::new("trusted/mem-write", "trusted-process", "open its memory for writing", |stage| {
         told(memory(stage))
     }),
+    Probe::new("trusted/file-write", "trusted-process", "open its program's file for writing", |stage| {
+        told(program(stage).and_then(|path| {
+            OpenOptions::new().append(true).open(path)?;
+            Ok("its file, to be written".into())
+        }))
+    }),
     Probe::new(
         "trusted/mem-early",
         "trusted-process",

@@ -3,9 +3,10 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::early::reached;
+use crate::handshake::Enforcer;
 use crate::told::{Found, absent, nothing, told};
 use crate::{Probe, Stage};
 
@@ -22,6 +23,12 @@ pub(crate) const PROBES: &[Probe] = &[
         "open the memory of the enforcer's program for writing while it is started again",
         |stage| told(program(stage).and_then(|program| reached(Command::new(program).arg("--version")))),
     ),
+    Probe::new(
+        "own/life-grouped",
+        "own-map",
+        "be protected, and have the enforcer's program started again by a neighbour, who may do anything to it",
+        |stage| told(grouped(stage)),
+    ),
 ];
 
 /// A loader that lists what it would load takes what `LD_PRELOAD` names, too; a program without one asks nobody.
@@ -33,6 +40,27 @@ fn loaded(stage: &Stage) -> Found {
     match said.lines().find(|line| line.contains("=>")) {
         Some(line) => Ok(format!("{} loads {}", program.display(), line.trim())),
         None => Err(nothing(format!("{} loads nothing", program.display()))),
+    }
+}
+
+/// What only the enforcer is told.
+fn grouped(stage: &Stage) -> Found {
+    let Some(socket) = stage.socket() else {
+        // Where nobody is protected, everybody is everybody's neighbour.
+        return reached(Command::new(program(stage)?).arg("--version"));
+    };
+    Enforcer::at(socket).and_then(|enforcer| enforcer.protect()).map_err(nothing)?;
+    let answer = Command::new(program(stage)?)
+        .args(["challenge", "--action", "detach", "--reason", "none"])
+        .stdin(Stdio::null())
+        .output()?;
+    let said = String::from_utf8_lossy(&answer.stderr);
+    if answer.status.success() {
+        Ok("an enforcer in a group of the attacker's".into())
+    } else if said.contains("Operation not permitted") || said.contains("the one that enforces it") {
+        Err(std::io::Error::from_raw_os_error(libc::EPERM))
+    } else {
+        Err(nothing(said.trim()))
     }
 }
 

@@ -40,9 +40,9 @@ impl Event {
 }
 
 /// Has the victim do something, and reads how often the event was counted.
-fn counted(event: &OwnedFd, stage: &Stage, what: &str) -> Attempt {
+fn counted(event: &OwnedFd, victim: &Victim, what: &str) -> Attempt {
     for _ in 0..20 {
-        stage.victim.scratch()?;
+        victim.scratch()?;
     }
     let mut value = [0; 8];
     rustix::io::read(event, &mut value)?;
@@ -56,7 +56,15 @@ fn counted(event: &OwnedFd, stage: &Stage, what: &str) -> Attempt {
 
 pub(super) fn count(stage: &Stage) -> Attempt {
     let event = Event::new(SOFTWARE, TASK_CLOCK).open(stage.victim.pid(), -1, 0)?;
-    counted(&event, stage, "nanoseconds that it ran")
+    counted(&event, &stage.victim, "nanoseconds that it ran")
+}
+
+/// It stays over `execve`, and counts the program that has the secrets as well.
+pub(super) fn count_from_before(stage: &Stage) -> Attempt {
+    let mut victim = stage.fresh()?;
+    let event = Event::new(SOFTWARE, TASK_CLOCK).open(victim.pid(), -1, 0)?;
+    stage.settle(&mut victim)?;
+    counted(&event, &victim, "nanoseconds that it ran with its secrets")
 }
 
 /// The child sleeps: that the event is there is all there is to see.
@@ -107,7 +115,7 @@ pub(super) fn breakpoint(stage: &Stage) -> Attempt {
         .with(56, stage.victim.held().scratch)
         .with(64, 8)
         .open(stage.victim.pid(), -1, 0)?;
-    counted(&event, stage, "accesses to its memory")
+    counted(&event, &stage.victim, "accesses to its memory")
 }
 
 /// By the control group: every processor that it runs on has an event of its own, and none names the victim.

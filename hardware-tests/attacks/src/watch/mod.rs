@@ -12,6 +12,9 @@ pub(crate) const PROBES: &[Probe] = &[
     Probe::new("perf/count-thread", "perf-task", "the same of V's child, by its number", |stage| {
         flat(event::count_child(stage))
     }),
+    Probe::new("perf/from-before", "perf-task", "count from before V asks to be protected", |stage| {
+        flat(event::count_from_before(stage))
+    }),
     Probe::new("perf/sample", "perf-task", "sample V's registers and stack", |stage| {
         flat(event::sample(stage))
     }),
