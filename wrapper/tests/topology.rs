@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufReader, Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::thread::sleep;
@@ -437,8 +436,13 @@ fn why_a_program_does_not_start_is_told_and_its_code_is_a_shells() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &[u8], mode| {
         let path = dir.path().join(name);
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        // By another process: whoever forks while we have it open for writing keeps it from being executed.
+        let octal = format!("{mode:o}");
+        let mut install = Command::new("install");
+        let install = install.args(["-m", &octal, "/dev/stdin"]).arg(&path).stdin(Stdio::piped()).spawn();
+        let mut install = install.unwrap();
+        install.stdin.take().unwrap().write_all(text).unwrap();
+        assert!(install.wait().unwrap().success());
         path.to_str().unwrap().to_owned()
     };
     let lost =

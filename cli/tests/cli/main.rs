@@ -7,6 +7,7 @@ mod enforcer;
 mod follow;
 mod hostile;
 mod inspect;
+mod install;
 mod logs;
 mod machine;
 mod measure;

@@ -1,26 +1,20 @@
 //! `cloudtaser node detect`.
 
-use std::path::Path;
 use std::process::Command;
+
+use crate::install;
 
 /// The program from a folder in which there is this agent, or none.
 fn detect(agent: Option<&str>) -> (Option<i32>, String, String) {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("cloudtaser");
-    std::fs::copy(env!("CARGO_BIN_EXE_cloudtaser"), &program).unwrap();
+    install::cloudtaser(&program);
     if let Some(script) = agent {
-        let path = folder.path().join("cloudtaser-node-agent");
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        make_executable(&path);
+        install::script(&folder.path().join("cloudtaser-node-agent"), &format!("#!/bin/sh\n{script}\n"));
     }
     let told = Command::new(&program).args(["node", "detect"]).env("PATH", folder.path()).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (told.status.code(), text(told.stdout), text(told.stderr))
-}
-
-fn make_executable(path: &Path) {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 #[test]

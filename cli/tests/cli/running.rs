@@ -1,10 +1,11 @@
 //! `cloudtaser run`: the words that the wrapper is given, and what is said before it.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
+
+use crate::install;
 
 /// Shows what it was given, as the wrapper finds it.
 const SHOWS: &str = "#!/bin/sh\nenv | grep -E '^(VAULT|BAO|CLOUDTASER)_' | sort\necho \"$@\"\nexit 7\n";
@@ -12,11 +13,9 @@ const SHOWS: &str = "#!/bin/sh\nenv | grep -E '^(VAULT|BAO|CLOUDTASER)_' | sort\
 /// A folder with the program in it, and a wrapper or none.
 fn folder(wrapper: Option<&str>) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    fs::copy(env!("CARGO_BIN_EXE_cloudtaser"), folder.path().join("cloudtaser")).unwrap();
+    install::cloudtaser(&folder.path().join("cloudtaser"));
     if let Some(script) = wrapper {
-        let path = folder.path().join("cloudtaser-wrapper");
-        fs::write(&path, script).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        install::script(&folder.path().join("cloudtaser-wrapper"), script);
     }
     folder
 }
