@@ -1,6 +1,6 @@
 //! The moment of `execve`: a program's new memory is there before it is decided what the program may.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -46,7 +46,6 @@ pub(crate) fn reached(command: &mut Command) -> Found {
 
 /// Asks until it has what it wants, or the time is over; then it says what it was refused with last.
 fn hammered(pid: Pid) -> io::Result<Option<()>> {
-    let address = u64::try_from(OURS.as_ptr().expose_provenance()).unwrap_or(0);
     let (path, began) = (format!("/proc/{pid}/mem"), Instant::now());
     let mut refused = Ok(None);
     while began.elapsed() < ROUND {
@@ -59,17 +58,25 @@ fn hammered(pid: Pid) -> io::Result<Option<()>> {
             // It has ended.
             Err(_) => break,
         };
-        let mut found = [0; 16];
-        match file.read_at(&mut found, address) {
-            // Of the image from before, which is still there, or is gone.
-            Ok(0) => {}
-            Ok(_) if found == OURS => {}
-            Err(error) if is_refusal(&error) => refused = Err(error),
-            // Another image: nothing is there at this place, or something else is.
-            Ok(_) | Err(_) => return Ok(Some(())),
+        match is_from_before(&file) {
+            Ok(true) => {}
+            Ok(false) => return Ok(Some(())),
+            Err(error) => refused = Err(error),
         }
     }
     refused
+}
+
+/// Whether the memory is that of the program before, a copy of ours or our own, which is still there or is gone.
+pub(crate) fn is_from_before(memory: &File) -> io::Result<bool> {
+    let address = u64::try_from(OURS.as_ptr().expose_provenance()).unwrap_or(0);
+    let mut found = [0; 16];
+    match memory.read_at(&mut found, address) {
+        Ok(length) => Ok(length == 0 || found == OURS),
+        Err(error) if is_refusal(&error) => Err(error),
+        // Another: nothing is there at this place.
+        Err(_) => Ok(false),
+    }
 }
 
 /// Of the file, or of what is done with one that was opened before.

@@ -8,7 +8,7 @@ use std::process::{Child, Command};
 
 use rustix::process::{WaitOptions, waitpid};
 
-use crate::early::reached;
+use crate::early::{is_from_before, reached};
 use crate::kernel::{Side, fork, leave};
 use crate::told::{Found, absent, told};
 use crate::{OPEN, Probe, Stage, call};
@@ -82,7 +82,9 @@ fn attached(stage: &Stage) -> Found {
 
 fn memory(stage: &Stage) -> Found {
     let sleeper = Sleeper::start(stage)?;
-    OpenOptions::new().write(true).open(format!("/proc/{}/mem", sleeper.0.id()))?;
+    let path = format!("/proc/{}/mem", sleeper.0.id());
+    // It shares our memory until it has its own, and nobody is refused his own.
+    while is_from_before(&OpenOptions::new().read(true).write(true).open(&path)?)? {}
     Ok("its memory, to be written".into())
 }
 
