@@ -14,12 +14,12 @@ fn a_next_life_that_is_shown_another_proc_is_not_deceived() {
     let victim = attack_steadily(&mut guest);
     let said = guest
         .read(&format!(
-            "mkdir /run/evil; cp /bin/busybox /run/evil/; cat /proc/self/mountinfo >/run/mountinfo
+            "mkdir /evil; cp /bin/busybox /evil/; cat /proc/self/mountinfo >/run/mountinfo
              printf '\\7\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0' >/run/auxv
              (exec unshare -m sh -c '
                mount -t tmpfs none /proc && mkdir -p /proc/self /proc/1 && touch /proc/self/exe &&
                cp /run/auxv /run/mountinfo /proc/self/ && cp /run/mountinfo /proc/1/ &&
-               mount -o bind /run/evil/busybox /proc/self/exe && exec cloudtaser-enforcer run {WORDS}'
+               mount -o bind /evil/busybox /proc/self/exe && exec cloudtaser-enforcer run {WORDS}'
              ) </dev/null >/run/next.log 2>&1 &
              {wait} /run/next.log '[:] ready'",
             wait = wait()
@@ -32,14 +32,19 @@ fn a_next_life_that_is_shown_another_proc_is_not_deceived() {
         .read(
             "unshare -m sh -c '
                mount -t tmpfs none /proc && mkdir /proc/self && touch /proc/self/exe &&
-               mount -o bind /run/evil/busybox /proc/self/exe &&
-               exec cloudtaser-enforcer admit --program /run/evil/busybox'",
+               mount -o bind /evil/busybox /proc/self/exe &&
+               exec cloudtaser-enforcer admit --program /evil/busybox'",
         )
         .unwrap();
     let expected = "expected a list of successors, for it is another program than ours, SHA-256 ";
     assert!(said.contains(expected), "{said}");
+    let copy = "cp /bin/cloudtaser-enforcer /run/copy; cloudtaser-enforcer admit --program /run/copy";
+    let said = guest.read(copy).unwrap();
+    let expected =
+        "/run/copy: expected a file on the file system that our own program is on, found one on another";
+    assert!(said.contains(expected), "{said}");
     // It is nobody's.
-    let read = guest.run(&format!("/run/evil/busybox cat /proc/{victim}/environ")).unwrap();
+    let read = guest.run(&format!("/evil/busybox cat /proc/{victim}/environ")).unwrap();
     assert_eq!((read.code, refused(&read.text())), (1, true), "{}", read.text());
     let third = Enforcer::default().start(&mut guest).unwrap();
     assert!(third.contains("took over from "), "{third}");
