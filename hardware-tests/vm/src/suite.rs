@@ -6,6 +6,7 @@
 //! Trusted: the suite's own words. Untrusted: the enforcer's, which are kept for people to read.
 
 use std::fs;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -81,7 +82,7 @@ impl Suite<'_> {
         let (mut guest, bare) = self.bare(boot).or_else(|error| {
             // Nothing of ours is in this kernel yet: the emulator has lost it, as it does once in a hundred boots.
             ensure!(is_crash(&error), error);
-            eprintln!("{boot}: once more, for the bare kernel crashed");
+            writeln!(io::stderr(), "{boot}: once more, for the bare kernel crashed").unwrap_or_default();
             self.bare(boot)
         })?;
         let words = format!("--trusted {LIST}");
