@@ -46,14 +46,31 @@ impl Own {
     }
 }
 
-/// A key of the map `TRUSTED`: a file as it was when its digest was taken. Whoever changes the file changes this.
-#[repr(C)]
+/// A file as it is when it is looked at. Whoever changes the file changes its state.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Program {
+    /// Where it is.
+    pub place: Place,
+    /// How it is there.
+    pub state: State,
+}
+
+/// A key of the map `TRUSTED`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Place {
     /// The device of its file system, as the kernel has it.
     pub device: u64,
+    /// Which kind of file system (linux/magic.h): a device that stands for none is another's when its file system has gone.
+    pub kind: u64,
     /// Its inode.
     pub inode: u64,
+}
+
+/// What changes when a file is changed.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct State {
     /// Its size.
     pub size: u64,
     /// When it was changed: seconds.
@@ -62,7 +79,17 @@ pub struct Program {
     pub nanoseconds: u64,
 }
 
-/// A value of the map `TRUSTED`.
+/// A value of the map `TRUSTED`: a file as it was when its digest was taken, and what follows.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Known {
+    /// As it was.
+    pub state: State,
+    /// What it may.
+    pub trust: Trust,
+}
+
+/// What a program may that is known.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Trust {

@@ -4,7 +4,7 @@ use aya_ebpf::bindings::{BPF_F_NO_PREALLOC, bpf_map_type::BPF_MAP_TYPE_TASK_STOR
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
 use enforcer_abi::share::{CAPACITY, Share, TASKS};
-use enforcer_abi::{Numbers, Offsets, Own, Program, Settings, Tag, Trust};
+use enforcer_abi::{Known, Numbers, Offsets, Own, Place, Settings, Tag};
 
 /// Where fields are in this kernel; written by the loader before verification.
 #[unsafe(no_mangle)]
@@ -168,7 +168,7 @@ pub static OWN: HashMap<Own, u32> = HashMap::with_max_entries(4_096, BPF_F_NO_PR
 
 /// Programs that are trusted, and the enforcer itself.
 #[map]
-pub static TRUSTED: HashMap<Program, Trust> = HashMap::with_max_entries(1_024, BPF_F_NO_PREALLOC);
+pub static TRUSTED: HashMap<Place, Known> = HashMap::with_max_entries(4_096, BPF_F_NO_PREALLOC);
 
 /// What each entry of that list lets a program do: a bit for each vector.
 #[map]

@@ -16,7 +16,7 @@ use aya_ebpf::helpers::generated::{
 };
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
-use enforcer_abi::{Program, Tag, Trust, Vector, role, trust};
+use enforcer_abi::{Known, Place, Program, State, Tag, Trust, Vector, role, trust};
 
 use crate::front::{Front, Pointer, Typed, hook, stored};
 use crate::maps::{ALLOWED, TAGS, TRUSTED, WITHIN, offset, setting};
@@ -141,10 +141,21 @@ pub fn taken<F: Front>(object: &Object) -> i32 {
     crate::node::guarded::<F>(Vector::TrustedProcess, object)
 }
 
-/// A file is opened for writing that is known by its place, size and time of change: not each way to write changes that time.
+/// A file is opened for writing that is known by its place, size and time of change: not each way to write changes that time, and
+/// who turns the clock sets it. Where it is not refused, or was changed before, it is known no more.
 #[inline(always)]
 pub fn rewritten<F: Front>(file: Pointer, inode: Pointer) -> i32 {
-    let Some(found) = known_by(inode) else { return 0 };
+    let Some(program) = program(inode) else { return 0 };
+    let Some(known) = known_at(program.place) else { return 0 };
+    let refused = if known.state == program.state { kept_as_it_is::<F>(file, &known.trust) } else { 0 };
+    if refused == 0 {
+        let _gone = TRUSTED.remove(program.place);
+    }
+    refused
+}
+
+#[inline(always)]
+fn kept_as_it_is<F: Front>(file: Pointer, found: &Trust) -> i32 {
     let name = offset!(file_dentry).and_then(|at| F::read::<Pointer>(file, at));
     let object = crate::node::called(0, &name.and_then(crate::names::of_entry::<F>).unwrap_or_default());
     if found.flags & trust::ENFORCER != 0 {
@@ -206,8 +217,14 @@ fn executed(bprm: Pointer) -> Option<Trust> {
 #[inline(always)]
 fn known_by(inode: Pointer) -> Option<Trust> {
     let program = program(inode)?;
+    let known = known_at(program.place)?;
+    if known.state == program.state { Some(known.trust) } else { None }
+}
+
+#[inline(always)]
+fn known_at(place: Place) -> Option<Known> {
     // SAFETY: read once, and copied.
-    unsafe { TRUSTED.get(program) }.copied()
+    unsafe { TRUSTED.get(place) }.copied()
 }
 
 /// The roles that it gives: a mark beforehand.
@@ -219,16 +236,14 @@ const fn next(found: &Trust) -> u32 {
 /// A file as it is now.
 #[inline(always)]
 fn program(inode: Pointer) -> Option<Program> {
-    let superblock: Pointer = Typed::read(inode, offset!(inode_sb)?)?;
+    let (superblock, kind) = crate::names::file_system::<Typed<'_>>(inode)?;
     let (seconds, nanoseconds) = changed(inode)?;
-    Some(Program {
-        device: crate::names::device::<Typed<'_>>(superblock)?,
-        inode: Typed::read(inode, offset!(inode_ino)?)?,
-        size: Typed::read(inode, offset!(inode_size)?)?,
-        seconds,
-        // Newer kernels keep a flag in the uppermost bit.
-        nanoseconds: u64::from(nanoseconds & 0x7fff_ffff),
-    })
+    let device = crate::names::device::<Typed<'_>>(superblock)?;
+    let place = Place { device, kind, inode: Typed::read(inode, offset!(inode_ino)?)? };
+    let size = Typed::read(inode, offset!(inode_size)?)?;
+    // Newer kernels keep a flag in the uppermost bit.
+    let nanoseconds = u64::from(nanoseconds & 0x7fff_ffff);
+    Some(Program { place, state: State { size, seconds, nanoseconds } })
 }
 
 /// When an inode was changed last; each kernel keeps it elsewhere.

@@ -13,8 +13,8 @@ use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use enforcer_abi::{Program, Tag, Trust, Vector, role, trust};
-use rustix::fs::{Stat, fstat};
+use enforcer_abi::{Known, Place, Program, State, Tag, Trust, Vector, role, trust};
+use rustix::fs::{Stat, fstat, fstatfs};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
@@ -269,9 +269,9 @@ impl Trusting {
         };
         let program = quiet.program();
         self.allow(number, trust)?;
-        kernel::update(self.programs.as_fd(), &program, &trust)?;
+        kernel::update(self.programs.as_fd(), &program.place, &Known { state: program.state, trust })?;
         if let Err(loud) = quiet.is_as_it_was() {
-            kernel::remove(self.programs.as_fd(), &program)?;
+            kernel::remove(self.programs.as_fd(), &program.place)?;
             return Ok(Err(entry.loud(loud)));
         }
         Ok(Ok((program, trust)))
@@ -287,23 +287,25 @@ impl Trusting {
     pub(crate) fn succeed(&self) -> io::Result<Whole> {
         let whole = ourselves()?;
         if whole == Whole::Yes {
-            let program = program(&procfs::ours()?.behind("self", "exe")?)?;
+            let program = own()?;
             let trust = Trust { flags: trust::ENFORCER, ..Trust::default() };
-            kernel::update(self.programs.as_fd(), &program, &trust)?;
+            kernel::update(self.programs.as_fd(), &program.place, &Known { state: program.state, trust })?;
         }
         Ok(whole)
     }
 
+    /// We stay known all the while, or our file could be written to.
     fn forget_all_but(&self, known: &[(Program, Trust)]) -> io::Result<()> {
+        let own = own()?;
         let mut stale = Vec::new();
         let mut key = None;
-        while let Some(next) = kernel::next_key::<Program>(self.programs.as_fd(), key.as_ref())? {
-            if !known.iter().any(|(program, _)| *program == next) {
+        while let Some(next) = kernel::next_key::<Place>(self.programs.as_fd(), key.as_ref())? {
+            if !known.iter().any(|(program, _)| program.place == next) && own.place != next {
                 stale.push(next);
             }
             key = Some(next);
         }
-        stale.iter().try_for_each(|program| kernel::remove(self.programs.as_fd(), program))
+        stale.iter().try_for_each(|place| kernel::remove(self.programs.as_fd(), place))
     }
 }
 
@@ -392,13 +394,16 @@ fn fit(procfs: &Procfs, process: i32, trust: &Trust) -> io::Result<bool> {
 pub(crate) fn program(file: &File) -> io::Result<Program> {
     let Stat { st_ino, st_size, st_ctime, st_ctime_nsec, .. } = fstat(file)?;
     let positive = |number: i64| u64::try_from(number).unwrap_or(0);
+    let kind = positive(fstatfs(file)?.f_type);
     Ok(Program {
-        device: device(file)?,
-        inode: st_ino,
-        size: positive(st_size),
-        seconds: positive(st_ctime),
-        nanoseconds: st_ctime_nsec,
+        place: Place { device: device(file)?, kind, inode: st_ino },
+        state: State { size: positive(st_size), seconds: positive(st_ctime), nanoseconds: st_ctime_nsec },
     })
+}
+
+/// Our own.
+pub(crate) fn own() -> io::Result<Program> {
+    program(&procfs::ours()?.behind("self", "exe")?)
 }
 
 /// The device of a file's file system. Some file systems tell another with each file; mountinfo has the one of the kernel's own.
@@ -497,7 +502,7 @@ mod tests {
         let before = program();
         fs::write(&path, elf::tests::program(&[2])).unwrap();
         let after = program();
-        assert_eq!((before.inode, before.size), (after.inode, after.size));
+        assert_eq!((before.place, before.state.size), (after.place, after.state.size));
         assert_ne!(before, after);
     }
 

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use enforcer_abi::{Trust, trust};
+use enforcer_abi::{Known, Place, Program, Trust, trust};
 use rustix::fs::{FileType, Mode, OFlags, Stat, fstat};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -110,7 +110,7 @@ enum Refusal {
 fn admit(told: &Admit, force: &Policy, map: &OwnedFd) -> Result<String, Refusal> {
     let mut quiet = Quiet::hold(open(&told.program)?)?;
     // Whoever brings a file system writes below it as well.
-    if quiet.program().device != own_device().map_err(call("looking at our own program"))? {
+    if quiet.program().place.device != own_device().map_err(call("looking at our own program"))? {
         return Err(Refusal::Elsewhere);
     }
     settle(quiet.file())?;
@@ -126,16 +126,30 @@ fn admit(told: &Admit, force: &Policy, map: &OwnedFd) -> Result<String, Refusal>
             successor.version
         }
     };
-    let programs = kernel::open_pin(&told.pins.join("maps/TRUSTED"));
-    let programs = programs.map_err(call("opening the map of programs"))?;
+    let programs = programs(&told.pins).map_err(call("opening the map of programs"))?;
+    let Program { place, state } = quiet.program();
     let trust = Trust { flags: trust::ENFORCER, ..Trust::default() };
-    kernel::update(programs.as_fd(), &quiet.program(), &trust)
+    kernel::update(programs.as_fd(), &place, &Known { state, trust })
         .map_err(call("writing the map of programs"))?;
     if let Err(loud) = quiet.is_as_it_was() {
-        kernel::remove(programs.as_fd(), &quiet.program()).map_err(call("taking it back"))?;
+        kernel::remove(programs.as_fd(), &place).map_err(call("taking it back"))?;
         return Err(loud.into());
     }
     Ok(version)
+}
+
+/// The map of programs. Who asks says where it is; a name in bpffs may lead to any map, which would be written to as if it were.
+fn programs(pins: &Path) -> io::Result<OwnedFd> {
+    const NAME: &[u8] = b"TRUSTED\0";
+    let map = kernel::open_pin(&pins.join("maps/TRUSTED"))?;
+    let told = kernel::map_info(map.as_fd())?;
+    let name: Vec<u8> = told.name.iter().map(|letter| letter.cast_unsigned()).collect();
+    let sizes = [size_of::<Place>(), size_of::<Known>()].map(u32::try_from);
+    if name.starts_with(NAME) && sizes == [Ok(told.key_size), Ok(told.value_size)] {
+        Ok(map)
+    } else {
+        Err(io::Error::other("expected the map TRUSTED, found another"))
+    }
 }
 
 /// Opens a file that can be known by its place, size and time of change.
@@ -191,7 +205,7 @@ pub(crate) fn own_digest() -> io::Result<[u8; 32]> {
 }
 
 fn own_device() -> io::Result<u64> {
-    Ok(trusted::program(&crate::procfs::ours()?.behind("self", "exe")?)?.device)
+    Ok(trusted::own()?.place.device)
 }
 
 fn call(doing: &'static str) -> impl FnOnce(io::Error) -> Refusal {
