@@ -12,7 +12,7 @@
 use aya_ebpf::bindings::{BPF_LOCAL_STORAGE_GET_F_CREATE, task_struct};
 use aya_ebpf::helpers::bpf_get_current_uid_gid;
 use aya_ebpf::helpers::generated::{
-    bpf_get_current_ancestor_cgroup_id, bpf_get_current_task_btf, bpf_task_storage_get,
+    bpf_get_current_ancestor_cgroup_id, bpf_get_current_task_btf, bpf_send_signal, bpf_task_storage_get,
 };
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
@@ -28,6 +28,8 @@ hook!(bprm_check_security, 1, becomes);
 
 /// When its tag cannot be written: as execve(2) says that there is no room.
 const EAGAIN: i32 = -11;
+/// Of the signal.
+const KILL: u32 = 9;
 /// How deep a control group may lie that a program has to be started in.
 const DEPTH: i32 = 12;
 /// `AT_BASE`: where the loader of a program is, if it has one (getauxval(3)).
@@ -230,7 +232,11 @@ fn known_at(place: Place) -> Option<Known> {
 /// The roles that it gives: a mark beforehand.
 #[inline(always)]
 const fn next(found: &Trust) -> u32 {
-    if found.flags & trust::ENFORCER != 0 { role::ENFORCER } else { role::TRUSTED | found.entry << role::ENTRY }
+    if found.flags & trust::ENFORCER != 0 {
+        role::ENFORCER
+    } else {
+        role::TRUSTED | found.entry << role::ENTRY
+    }
 }
 
 /// A file as it is now.
@@ -258,9 +264,14 @@ fn changed(inode: Pointer) -> Option<(u64, u32)> {
 
 #[inline(always)]
 fn set(task: *mut task_struct, tag: Tag) {
-    if let Some(place) = place(task) {
+    match place(task) {
         // SAFETY: of the map's own type. A process that executes has one task.
-        unsafe { *place = tag };
+        Some(place) => unsafe { *place = tag },
+        // Busy: it would keep what it has.
+        None => {
+            // SAFETY: a number.
+            unsafe { bpf_send_signal(KILL) };
+        }
     }
     known(task as Pointer, tag);
 }

@@ -367,7 +367,14 @@ fn running(known: &[(Program, Trust)], tags: &impl Tagger, believed: Believed) -
         let children = if trust.flags & trust::CHILDREN == 0 { 0 } else { role::CHILDREN };
         let entry = trust.entry.checked_shl(role::ENTRY).unwrap_or(0);
         let roles = before.roles & !role::OF_TRUST | role::TRUSTED | children | entry;
-        match tags.tag(held.as_fd(), Tag { roles, ..before }) {
+        // Once it has its tag, the programs in the kernel take it away when it executes another.
+        let executes = || procfs.behind(&number.as_raw_nonzero().get().to_string(), "exe");
+        let tagged = tags.tag(held.as_fd(), Tag { roles, ..before }).and_then(|()| {
+            let same = executes().and_then(|file| program(&file)).is_ok_and(|now| now == found);
+            let nobody = Tag { roles: before.roles & !role::OF_TRUST, ..before };
+            if same { Ok(()) } else { tags.tag(held.as_fd(), nobody) }
+        });
+        match tagged {
             Err(error) if error.raw_os_error() != Some(libc::ESRCH) => return Err(error),
             _ => {}
         }
