@@ -184,11 +184,15 @@ fn look(pid: u32, token: &str) {
     let family = scan::family(pid, "cloudtaser-wrapper");
     assert!(!family.is_empty());
     for member in family {
-        assert_ne!(
-            scan::places_of(member, "kv1/scanned"),
-            Vec::<String>::new(),
-            "the scan works on ordinary memory"
-        );
+        // It is told what to fetch in ordinary memory; on a busy machine some time after it is there.
+        let finds = || !scan::places_of(member, "kv1/scanned").is_empty();
+        let told = (0..500).any(|_| {
+            finds() || {
+                thread::sleep(Duration::from_millis(10));
+                false
+            }
+        });
+        assert!(told, "the scan works on ordinary memory");
         for secret in [CANARY, token, &CANARY[7..19]] {
             assert_eq!(scan::places_of(member, secret), Vec::<String>::new(), "{secret} in process {member}");
         }
