@@ -10,6 +10,7 @@
 mod deliver;
 mod inject;
 pub(crate) mod kernel;
+mod kin;
 pub(crate) mod page;
 mod privilege;
 pub(crate) mod program;
@@ -19,7 +20,6 @@ mod rewrite;
 pub mod runtime;
 pub mod stack;
 
-use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 
@@ -33,6 +33,7 @@ pub use rewrite::Rewritten;
 
 use inject::{Session, Tracee};
 use kernel::Resume;
+use kin::Kin;
 use page::{Outline, Room};
 use program::{Program, Role};
 use references::Template;
@@ -50,9 +51,7 @@ const OPTIONS: i32 = libc::PTRACE_O_EXITKILL
 pub struct Tracer {
     /// Wiped as soon as nobody is left who could be given them.
     secrets: Option<Secrets>,
-    traced: BTreeSet<i32>,
-    /// Announced by their parents, not yet seen.
-    unborn: BTreeSet<i32>,
+    kin: Kin,
     pages: Pages,
 }
 
@@ -60,14 +59,13 @@ impl Tracer {
     /// A tracer that follows nothing yet.
     #[must_use]
     pub fn new(secrets: Secrets) -> Self {
-        let pages = Pages::Unkept;
-        Self { secrets: Some(secrets), traced: BTreeSet::new(), unborn: BTreeSet::new(), pages }
+        Self { secrets: Some(secrets), kin: Kin::default(), pages: Pages::Unkept }
     }
 
     /// A tracer with nothing to give, for a program that is given its values by another way.
     #[must_use]
     pub(crate) fn idle() -> Self {
-        Self { secrets: None, traced: BTreeSet::new(), unborn: BTreeSet::new(), pages: Pages::Unkept }
+        Self { secrets: None, kin: Kin::default(), pages: Pages::Unkept }
     }
 
     /// What it was to hand over, where there is another way.
@@ -106,7 +104,7 @@ impl Tracer {
         kernel::set_trace_options(pid, OPTIONS)
             .and_then(|()| kernel::unblock_signals(pid))
             .map_err(|source| Error::Trace { doing: "setting options", source })?;
-        self.traced.insert(pid.as_raw_pid());
+        self.kin.adopted(pid.as_raw_pid());
         before(pid);
         self.executed(pid)
     }
@@ -119,7 +117,7 @@ impl Tracer {
     /// Whether nobody is left who could be given a value.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.traced.is_empty() && self.unborn.is_empty()
+        self.kin.is_empty()
     }
 
     /// Has something to hand over again, for one more program to be adopted.
@@ -130,13 +128,12 @@ impl Tracer {
     /// Whether `pid` is followed: its stops are ours, not the terminal's.
     #[must_use]
     pub fn follows(&self, pid: Pid) -> bool {
-        self.traced.contains(&pid.as_raw_pid())
+        self.kin.has(pid.as_raw_pid())
     }
 
     /// Forgets a process that has ended.
     pub fn forget(&mut self, pid: Pid) {
-        self.traced.remove(&pid.as_raw_pid());
-        self.unborn.remove(&pid.as_raw_pid());
+        self.kin.gone(pid.as_raw_pid());
         if self.is_idle() {
             self.secrets = None;
         }
@@ -167,24 +164,19 @@ impl Tracer {
     fn renamed(&mut self, pid: Pid) -> io::Result<()> {
         let former = i32::try_from(kernel::event_message(pid)?).unwrap_or(0);
         if former != pid.as_raw_pid() {
-            self.traced.remove(&former);
+            self.kin.gone(former);
         }
         Ok(())
     }
 
     fn announced(&mut self, parent: Pid) -> io::Result<()> {
-        let child = i32::try_from(kernel::event_message(parent)?).unwrap_or(0);
-        // Reports come in any order: it may be here already.
-        if !self.traced.contains(&child) {
-            self.unborn.insert(child);
-        }
+        self.kin.announced(i32::try_from(kernel::event_message(parent)?).unwrap_or(0));
         Ok(())
     }
 
     fn signalled(&mut self, pid: Pid, signal: i32) -> io::Result<()> {
         // A process is born traced with a SIGSTOP that nobody sent.
-        let born = signal == libc::SIGSTOP && self.traced.insert(pid.as_raw_pid());
-        self.unborn.remove(&pid.as_raw_pid());
+        let born = signal == libc::SIGSTOP && self.kin.born(pid.as_raw_pid());
         let stops = matches!(signal, libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU);
         let swallow = born || (stops && kernel::is_group_stop(pid));
         kernel::resume(pid, Resume::Continue, if swallow { 0 } else { signal })
@@ -192,8 +184,7 @@ impl Tracer {
 
     /// A stop of those that were seized: being born, or standing still with their group.
     fn seized(&mut self, pid: Pid, signal: i32) -> io::Result<()> {
-        self.traced.insert(pid.as_raw_pid());
-        self.unborn.remove(&pid.as_raw_pid());
+        self.kin.born(pid.as_raw_pid());
         let how = if signal == libc::SIGTRAP { Resume::Continue } else { Resume::Listen };
         kernel::resume(pid, how, 0)
     }
