@@ -1,6 +1,6 @@
 //! `cargo xtask attacks`: root's ways to a secret, each tried with and without the enforcer, in machines of our own.
 //!
-//! Debian's kernels 6.1 and 6.12, and 6.18 for who asks, each with and without `bpf` among its security modules; it fails when
+//! Debian's kernels 6.1 and 6.12, for who asks also 6.18 and Ubuntu's 5.15, each with and without `bpf` among its security modules; it fails when
 //! an attack works that `docs/known-limits.md` does not argue for. `--here` tries them on this machine instead, in a control
 //! group of their own, and fails when an attack works of which the enforcer's matrix says that it is refused.
 
@@ -32,9 +32,9 @@ pub(crate) fn run(house: &House, words: &[&str]) -> Result<()> {
         .arg(house.root.join(LIMITS))
         .args(words);
     if !words.contains(&"--here") {
-        let kit = vm::ensure(house)?.context("the machine's kernels are Debian's for x86_64")?;
-        if words.contains(&"6.18") {
-            vm::newer(&kit)?;
+        let kit = vm::ensure(house)?.context("the machine's kernels are those for x86_64")?;
+        for kernel in words {
+            vm::more(&kit, kernel)?;
         }
         cargo.env("CLOUDTASER_VM", kit);
     }

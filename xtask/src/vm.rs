@@ -2,7 +2,7 @@
 //!
 //! The packages are unpacked, never installed: this machine keeps its own kernel and its own busybox. The kernels come
 //! from Debian's backports (6.12) and from Debian 12 itself (6.1), in a state of apt's own, so that nothing changes for
-//! the rest of the machine.
+//! the rest of the machine; for who asks also from Debian 13's backports (6.18) and from Ubuntu 22.04 (5.15).
 //! Trusted: the package sources that the machine is set up with, and the versions pinned here.
 
 use std::fs;
@@ -30,9 +30,13 @@ pub(crate) fn ensure(house: &House) -> Result<Option<PathBuf>> {
     Ok(Some(dir))
 }
 
-/// Also the newer kernel, for who asks: Debian's backports drop it one day.
-pub(crate) fn newer(kit: &Path) -> Result<()> {
-    fetch(kit, NEWER)
+/// Also the kernels that are tried for who asks: Debian's backports drop the newer one day, and the older is Ubuntu's.
+pub(crate) fn more(kit: &Path, kernel: &str) -> Result<()> {
+    match kernel {
+        "6.18" => fetch(kit, NEWER),
+        "5.15" => fetch(kit, OLDEST),
+        _ => Ok(()),
+    }
 }
 
 fn fetch(dir: &Path, (stamp, recipe, fill): Part) -> Result<()> {
@@ -43,7 +47,7 @@ fn fetch(dir: &Path, (stamp, recipe, fill): Part) -> Result<()> {
     }
     eprintln!("xtask: fetching a kernel of the test machine ({recipe})");
     fs::create_dir_all(dir)?;
-    fill(dir).with_context(|| format!("a kernel of Debian's for clouds, for {recipe}"))?;
+    fill(dir).with_context(|| format!("a kernel for {recipe}"))?;
     fs::write(stamp, recipe)?;
     Ok(())
 }
@@ -61,6 +65,9 @@ const PARTS: [Part; 2] = [
 const NEWER: Part = ("recipe-6.18", "1: trixie-backports", |dir| {
     kernel(TRIXIE_BACKPORTS, Release::Named("6.18"), &OLDER_MODULES, &dir.join("6.18"))
 });
+/// The first of Ubuntu 22.04: with overriding of functions' results, which Debian's have not, and without `bpf` in its list of
+/// security modules.
+const OLDEST: Part = ("recipe-5.15", "1: Ubuntu 22.04, 5.15.0-25.25", |dir| ubuntu(&dir.join("5.15")));
 
 /// Which kernel of a source.
 #[derive(Clone, Copy)]
@@ -110,6 +117,27 @@ fn kernel(source: &str, release: Release<'_>, modules: &[&str], dir: &Path) -> R
         named(&asked, release).with_context(|| format!("expected a kernel's package, found {asked:?}"))?;
     child::twice(|| child::read(apt("apt-get").args(["download", package])))?;
     let root = unpack(scratch.path(), "linux-image")?;
+    keep(&root, modules, dir)
+}
+
+/// By name and digest, from where they stay for as long as that release is kept: no key of Ubuntu's is on this machine.
+fn ubuntu(dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir.join("modules"))?;
+    let scratch = tempfile::tempdir()?;
+    let mut root = PathBuf::new();
+    for (package, digest) in UBUNTU {
+        let name = format!("{package}-5.15.0-25-generic_5.15.0-25.25_amd64.deb");
+        let mut helper = Command::new("/usr/lib/apt/apt-helper");
+        helper.arg("download-file").arg(format!("{UBUNTU_POOL}/{name}"));
+        helper.arg(scratch.path().join(&name)).arg(format!("SHA256:{digest}"));
+        child::twice(|| child::read(&mut helper))?;
+        root = unpack(scratch.path(), package)?;
+    }
+    keep(&root, &UBUNTU_MODULES, dir)
+}
+
+/// Keeps what is needed of an unpacked kernel.
+fn keep(root: &Path, modules: &[&str], dir: &Path) -> Result<()> {
     copy_only(&root.join("boot"), "vmlinuz-", &dir.join("vmlinuz"))?;
     // Below /usr since Debian 13.
     let modules_of = ["lib/modules", "usr/lib/modules"].map(|folder| root.join(folder));
@@ -188,6 +216,14 @@ const MODULES: [&str; 8] = [
 ];
 /// Those of 6.1 that are not built in.
 const OLDER_MODULES: [&str; 3] = ["fs/configfs/configfs", "drivers/net/dummy", "drivers/block/brd"];
+/// Those of Ubuntu's.
+const UBUNTU_MODULES: [&str; 2] = ["drivers/net/dummy", "drivers/block/brd"];
+/// The packages of Ubuntu's kernel, with their SHA-256 in the signed list of the release.
+const UBUNTU: [(&str, &str); 2] = [
+    ("linux-image-unsigned", "ac69df20790c48217eb1386ef81fd10d3f20a4ede4dab81cc107c65d29549fa0"),
+    ("linux-modules", "d0ba4087d9e1d497925b3481d3531fba6c2a852855f8019d73b0b1385aa4da1f"),
+];
+const UBUNTU_POOL: &str = "http://archive.ubuntu.com/ubuntu/pool/main/l/linux";
 const BACKPORTS: &str = "Types: deb
 URIs: http://deb.debian.org/debian
 Suites: bookworm-backports

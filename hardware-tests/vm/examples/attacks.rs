@@ -1,7 +1,9 @@
 //! The attack suite in machines of our own, one after another, and the table of it: `cargo xtask attacks` starts this.
 //!
-//! `--attacks FILE --enforcer FILE --object FILE --costs FILE --limits FILE [--kernel 6.1|6.12|6.18] [--lsm default|without-bpf]
-//! [--only PROBE] [--bench] [--here]`. 6.18 is tried only when it is asked for. Exit code 1 when a probe went wrong that is not among the known limits.
+//! `--attacks FILE --enforcer FILE --object FILE --costs FILE --limits FILE [--kernel 5.15|6.1|6.12|6.18] [--lsm default|with-bpf|without-bpf]
+//! [--only PROBE] [--forbid KINDS] [--bench] [--here]`. 5.15 and 6.18 are tried only when they are asked for. Exit code 1 when a probe
+//! went wrong that is not among the known limits; where kinds of hooks are forbidden (with commas, as the enforcer has them), or with
+//! `--here`, when an attack works of which the enforcer's matrix says that it is refused.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it reports to the person who runs it")]
 #![forbid(unsafe_code)]
 
@@ -26,7 +28,8 @@ fn main() -> Result<ExitCode> {
     }
     let kit = std::env::var_os("CLOUDTASER_VM").map(PathBuf::from);
     let kit = Kit::open(kit).map_err(|why| anyhow!("{why}"))?;
-    let suite = Suite { kit: &kit, programs: &programs, only, limits: &limits };
+    let forbidden = wanted.words.get("--forbid").map_or("", String::as_str);
+    let suite = Suite { kit: &kit, programs: &programs, only, forbidden, limits: &limits };
     let boots = wanted.boots();
     if wanted.bench {
         for boot in boots {
@@ -42,6 +45,13 @@ fn main() -> Result<ExitCode> {
         all.push(findings);
     }
     print!("{}", table(&all));
+    if !forbidden.is_empty() {
+        for findings in &all {
+            print!("\n{}: {}", findings.machine, honest(findings));
+        }
+        let wrong = all.iter().any(|findings| !disproved(findings).is_empty());
+        return Ok(if wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS });
+    }
     Ok(if failures(&all).is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -59,7 +69,7 @@ impl Wanted {
                 "--bench" => wanted.bench = true,
                 "--here" => wanted.here = true,
                 "--attacks" | "--enforcer" | "--object" | "--costs" | "--limits" | "--kernel" | "--lsm"
-                | "--only" => {
+                | "--only" | "--forbid" => {
                     let value = words.next().with_context(|| format!("expected a value of {word}"))?;
                     wanted.words.insert(word, value);
                 }
@@ -67,7 +77,9 @@ impl Wanted {
             }
         }
         if let Some(none) = wanted.nothing() {
-            bail!("expected 6.1, 6.12 or 6.18, default or without-bpf; found {none}");
+            bail!(
+                "expected a kernel of 5.15, 6.1, 6.12, 6.18 with a list of default, with-bpf, without-bpf that it is tried with; found {none}"
+            );
         }
         Ok(wanted)
     }

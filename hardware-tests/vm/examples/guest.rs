@@ -83,17 +83,20 @@ impl Wanted {
 
 fn kernel(text: &str) -> Result<Kernel> {
     match text {
+        "5.15" => Ok(Kernel::V5_15),
         "6.1" => Ok(Kernel::V6_1),
         "6.12" => Ok(Kernel::V6_12),
-        other => bail!("expected 6.1 or 6.12, found {other:?}"),
+        "6.18" => Ok(Kernel::V6_18),
+        other => bail!("expected 5.15, 6.1, 6.12 or 6.18, found {other:?}"),
     }
 }
 
 fn lsm(text: &str) -> Result<Lsm> {
     match text {
         "default" => Ok(Lsm::Default),
+        "with-bpf" => Ok(Lsm::WithBpf),
         "without-bpf" => Ok(Lsm::WithoutBpf),
-        other => bail!("expected default or without-bpf, found {other:?}"),
+        other => bail!("expected default, with-bpf or without-bpf, found {other:?}"),
     }
 }
 

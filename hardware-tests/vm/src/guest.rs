@@ -20,10 +20,12 @@ use crate::shell::{Said, Shell};
 use crate::system::System;
 use crate::turn::Turn;
 
-/// One of Debian's kernels for clouds.
+/// A distribution's kernel.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kernel {
-    /// Of Debian 12.
+    /// Of Ubuntu 22.04, where results of functions can be overridden; only where it has been asked for.
+    V5_15,
+    /// Of Debian 12, for clouds; and so are the rest.
     V6_1,
     /// Of Debian 12's backports.
     V6_12,
@@ -34,8 +36,10 @@ pub enum Kernel {
 /// What the kernel is told of its security modules.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Lsm {
-    /// Nothing: Debian's own list, in which `bpf` is.
+    /// Nothing: the distribution's own list. `bpf` is in Debian's, and not in Ubuntu's.
     Default,
+    /// A list with `bpf`.
+    WithBpf,
     /// A list without `bpf`.
     WithoutBpf,
 }
@@ -58,7 +62,9 @@ impl Boot {
         Self { kernel: Kernel::V6_12, lsm: Lsm::WithoutBpf },
     ];
     /// Those that are tried when somebody asks for them.
-    pub const MORE: [Self; 2] = [
+    pub const MORE: [Self; 4] = [
+        Self { kernel: Kernel::V5_15, lsm: Lsm::Default },
+        Self { kernel: Kernel::V5_15, lsm: Lsm::WithBpf },
         Self { kernel: Kernel::V6_18, lsm: Lsm::Default },
         Self { kernel: Kernel::V6_18, lsm: Lsm::WithoutBpf },
     ];
@@ -67,9 +73,11 @@ impl Boot {
         // QEMU's clock is not a processor's; and 6.1 has secret memory switched off.
         let mut words =
             "console=ttyS0 quiet panic=-1 tsc=unstable random.trust_cpu=on secretmem.enable=1".to_owned();
-        if self.lsm == Lsm::WithoutBpf {
-            words.push_str(" lsm=landlock,lockdown,yama");
-        }
+        words.push_str(match self.lsm {
+            Lsm::Default => "",
+            Lsm::WithBpf => " lsm=landlock,lockdown,yama,bpf",
+            Lsm::WithoutBpf => " lsm=landlock,lockdown,yama",
+        });
         words
     }
 }
@@ -88,6 +96,7 @@ impl fmt::Display for Boot {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lsm = match self.lsm {
             Lsm::Default => "default",
+            Lsm::WithBpf => "with-bpf",
             Lsm::WithoutBpf => "without-bpf",
         };
         write!(to, "{} {lsm}", self.kernel)
@@ -97,6 +106,7 @@ impl fmt::Display for Boot {
 impl fmt::Display for Kernel {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         to.write_str(match self {
+            Self::V5_15 => "5.15",
             Self::V6_1 => "6.1",
             Self::V6_12 => "6.12",
             Self::V6_18 => "6.18",
@@ -194,7 +204,9 @@ fn console(folder: &Path) -> String {
 /// that does nothing and an image of the kernel.
 fn modules(kit: &Kit, kernel: Kernel) -> Result<Archive> {
     let mut archive = Archive::new();
-    for (folder, name) in [("lib/modules", "configfs"), ("lib/modules", "brd"), ("lib/spare", "dummy")] {
+    let built_in = |name: &str| kernel == Kernel::V5_15 && name == "configfs";
+    let all = [("lib/modules", "configfs"), ("lib/modules", "brd"), ("lib/spare", "dummy")];
+    for (folder, name) in all.into_iter().filter(|(_, name)| !built_in(name)) {
         let file = kit.module_of(kernel, name);
         let content = fs::read(&file).with_context(|| file.display().to_string())?;
         let name = file.file_name().context("a module's name")?.to_string_lossy().into_owned();

@@ -1,8 +1,8 @@
-//! What of Debian the machine is made of, and whether it is there.
+//! What the machine is made of, Debian's for the most part, and whether it is there.
 //!
 //! `cargo xtask tools` fills a folder, which `CLOUDTASER_VM` names: `vmlinuz`, `modules/`, `busybox`, a Python
-//! environment with virt-firmware, and in `6.1/` the older kernel with its modules; in `6.18/` a newer one, where somebody asked
-//! for it. QEMU, OVMF, swtpm and the signing tools are installed as packages.
+//! environment with virt-firmware, and in `6.1/` the older kernel with its modules; in `5.15/` and `6.18/` one still older and
+//! one newer, where somebody asked for them. QEMU, OVMF, swtpm and the signing tools are installed as packages.
 
 use std::path::PathBuf;
 
@@ -45,6 +45,7 @@ impl Kit {
 
     pub(crate) fn kernel_of(&self, kernel: Kernel) -> PathBuf {
         match kernel {
+            Kernel::V5_15 => self.folder.join("5.15/vmlinuz"),
             Kernel::V6_1 => self.folder.join("6.1/vmlinuz"),
             Kernel::V6_12 => self.kernel(),
             Kernel::V6_18 => self.folder.join("6.18/vmlinuz"),
@@ -53,6 +54,7 @@ impl Kit {
 
     pub(crate) fn module_of(&self, kernel: Kernel, name: &str) -> PathBuf {
         match kernel {
+            Kernel::V5_15 => self.folder.join(format!("5.15/modules/{name}.ko")),
             Kernel::V6_1 => self.folder.join(format!("6.1/modules/{name}.ko")),
             Kernel::V6_12 => self.module(name),
             Kernel::V6_18 => self.folder.join(format!("6.18/modules/{name}.ko.xz")),

@@ -53,8 +53,11 @@ pub struct Suite<'a> {
     pub kit: &'a Kit,
     /// The programs under test.
     pub programs: &'a Programs,
-    /// How the ids of the probes begin that are wanted; all of them when empty.
+    /// How the ids of the probes begin that are wanted, with commas; all of them when empty.
     pub only: &'a str,
+    /// Kinds of hooks that the enforcer shall not use, with commas. What is tried then leaves the machine, and the enforcer, as they
+    /// are.
+    pub forbidden: &'a str,
     /// The document with the known limits.
     pub limits: &'a str,
 }
@@ -85,10 +88,15 @@ impl Suite<'_> {
             writeln!(io::stderr(), "{boot}: once more, for the bare kernel crashed").unwrap_or_default();
             self.bare(boot)
         })?;
-        let words = format!("--trusted {LIST}");
+        let mut words = format!("--trusted {LIST}");
+        if !self.forbidden.is_empty() {
+            words.push_str(" --forbid ");
+            words.push_str(self.forbidden);
+        }
         let enforcer = Enforcer { words: &words, ..Enforcer::default() }.start(&mut guest)?;
         let protected = self.ask(&mut guest, "--protected-only").context("with the enforcer")?;
-        let wanted = catalogue().into_iter().filter(|probe| probe.id.starts_with(self.only));
+        let wants = |id: &str| self.only.split(',').any(|beginning| id.starts_with(beginning));
+        let wanted = catalogue().into_iter().filter(|probe| wants(probe.id));
         let lines = wanted.map(|probe| line(probe, &bare, &protected, &allowed)).collect();
         Ok(Findings { machine: boot.to_string(), lines, enforcer })
     }
@@ -108,8 +116,9 @@ impl Suite<'_> {
 
     fn ask(&self, guest: &mut Guest, words: &str) -> Result<Vec<Probed>> {
         let only = if self.only.is_empty() { String::new() } else { format!("--only {}", self.only) };
+        let invasive = if self.forbidden.is_empty() { "--invasive" } else { "" };
         let extras = format!(
-            "--invasive --module /lib/spare/dummy.ko --kernel /lib/spare/vmlinuz --trusted {TRUSTED} \
+            "{invasive} --module /lib/spare/dummy.ko --kernel /lib/spare/vmlinuz --trusted {TRUSTED} \
              --flood 640"
         );
         // Said to the console too, so that an error tells how far it came.

@@ -42,7 +42,7 @@ impl Ready {
 
     /// All probes.
     pub(crate) fn suite(&self) -> Suite<'_> {
-        Suite { kit: &self.kit, programs: &self.programs, only: "", limits: &self.limits }
+        Suite { kit: &self.kit, programs: &self.programs, only: "", forbidden: "", limits: &self.limits }
     }
 
     /// On this very machine.
