@@ -79,8 +79,9 @@ pub struct Run {
     /// The one control group whose members are subject to the guards; without it, everybody is. For tests.
     #[arg(long, value_name = "FOLDER")]
     pub scope: Option<PathBuf>,
-    /// A kind of hook that is not to be used though the kernel has it; again for more. For tests of what is left then.
-    #[arg(long, value_enum, value_name = "KIND")]
+    /// A kind of hook that is not to be used though the kernel has it; with commas, or again, for more. For tests of what is left
+    /// then.
+    #[arg(long, value_enum, value_name = "KIND", value_delimiter = ',')]
     pub forbid: Vec<Kind>,
     /// How many bytes of records may wait to be read: a power of two, of pages. What does not fit is lost, and counted.
     #[arg(long, value_name = "BYTES", default_value_t = 4 << 20)]

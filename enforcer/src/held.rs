@@ -94,7 +94,7 @@ impl Found {
 
 /// Writes a sign of life with a matrix in which nothing is proved, and why.
 pub(crate) fn show(config: &Run, kernel: String, why: &str) -> io::Result<()> {
-    let known = Known { hooks: Vec::new(), missing: &[], programs: String::new(), kernel };
+    let known = Known { hooks: Vec::new(), unasked: &[], missing: &[], programs: String::new(), kernel };
     let mut matrix = matrix::draw(&known, |vector| config.mode_of(vector), |_| Proof::Untried);
     for defence in &mut matrix.vectors {
         defence.why = Some(why.to_owned());

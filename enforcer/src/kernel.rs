@@ -9,7 +9,9 @@ use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::path::Path;
 
-use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_insn, bpf_link_info, bpf_map_info, bpf_prog_info};
+use aya_obj::generated::{
+    BPF_ANY, BPF_EXIST, bpf_attr, bpf_cmd, bpf_insn, bpf_link_info, bpf_map_info, bpf_prog_info,
+};
 
 /// `BPF_TRACE_ITER` of linux/bpf.h.
 const BPF_TRACE_ITER: u32 = 28;
@@ -128,6 +130,15 @@ pub(crate) fn open_pin(path: &Path) -> io::Result<OwnedFd> {
 
 /// Writes an element. Key and value must be as long as the map's are: see each caller.
 pub(crate) fn update<K, V>(map: BorrowedFd<'_>, key: &K, value: &V) -> io::Result<()> {
+    put(map, key, value, BPF_ANY)
+}
+
+/// Likewise, if it is there.
+pub(crate) fn change<K, V>(map: BorrowedFd<'_>, key: &K, value: &V) -> io::Result<()> {
+    put(map, key, value, BPF_EXIST)
+}
+
+fn put<K, V>(map: BorrowedFd<'_>, key: &K, value: &V, flags: u32) -> io::Result<()> {
     // SAFETY: as above.
     let mut attributes: bpf_attr = unsafe { std::mem::zeroed() };
     // SAFETY: the part of BPF_MAP_UPDATE_ELEM.
@@ -135,6 +146,7 @@ pub(crate) fn update<K, V>(map: BorrowedFd<'_>, key: &K, value: &V) -> io::Resul
     element.map_fd = number(map.as_raw_fd());
     element.key = address(std::ptr::from_ref(key));
     element.__bindgen_anon_1.value = address(std::ptr::from_ref(value));
+    element.flags = flags.into();
     bpf(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut attributes).map(|_zero| ())
 }
 

@@ -13,6 +13,8 @@ use crate::load::fronts;
 pub(crate) struct Known<'k> {
     /// The hooks in use: name and tier.
     pub(crate) hooks: Vec<(&'k str, Tier)>,
+    /// Of those, what this kernel does not ask them about.
+    pub(crate) unasked: &'k [(&'k str, Vector)],
     /// Those that are not, and why.
     pub(crate) missing: &'k [(String, String)],
     /// SHA-256 over the programs.
@@ -57,7 +59,8 @@ fn defence(known: &Known<'_>, vector: Vector, mode: Mode, proof: Proof) -> Defen
 
 /// The strongest of its hooks that is in use.
 fn tier(known: &Known<'_>, vector: Vector) -> Option<Tier> {
-    let hooks = known.hooks.iter().filter(|(name, _)| fronts::serves(name, vector));
+    let is_asked = |name: &str| fronts::serves(name, vector) && !known.unasked.contains(&(name, vector));
+    let hooks = known.hooks.iter().filter(|(name, _)| is_asked(name));
     let tier = hooks.map(|(_, tier)| *tier).min()?;
     // Whom we protect is not killed for what it does itself; but for a core, which is written when it dies anyway.
     let told = vector.guard() == Guard::Inside && vector != Vector::CoreDump && tier == Tier::Kill;
@@ -114,7 +117,8 @@ mod tests {
     use super::*;
 
     fn line(hooks: Vec<(&str, Tier)>, missing: &[(String, String)], mode: Mode, proof: Proof) -> Defence {
-        let known = Known { hooks, missing, programs: String::new(), kernel: "6.12".to_owned() };
+        let known =
+            Known { hooks, unasked: &[], missing, programs: String::new(), kernel: "6.12".to_owned() };
         let matrix = draw(&known, |_| mode, |_| proof);
         matrix.vectors.into_iter().find(|defence| defence.vector == "proc-mem").unwrap()
     }

@@ -7,9 +7,9 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 
-use enforcer_abi::Program;
+use enforcer_abi::{Known, Place, Program, Trust, trust};
 use rustix::fs::{FsWord, fstatfs};
 
 use crate::guards::trusted::program;
@@ -65,12 +65,36 @@ impl Quiet {
         self.program
     }
 
-    /// Whether all that was read is still so. Asked when the kernel knows it: nobody begins to write from then on.
-    pub(crate) fn is_as_it_was(&self) -> Result<(), Loud> {
+    /// Tells the kernel what follows from it: first that nobody may begin to write, and then, if all that was read is still so, the
+    /// rest. Who begins in between voids it.
+    pub(crate) fn tell(&self, programs: BorrowedFd<'_>, trust: Trust) -> Result<(), Loud> {
+        let Program { place, state } = self.program;
+        let known = Known { state, trust };
+        if kernel::lookup(programs, &place)? == Some(known) {
+            return self.is_as_it_was().map_err(|loud| forget(programs, &place, loud));
+        }
+        let pending = Trust { flags: trust.flags | trust::PENDING, ..trust };
+        kernel::update(programs, &place, &Known { state, trust: pending })?;
+        self.is_as_it_was().map_err(|loud| forget(programs, &place, loud))?;
+        kernel::change(programs, &place, &known).map_err(|error| {
+            if error.kind() == io::ErrorKind::NotFound { Loud::Changing } else { error.into() }
+        })
+    }
+
+    /// Whether all that was read is still so. Asked when the kernel sees who begins to write.
+    fn is_as_it_was(&self) -> Result<(), Loud> {
         // A lease that somebody had to wait for is none any more, and who came before the kernel knew it has it open.
         let held = kernel::is_leased(self.file.as_fd())?;
         kernel::lease(self.file.as_fd()).map_err(Loud::Written)?;
         if held && program(&self.file)? == self.program { Ok(()) } else { Err(Loud::Changing) }
+    }
+}
+
+/// What is not there any more was taken away when somebody wrote.
+fn forget(programs: BorrowedFd<'_>, place: &Place, loud: Loud) -> Loud {
+    match kernel::remove(programs, place) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => error.into(),
+        _ => loud,
     }
 }
 

@@ -28,7 +28,7 @@ pub use decide::{Mode, Ruling, Scope, concerns, decide};
 pub use look::Seen;
 pub use numbers::{NOTHING, Numbers};
 pub use offsets::{ABSENT, Offsets};
-pub use own::{Known, Own, Part, Place, Program, State, Trust, trust};
+pub use own::{ENTRIES, Known, Own, Part, Place, Program, State, Trust, trust};
 pub use record::{Record, Tier};
 pub use settings::Settings;
 pub use tag::{Tag, role};

@@ -97,13 +97,16 @@ pub struct Trust {
     pub vectors: u64,
     /// The control group that it has to be started in, or below; 0: any.
     pub cgroup: u64,
-    /// Its number in the list, from 1.
+    /// Its number, from 1, below [`ENTRIES`]; given once.
     pub entry: u32,
     /// Bits of [`trust`].
     pub flags: u32,
 }
 
-/// Bits of [`Trust::flags`].
+/// How many numbers there are for programs, with 0, which is nobody's.
+pub const ENTRIES: u32 = 1 << 14;
+
+/// Bits of [`Trust::flags`], and of what a number allows.
 pub mod trust {
     /// It is the enforcer: a program that loads nothing at run time, and is not traced when it starts.
     pub const ENFORCER: u32 = 1;
@@ -111,4 +114,8 @@ pub mod trust {
     pub const CHILDREN: u32 = 1 << 1;
     /// It may be trusted though libraries are loaded into it.
     pub const MAY_LOAD: u32 = 1 << 2;
+    /// Not known yet: only who begins to write to it is seen, and voids it.
+    pub const PENDING: u32 = 1 << 3;
+    /// In what a number lets a program do: the number was given to somebody. No vector has this bit.
+    pub const USED: u64 = 1 << 63;
 }

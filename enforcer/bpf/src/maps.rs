@@ -4,7 +4,7 @@ use aya_ebpf::bindings::{BPF_F_NO_PREALLOC, bpf_map_type::BPF_MAP_TYPE_TASK_STOR
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
 use enforcer_abi::share::{CAPACITY, Share, TASKS};
-use enforcer_abi::{Known, Numbers, Offsets, Own, Place, Settings, Tag};
+use enforcer_abi::{ENTRIES, Known, Numbers, Offsets, Own, Place, Settings, Tag};
 
 /// Where fields are in this kernel; written by the loader before verification.
 #[unsafe(no_mangle)]
@@ -170,13 +170,13 @@ pub static OWN: HashMap<Own, u32> = HashMap::with_max_entries(4_096, BPF_F_NO_PR
 #[map]
 pub static TRUSTED: HashMap<Place, Known> = HashMap::with_max_entries(4_096, BPF_F_NO_PREALLOC);
 
-/// What each entry of that list lets a program do: a bit for each vector.
+/// What each number of theirs lets a program do: a bit for each vector.
 #[map]
-pub static ALLOWED: Array<u64> = Array::with_max_entries(1_024, 0);
+pub static ALLOWED: Array<u64> = Array::with_max_entries(ENTRIES, 0);
 
 /// The control group that each entry's programs have to be in, with what they execute.
 #[map]
-pub static WITHIN: Array<u64> = Array::with_max_entries(1_024, 0);
+pub static WITHIN: Array<u64> = Array::with_max_entries(ENTRIES, 0);
 
 /// Since when the node's guards refuse on trial, and which: see the loader's `trial`. Nothing in the kernel reads it; it is here because
 /// nobody but the enforcer can write it.

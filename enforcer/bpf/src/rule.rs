@@ -123,8 +123,9 @@ fn scope() -> Scope {
     if ours == cgroup { Scope::Within } else { Scope::Without }
 }
 
+/// An attack of the canary's was seen.
 #[inline(always)]
-fn answered(vector: Vector) {
+pub fn answered(vector: Vector) {
     if let Some(count) = ANSWERED.get_ptr_mut(u32::from(vector.number())) {
         // SAFETY: this processor's own number.
         unsafe { *count = (*count).wrapping_add(1) };

@@ -19,6 +19,9 @@ const KILL: u32 = 9;
 const PTRACE_TRACEME: u64 = 0;
 /// What a refusal is in the kernel's words.
 const EPERM: i64 = -1;
+const ENOSYS: i64 = -38;
+/// `CLONE_NEWUSER` (clone(2)).
+const NEW_USER: u64 = 0x1000_0000;
 
 trace!(sys_enter, false, entered);
 
@@ -39,12 +42,31 @@ fn entered<F: Front>(front: &F) -> i32 {
 pub fn override_call(ctx: *mut core::ffi::c_void) -> u32 {
     let context = aya_ebpf::programs::ProbeContext::new(ctx);
     let registers: u64 = context.arg(0).unwrap_or(0);
-    let call = syscalls::current();
-    if asks(call) && judged::<Overriding>(call, &arguments::<Overriding>(registers as Pointer)) != 0 {
+    let (call, arguments) = (syscalls::current(), arguments::<Overriding>(registers as Pointer));
+    let answer = match itself(call, &arguments) {
+        0 if asks(call) && judged::<Overriding>(call, &arguments) != 0 => EPERM,
+        answer => answer,
+    };
+    if answer != 0 {
         // SAFETY: the context is that of this call.
-        unsafe { bpf_override_return(ctx.cast(), EPERM as u64) };
+        unsafe { bpf_override_return(ctx.cast(), answer as u64) };
     }
     0
+}
+
+/// What a protected process may not do itself is answered so; 0: it may.
+#[inline(always)]
+fn itself(call: i32, arguments: &[u64; 3]) -> i64 {
+    let (vector, voice, answer) = match call {
+        syscalls::IO_URING_SETUP => (Vector::IoUring, Voice::Aloud, EPERM),
+        syscalls::UNSHARE | syscalls::CLONE if arguments[0] & NEW_USER != 0 => {
+            (Vector::UserNamespace, Voice::Aloud, EPERM)
+        }
+        // What it asks for lies in its memory, where another thread may change it; without this one, programs take the other.
+        syscalls::CLONE3 => (Vector::UserNamespace, Voice::Silent, ENOSYS),
+        _ => return 0,
+    };
+    if ruled::<Overriding>(vector, &Object::of(Tag::NONE, 0), voice) == 0 { 0 } else { answer }
 }
 
 /// The first three arguments of a system call.

@@ -11,6 +11,7 @@ mod table {
     pub const READ: i32 = 0;
     pub const OPEN: i32 = 2;
     pub const IOCTL: i32 = 16;
+    pub const CLONE: i32 = 56;
     pub const KILL: i32 = 62;
     pub const PTRACE: i32 = 101;
     pub const SETPRIORITY: i32 = 141;
@@ -24,6 +25,7 @@ mod table {
     pub const IOPRIO_SET: i32 = 251;
     pub const MIGRATE_PAGES: i32 = 256;
     pub const OPENAT: i32 = 257;
+    pub const UNSHARE: i32 = 272;
     pub const GET_ROBUST_LIST: i32 = 274;
     pub const MOVE_PAGES: i32 = 279;
     pub const PERF_EVENT_OPEN: i32 = 298;
@@ -44,6 +46,7 @@ mod table {
     pub const IOPRIO_SET: i32 = 30;
     pub const OPENAT: i32 = 56;
     pub const READ: i32 = 63;
+    pub const UNSHARE: i32 = 97;
     pub const GET_ROBUST_LIST: i32 = 100;
     pub const PTRACE: i32 = 117;
     pub const SCHED_SETPARAM: i32 = 118;
@@ -55,6 +58,7 @@ mod table {
     pub const SETPRIORITY: i32 = 140;
     /// Ours, and that of 32 bits: our 87 is for timers, which opens nothing.
     pub const SWAPON: [i32; 2] = [224, 87];
+    pub const CLONE: i32 = 220;
     pub const MIGRATE_PAGES: i32 = 238;
     pub const MOVE_PAGES: i32 = 239;
     pub const PERF_EVENT_OPEN: i32 = 241;
@@ -68,6 +72,8 @@ mod table {
 
 pub use table::*;
 /// From 424 on all architectures have the same numbers.
+pub const IO_URING_SETUP: i32 = 425;
+pub const CLONE3: i32 = 435;
 pub const PIDFD_GETFD: i32 = 438;
 pub const OPENAT2: i32 = 437;
 pub const PROCESS_MADVISE: i32 = 440;

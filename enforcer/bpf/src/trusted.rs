@@ -143,7 +143,7 @@ pub fn taken<F: Front>(object: &Object) -> i32 {
     crate::node::guarded::<F>(Vector::TrustedProcess, object)
 }
 
-/// A file is opened for writing that is known by its place, size and time of change: not each way to write changes that time, and
+/// A file is opened for writing that is known, or about to be, by its place, size and time of change: not each way to write changes that time, and
 /// who turns the clock sets it. Where it is not refused, or was changed before, it is known no more.
 #[inline(always)]
 pub fn rewritten<F: Front>(file: Pointer, inode: Pointer) -> i32 {
@@ -220,7 +220,8 @@ fn executed(bprm: Pointer) -> Option<Trust> {
 fn known_by(inode: Pointer) -> Option<Trust> {
     let program = program(inode)?;
     let known = known_at(program.place)?;
-    if known.state == program.state { Some(known.trust) } else { None }
+    let is = known.state == program.state && known.trust.flags & trust::PENDING == 0;
+    if is { Some(known.trust) } else { None }
 }
 
 #[inline(always)]

@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod confirm;
+pub(crate) mod tell;
 pub mod trial;
 pub mod trusted;
 

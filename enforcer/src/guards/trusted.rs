@@ -3,31 +3,27 @@
 //! A program is known by its file: its digest is checked here, once, and the kernel then knows the file by its place, size and
 //! time of change, at every `execve`. Whoever changes the file makes the entry void. An interpreter that is trusted is
 //! everybody: a trusted shell runs anybody's script. So is, for root, a program into which libraries are loaded: an entry has to
-//! say that it is meant.
+//! say that it is meant. What is known of them is told to the kernel by [`crate::guards::tell`].
 //!
 //! Trusted: the list, which is root's. Untrusted: the files that it names.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
-use enforcer_abi::{Known, Place, Program, State, Tag, Trust, Vector, role, trust};
+use enforcer_abi::{Place, Program, State, Trust, Vector, trust};
 use rustix::fs::{Stat, fstat, fstatfs};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use sha2::{Digest as _, Sha256};
 
 use crate::elf::{self, Kind};
-use crate::kernel;
 use crate::load::own::device_of;
-use crate::load::switches::GROUPS;
-use crate::procfs::{self, Procfs};
+use crate::procfs;
 use crate::quiet::{Loud, Quiet};
-use crate::socket::Tagger;
 
 /// The most entries; the map of the programs holds one more, ourselves.
 pub const MOST: usize = 1_000;
@@ -113,6 +109,18 @@ pub enum Void {
         /// Which.
         path: String,
     },
+    /// The file is the enforcer's.
+    #[error("{path}: expected another's program, found the enforcer's own, which needs no entry")]
+    Own {
+        /// Which.
+        path: String,
+    },
+    /// No number is left for it.
+    #[error("{path}: the list was changed too often since the machine was started: restart it")]
+    Unnumbered {
+        /// Which.
+        path: String,
+    },
     /// A vector that is none of the node's.
     #[error("{path}: {vector} is no vector that guards the node")]
     Vector {
@@ -141,8 +149,8 @@ impl List {
 }
 
 impl Entry {
-    /// What the kernel is told of it: the file as it was when its digest was taken, and what it may.
-    pub(crate) fn resolve(&self, number: u32) -> Result<(Quiet, Trust), Void> {
+    /// What the kernel is told of it: the file as it was when its digest was taken, and what it may. It has no number yet.
+    pub(crate) fn resolve(&self) -> Result<(Quiet, Trust), Void> {
         let file = |source| Void::File { path: self.path.display().to_string(), source };
         let mut quiet = Quiet::hold(File::open(&self.path).map_err(file)?).map_err(|loud| self.loud(loud))?;
         let found = digest(quiet.file()).map_err(file)?;
@@ -155,11 +163,19 @@ impl Entry {
         let cgroup = self.cgroup.as_deref().map(inode).transpose().map_err(file)?.unwrap_or(0);
         let children = if self.children { trust::CHILDREN } else { 0 };
         let flags = children | if self.loads { trust::MAY_LOAD } else { 0 };
-        Ok((quiet, Trust { vectors: self.allowed()?, cgroup, entry: number, flags }))
+        Ok((quiet, Trust { vectors: self.allowed()?, cgroup, entry: 0, flags }))
     }
 
-    fn loud(&self, loud: Loud) -> Void {
+    pub(crate) fn loud(&self, loud: Loud) -> Void {
         Void::Loud { path: self.path.display().to_string(), loud }
+    }
+
+    pub(crate) fn own(&self) -> Void {
+        Void::Own { path: self.path.display().to_string() }
+    }
+
+    pub(crate) fn unnumbered(&self) -> Void {
+        Void::Unnumbered { path: self.path.display().to_string() }
     }
 
     /// Whether a program of this kind can be what the entry says.
@@ -230,95 +246,6 @@ impl<'d> Visitor<'d> for Words {
     }
 }
 
-/// The maps `TRUSTED`, `ALLOWED` and `WITHIN`.
-#[derive(Debug)]
-pub(crate) struct Trusting {
-    pub(crate) programs: OwnedFd,
-    pub(crate) allowed: OwnedFd,
-    pub(crate) within: OwnedFd,
-}
-
-impl Trusting {
-    /// Tells the kernel the list. What was there before is void; an entry that is void is left out, and said.
-    pub(crate) fn tell(&self, list: &List, tags: &impl Tagger, believed: Believed) -> io::Result<Vec<Void>> {
-        let mut void = Vec::new();
-        let mut known = Vec::new();
-        for (entry, number) in list.trusted.iter().zip(1_u32..) {
-            match self.learn(entry, number)? {
-                Ok(found) => known.push(found),
-                Err(error) => void.push(error),
-            }
-        }
-        // Only now, or those who are on the list as before would be nobody for a while.
-        self.forget_all_but(&known)?;
-        for number in 1..=u32::try_from(MOST).unwrap_or(0) {
-            // Who runs already by an entry that is no more may nothing.
-            if !known.iter().any(|(_, trust)| trust.entry == number) {
-                self.allow(number, Trust::default())?;
-            }
-        }
-        running(&known, tags, believed)?;
-        Ok(void)
-    }
-
-    /// Tells the kernel one entry, if nobody wrote to its file until the kernel knew it.
-    fn learn(&self, entry: &Entry, number: u32) -> io::Result<Result<(Program, Trust), Void>> {
-        let (quiet, trust) = match entry.resolve(number) {
-            Ok(found) => found,
-            Err(void) => return Ok(Err(void)),
-        };
-        let program = quiet.program();
-        self.allow(number, trust)?;
-        kernel::update(self.programs.as_fd(), &program.place, &Known { state: program.state, trust })?;
-        if let Err(loud) = quiet.is_as_it_was() {
-            kernel::remove(self.programs.as_fd(), &program.place)?;
-            return Ok(Err(entry.loud(loud)));
-        }
-        Ok(Ok((program, trust)))
-    }
-
-    fn allow(&self, number: u32, Trust { vectors, cgroup, .. }: Trust) -> io::Result<()> {
-        kernel::update(self.allowed.as_fd(), &number, &vectors)?;
-        kernel::update(self.within.as_fd(), &number, &cgroup)
-    }
-
-    /// Our own program, executed again, is the enforcer: so its next life takes over. Only if it loads nothing at run time: what
-    /// is loaded would be the enforcer, too, and root chooses that.
-    pub(crate) fn succeed(&self) -> io::Result<Whole> {
-        let whole = ourselves()?;
-        if whole == Whole::Yes {
-            let program = own()?;
-            let trust = Trust { flags: trust::ENFORCER, ..Trust::default() };
-            kernel::update(self.programs.as_fd(), &program.place, &Known { state: program.state, trust })?;
-        }
-        Ok(whole)
-    }
-
-    /// We stay known all the while, or our file could be written to.
-    fn forget_all_but(&self, known: &[(Program, Trust)]) -> io::Result<()> {
-        let own = own()?;
-        let mut stale = Vec::new();
-        let mut key = None;
-        while let Some(next) = kernel::next_key::<Place>(self.programs.as_fd(), key.as_ref())? {
-            if !known.iter().any(|(program, _)| program.place == next) && own.place != next {
-                stale.push(next);
-            }
-            key = Some(next);
-        }
-        stale.iter().try_for_each(|place| kernel::remove(self.programs.as_fd(), place))
-    }
-}
-
-/// Which processes that run already are believed to be what their files are. By then, whoever may do as he likes can have made
-/// them anything.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Believed {
-    /// All: there was no guard before us, and this is the first word.
-    All,
-    /// Those that were trusted before, and so have been kept from others since they were executed.
-    Trusted,
-}
-
 /// Whether our program is all in one file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Whole {
@@ -334,7 +261,7 @@ pub(crate) fn ourselves() -> io::Result<Whole> {
 }
 
 /// `AT_BASE` is 0 where a program has no loader (getauxval(3)).
-fn whole(vector: &[u8]) -> Whole {
+pub(crate) fn whole(vector: &[u8]) -> Whole {
     const BASE: u64 = 7;
     let word = |bytes: &[u8]| bytes.first_chunk::<8>().map(|bytes| u64::from_ne_bytes(*bytes));
     let base = vector.chunks_exact(16).find_map(|pair| {
@@ -342,59 +269,6 @@ fn whole(vector: &[u8]) -> Whole {
         if word(kind)? == BASE { word(value) } else { None }
     });
     if base == Some(0) { Whole::Yes } else { Whole::No }
-}
-
-/// Programs of the list that run already: known by their files, tagged by number. Their threads are known by it, too.
-fn running(known: &[(Program, Trust)], tags: &impl Tagger, believed: Believed) -> io::Result<()> {
-    if known.is_empty() {
-        return Ok(());
-    }
-    let procfs = procfs::ours()?;
-    for number in procfs.processes()? {
-        let exe = procfs.behind(&number.to_string(), "exe");
-        let Some(number) = Pid::from_raw(number) else { continue };
-        // One that has ended, or has no program, is none of them.
-        let Ok(held) = pidfd_open(number, PidfdFlags::empty()) else { continue };
-        let Ok(found) = exe.and_then(|file| program(&file)) else { continue };
-        let Some((_, trust)) = known.iter().find(|(program, _)| *program == found) else { continue };
-        if !fit(procfs, number.as_raw_nonzero().get(), trust).unwrap_or(false) {
-            continue;
-        }
-        let before = tags.tag_of(held.as_fd()).unwrap_or(Tag::NONE);
-        if believed == Believed::Trusted && !before.is(role::TRUSTED) {
-            continue;
-        }
-        let children = if trust.flags & trust::CHILDREN == 0 { 0 } else { role::CHILDREN };
-        let entry = trust.entry.checked_shl(role::ENTRY).unwrap_or(0);
-        let roles = before.roles & !role::OF_TRUST | role::TRUSTED | children | entry;
-        // Once it has its tag, the programs in the kernel take it away when it executes another.
-        let executes = || procfs.behind(&number.as_raw_nonzero().get().to_string(), "exe");
-        let tagged = tags.tag(held.as_fd(), Tag { roles, ..before }).and_then(|()| {
-            let same = executes().and_then(|file| program(&file)).is_ok_and(|now| now == found);
-            let nobody = Tag { roles: before.roles & !role::OF_TRUST, ..before };
-            if same { Ok(()) } else { tags.tag(held.as_fd(), nobody) }
-        });
-        match tagged {
-            Err(error) if error.raw_os_error() != Some(libc::ESRCH) => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// Whether a process that runs already is as the kernel wants those that start: in its control group, nobody's to trace, and
-/// nothing loaded into it that its entry does not say.
-fn fit(procfs: &Procfs, process: i32, trust: &Trust) -> io::Result<bool> {
-    let status = procfs.text(&format!("{process}/status"))?;
-    let alone = status.lines().any(|line| line == "TracerPid:\t0");
-    let auxiliary = procfs.read(&format!("{process}/auxv"))?;
-    let loads = trust.flags & trust::MAY_LOAD != 0 || whole(&auxiliary) == Whole::Yes;
-    let groups = procfs.text(&format!("{process}/cgroup"))?;
-    let group = groups.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
-    let folder = Path::new(GROUPS).join(group);
-    let mut above = folder.ancestors().take_while(|path| path.starts_with(GROUPS));
-    let within = trust.cgroup == 0 || above.any(|path| inode(path).is_ok_and(|found| found == trust.cgroup));
-    Ok(alone && loads && within)
 }
 
 /// A file as the kernel will know it.
@@ -430,7 +304,7 @@ fn device(file: &File) -> io::Result<u64> {
     Ok(device_of(rustix::fs::major(device), rustix::fs::minor(device)))
 }
 
-fn inode(path: &Path) -> io::Result<u64> {
+pub(crate) fn inode(path: &Path) -> io::Result<u64> {
     Ok(rustix::fs::stat(path)?.st_ino)
 }
 
@@ -491,13 +365,13 @@ mod tests {
         let path = folder.path().join("program");
         fs::write(&path, elf::tests::program(&[1])).unwrap();
         let expected = "00".repeat(32);
-        let error = Entry { sha256: Some(expected.clone()), ..entry(&path) }.resolve(1).unwrap_err();
+        let error = Entry { sha256: Some(expected.clone()), ..entry(&path) }.resolve().unwrap_err();
         let found = hex::encode(Sha256::digest(elf::tests::program(&[1])));
         assert_eq!(
             error.to_string(),
             format!("{}: expected SHA-256 {expected}, found {found}", path.display())
         );
-        assert!(Entry { sha256: Some(found.to_uppercase()), ..entry(&path) }.resolve(1).is_ok());
+        assert!(Entry { sha256: Some(found.to_uppercase()), ..entry(&path) }.resolve().is_ok());
     }
 
     #[test]
@@ -505,7 +379,7 @@ mod tests {
         let (folder, _) = list("");
         let path = folder.path().join("program");
         fs::write(&path, elf::tests::program(&[1])).unwrap();
-        let program = || entry(&path).resolve(1).unwrap().0.program();
+        let program = || entry(&path).resolve().unwrap().0.program();
         let before = program();
         fs::write(&path, elf::tests::program(&[2])).unwrap();
         let after = program();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use enforcer_abi::Tier;
+use enforcer_abi::{Tier, Vector};
 
 use crate::config::{Kind, Run};
 use crate::load::fronts;
@@ -49,7 +49,7 @@ impl Arms<'_> {
     }
 
     /// The system calls whose results may be overridden.
-    pub(crate) fn overridden(&self) -> &'static [&'static str] {
+    pub(crate) fn overridden(&self) -> &'static [(&'static str, &'static [Vector])] {
         if self.entries { &fronts::OVERRIDDEN } else { &[] }
     }
 

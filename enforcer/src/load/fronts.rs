@@ -68,12 +68,15 @@ pub fn on_demand(program: &str) -> bool {
 #[must_use]
 pub fn serves(shown: &str, vector: Vector) -> bool {
     match shown {
-        "sys_enter" | "override_call" => BY_NUMBER.contains(&vector),
+        "sys_enter" => BY_NUMBER.contains(&vector),
         "stale_file" => vector == Vector::StaleFile,
         search if SEARCHES.contains(&search) => vector == Vector::SecretLeak,
         // Every read and write is looked at for that alone.
         "file_permission" => vector != Vector::StaleFile && vector.row().hooks.contains(&shown),
-        hook => vector.row().hooks.contains(&hook),
+        shown => match OVERRIDDEN.iter().find(|(call, _)| *call == shown) {
+            Some((_, vectors)) => vectors.contains(&vector),
+            None => vector.row().hooks.contains(&shown),
+        },
     }
 }
 
@@ -120,24 +123,38 @@ const ENTRIES: [(&str, &str); 22] = [
 
 /// The program that overrides the results of system calls.
 pub(crate) const OVERRIDE: &str = "override_call";
-/// The system calls that go by a process's number.
-pub(crate) const OVERRIDDEN: [&str; 15] = [
-    "ptrace",
-    "process_vm_readv",
-    "process_vm_writev",
-    "kcmp",
-    "get_robust_list",
-    "move_pages",
-    "migrate_pages",
-    "perf_event_open",
-    "prlimit64",
-    "sched_setparam",
-    "sched_setscheduler",
-    "sched_setaffinity",
-    "sched_setattr",
-    "setpriority",
-    "ioprio_set",
+/// The system calls that say by a number alone what they are about, and for what each may be refused.
+pub(crate) const OVERRIDDEN: [(&str, &[Vector]); 22] = [
+    ("ptrace", &[Vector::Ptrace]),
+    ("process_vm_readv", &[Vector::ProcessVm]),
+    ("process_vm_writev", &[Vector::ProcessVm]),
+    ("kcmp", &[Vector::ProcessInspect]),
+    ("get_robust_list", &[Vector::ProcessInspect]),
+    ("move_pages", &[Vector::ProcessInspect]),
+    ("migrate_pages", &[Vector::ProcessInspect]),
+    ("perf_event_open", &[Vector::PerfTask]),
+    ("prlimit64", &[Vector::TaskTune]),
+    ("sched_setparam", &[Vector::TaskTune]),
+    ("sched_setscheduler", &[Vector::TaskTune]),
+    ("sched_setaffinity", &[Vector::TaskTune]),
+    ("sched_setattr", &[Vector::TaskTune]),
+    ("setpriority", &[Vector::TaskTune]),
+    ("ioprio_set", &[Vector::TaskTune]),
+    ("kill", &[Vector::SignalCore]),
+    ("tkill", &[Vector::SignalCore]),
+    ("tgkill", &[Vector::SignalCore]),
+    ("io_uring_setup", &[Vector::IoUring]),
+    ("unshare", &[Vector::UserNamespace]),
+    ("clone", &[Vector::UserNamespace]),
+    ("clone3", &[Vector::UserNamespace]),
 ];
+/// A hook that older kernels have and do not ask about a vector, and functions of which newer ones have one: `io_uring` makes its
+/// files as others make theirs since 5.16.
+pub(crate) const UNASKED: [(&str, Vector, [&str; 2]); 1] = [(
+    "inode_init_security_anon",
+    Vector::IoUring,
+    ["anon_inode_getfile_secure", "anon_inode_create_getfile"],
+)];
 /// How the kernel's functions of system calls are called.
 pub(crate) const CALLS: &str = if cfg!(target_arch = "x86_64") { "__x64_sys_" } else { "__arm64_sys_" };
 /// The program that sees every system call, and its tracepoint; only where nothing else does.
@@ -167,6 +184,7 @@ mod tests {
         assert!(serves("stale_file", Vector::StaleFile));
         assert!(serves("sys_enter", Vector::ProcessVm));
         assert!(!serves("sys_enter", Vector::ProcMem));
+        assert!(serves("kill", Vector::SignalCore) && !serves("kill", Vector::Ptrace));
     }
 
     #[test]

@@ -79,7 +79,8 @@ impl Hook {
     pub(crate) fn shown(&self) -> &str {
         match self.place {
             Place::Tracepoint(name) | Place::Passing(name, _) => name,
-            Place::Lsm | Place::ModifyReturn | Place::Override(_) => {
+            Place::Override(call) => call,
+            Place::Lsm | Place::ModifyReturn => {
                 self.name.split_once("__").map_or(self.name.as_str(), |(hook, _)| hook)
             }
             Place::Entry(..) => self.name.strip_prefix("kill_").unwrap_or(&self.name),

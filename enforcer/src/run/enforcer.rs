@@ -201,6 +201,7 @@ impl Enforcer<'_> {
 pub(super) fn draw(config: &Run, trial: &Trial, loaded: &Loaded, canary: &Canary) -> Result<Matrix, Error> {
     let known = Known {
         hooks: loaded.hooks().collect(),
+        unasked: &loaded.unasked,
         missing: &loaded.missing,
         programs: loaded.programs()?,
         kernel: release(),

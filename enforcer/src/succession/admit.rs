@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use enforcer_abi::{Known, Place, Program, Trust, trust};
+use enforcer_abi::{Known, Place, Trust, trust};
 use rustix::fs::{FileType, Mode, OFlags, Stat, fstat};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -127,14 +127,7 @@ fn admit(told: &Admit, force: &Policy, map: &OwnedFd) -> Result<String, Refusal>
         }
     };
     let programs = programs(&told.pins).map_err(call("opening the map of programs"))?;
-    let Program { place, state } = quiet.program();
-    let trust = Trust { flags: trust::ENFORCER, ..Trust::default() };
-    kernel::update(programs.as_fd(), &place, &Known { state, trust })
-        .map_err(call("writing the map of programs"))?;
-    if let Err(loud) = quiet.is_as_it_was() {
-        kernel::remove(programs.as_fd(), &place).map_err(call("taking it back"))?;
-        return Err(loud.into());
-    }
+    quiet.tell(programs.as_fd(), Trust { flags: trust::ENFORCER, ..Trust::default() })?;
     Ok(version)
 }
 

@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd as _;
 
-use enforcer_abi::{Part, Tier};
+use enforcer_abi::{Part, Vector};
 
 use crate::btf::Btf;
 use crate::kernel;
@@ -10,7 +10,7 @@ use crate::leak::Dormant;
 use crate::load::Error;
 use crate::load::arms::Arms;
 use crate::load::fronts;
-use crate::load::hooks::{Hook, Hooks, Place};
+use crate::load::hooks::{self, Hook, Hooks, Place};
 use crate::load::switches::{self, Stay};
 
 /// Programs on typed tracepoints, without which nobody's identity is kept: name in the object, tracepoint.
@@ -21,6 +21,9 @@ impl super::Loaded {
     pub(crate) fn arm(&mut self, arms: &Arms<'_>) -> Result<(), Error> {
         let Some((available, types)) = self.armoury.take() else { return Ok(()) };
         let btf = Btf::parse(&types)?;
+        let asked = |functions: [&str; 2]| functions.into_iter().any(|name| btf.function(name).is_ok());
+        let unasked = fronts::UNASKED.into_iter().filter(|(.., functions)| !asked(*functions));
+        self.unasked = unasked.map(|(hook, vector, _)| (hook, vector)).collect();
         for (name, tracepoint) in IDENTITY {
             let hook = available.attach(name, Place::Tracepoint(tracepoint), &btf)?;
             self.keep(hook)?;
@@ -47,7 +50,7 @@ impl super::Loaded {
             });
             match taken {
                 Some(hook) => self.keep(hook)?,
-                None => self.missing.push((name, reasons.join("; "))),
+                None => self.missing.push((name, why(&reasons))),
             }
         }
         self.arm_calls(arms, &available, &btf)?;
@@ -68,18 +71,21 @@ impl super::Loaded {
         Ok(())
     }
 
-    /// Where the check of a debugger's rights does not refuse, system calls are looked at themselves.
+    /// Where no hook refuses, system calls are looked at themselves.
     fn arm_calls(&mut self, arms: &Arms<'_>, available: &Hooks, btf: &Btf<'_>) -> Result<(), Error> {
-        let check = self.hooks().find(|(name, _)| *name == "ptrace_access_check").map(|(_, tier)| tier);
-        if matches!(check, Some(Tier::Lsm | Tier::ModifyReturn)) {
-            return Ok(());
-        }
         let mut overridden = false;
-        for call in arms.overridden() {
+        for (call, vectors) in arms.overridden() {
+            if vectors.iter().all(|vector| self.refuses(*vector)) {
+                continue;
+            }
             match available.attach(fronts::OVERRIDE, Place::Override(call), btf) {
                 Ok(hook) => {
                     self.keep(hook)?;
                     overridden = true;
+                }
+                // This kernel has another set of calls.
+                Err(error @ hooks::Error::Attach { .. }) => {
+                    self.missing.push(((*call).to_owned(), error.to_string()));
                 }
                 Err(error) => {
                     self.missing.push((fronts::OVERRIDE.to_owned(), error.to_string()));
@@ -87,7 +93,8 @@ impl super::Loaded {
                 }
             }
         }
-        if check.is_none() && !overridden && arms.passing {
+        let checks = self.hooks.iter().any(|hook| hook.shown() == "ptrace_access_check");
+        if !checks && !overridden && arms.passing {
             let place = Place::Passing(fronts::PASSING, arms.reaction);
             match available.attach(fronts::PASSING, place, btf) {
                 Ok(hook) => self.keep(hook)?,
@@ -95,6 +102,15 @@ impl super::Loaded {
             }
         }
         Ok(())
+    }
+
+    /// Whether a hook that refuses is asked about a vector.
+    fn refuses(&self, vector: Vector) -> bool {
+        self.hooks.iter().any(|hook| {
+            matches!(hook.place, Place::Lsm | Place::ModifyReturn)
+                && fronts::serves(hook.shown(), vector)
+                && !self.unasked.contains(&(hook.shown(), vector))
+        })
     }
 
     fn prepare_searches(&mut self, arms: &Arms<'_>, available: &Hooks, btf: &Btf<'_>) {
@@ -114,7 +130,7 @@ impl super::Loaded {
                     self.owned.add(Part::Program, dormant.program.as_fd()).unwrap_or_default();
                     self.dormant.push(dormant);
                 }
-                None => self.missing.push((name.to_owned(), reasons.join("; "))),
+                None => self.missing.push((name.to_owned(), why(&reasons))),
             }
         }
     }
@@ -141,5 +157,14 @@ impl super::Loaded {
         let why = "it could not be attached as strongly as by the enforcer before, whose program stays";
         self.missing.extend(kept.into_iter().map(|name| (name, why.to_owned())));
         Ok(before)
+    }
+}
+
+/// Why no program stands for a hook.
+fn why(reasons: &[String]) -> String {
+    if reasons.is_empty() {
+        "no program of the kinds that are used here can stand for it".to_owned()
+    } else {
+        reasons.join("; ")
     }
 }

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use crate::btf::Btf;
 use crate::edge::{self, Edge};
 use crate::events::feed;
-use crate::guards::trusted::Trusting;
+use crate::guards::tell::Trusting;
 use crate::kernel;
 use crate::leak::{Dormant, Leaks, Tables};
 use crate::load::hooks::{Hook, Hooks};
@@ -71,6 +71,8 @@ pub(crate) struct Loaded {
     switches_before: io::Result<Vec<OwnedFd>>,
     /// Programs that were to be attached, by the names of their pins.
     wanted: Vec<String>,
+    /// Hooks that this kernel does not ask about a vector of theirs.
+    pub(crate) unasked: Vec<(&'static str, Vector)>,
     /// Hooks that are not in use, and why.
     pub(crate) missing: Vec<(String, String)>,
     /// Fields that this kernel does not have.
@@ -126,6 +128,7 @@ impl Loaded {
             switches: false,
             switches_before,
             wanted: Vec::new(),
+            unasked: Vec::new(),
             missing,
             absent: found.absent,
             forgotten,

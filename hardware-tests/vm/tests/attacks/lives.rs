@@ -1,9 +1,10 @@
-//! One life after another: of the enforcer, with other words; and of a number, that two processes have had.
+//! One life after another: of the enforcer, with other words, or with another list; and of a number, that two processes have had.
 
 use vm::Enforcer;
 
 use crate::machine::ready;
 use crate::staying::{FMOD_RET, LSM, attack_steadily, refused, stop_attacking};
+use crate::succeeding::{broken, put, signer};
 
 #[test]
 fn a_next_life_with_other_words_is_refused_and_the_first_goes_on() {
@@ -46,6 +47,42 @@ fn a_number_that_is_used_again_says_nothing_of_who_has_it_now() {
         ))
         .unwrap();
     assert_eq!((read.code, refused(&read.text())), (1, true), "{}", read.text());
+}
+
+#[test]
+fn a_new_list_gives_nobody_what_another_program_had() {
+    let Some(ready) = ready() else { return };
+    let mut guest = ready.boot(FMOD_RET);
+    guest.read("cp /bin/busybox /lib/spare/other; echo other >>/lib/spare/other").unwrap();
+    put(&mut guest, "/run/list", &listed(vm::TRUSTED));
+    let words = format!("--trusted /run/list --break-glass-key {}", signer());
+    Enforcer { words: &words, ..Enforcer::default() }.start(&mut guest).unwrap();
+    // Two of them look twice; the new list comes between.
+    guest
+        .read(&format!(
+            "for i in 1 2; do
+               {} sh -c 'look() {{ if read line </proc/kallsyms; then echo seen; else echo refused; fi; }}
+                 look; until [ -e /run/go ]; do sleep 1; done; look' >/run/looks.$i 2>/dev/null &
+             done; sleep 2",
+            vm::TRUSTED
+        ))
+        .unwrap();
+    let challenge = "cloudtaser-enforcer challenge --action change --reason 'a new list'";
+    let statement = guest.read(challenge).unwrap();
+    put(&mut guest, "/run/statement", &broken(statement.trim_end()));
+    put(&mut guest, "/run/list", &listed("/lib/spare/other"));
+    let changed = format!("{words} --break-glass /run/statement");
+    let said = Enforcer { words: &changed, ..Enforcer::default() }.start(&mut guest).unwrap();
+    assert!(said.contains("took over from 1 before"), "{said}");
+    guest.read("touch /run/go; sleep 3").unwrap();
+    assert_eq!(guest.read("cat /run/looks.*").unwrap(), "seen\nrefused\nseen\nrefused\n");
+    let other = guest.read("/lib/spare/other sh -c 'read line </proc/kallsyms && echo seen'").unwrap();
+    assert_eq!(other, "seen\n");
+}
+
+/// A list with one program.
+fn listed(path: &str) -> String {
+    format!("[[trusted]]\npath = \"{path}\"")
 }
 
 /// Starts a program with a number that was another's.

@@ -98,7 +98,7 @@ fn the_glass_is_broken_once() {
     let read = guest.run(&format!("cat /proc/{victim}/environ")).unwrap();
     assert_eq!((read.code, refused(&read.text())), (1, true), "{}", read.text());
 
-    put(&mut guest, "/run/statement", &signed(GLASS, statement));
+    put(&mut guest, "/run/statement", &broken(statement));
     assert_eq!(guest.run(&detach).unwrap().text(), "");
     // Who still runs sees within seconds that its pins have gone, and holds nothing any more.
     guest
@@ -124,9 +124,19 @@ fn the_glass_is_broken_once() {
     );
 }
 
+/// What is signed as a statement of break-glass.
+pub(crate) fn broken(statement: &str) -> String {
+    signed(GLASS, statement)
+}
+
+/// By whom, hexadecimal.
+pub(crate) fn signer() -> String {
+    hex::encode(key().verifying_key().to_bytes())
+}
+
 /// What both versions are told.
 fn words() -> String {
-    let key = hex::encode(key().verifying_key().to_bytes());
+    let key = signer();
     format!(
         "--break-glass-key {key} --upgrade-key {key} --successors /run/successors --when-replaced stand-by"
     )
@@ -148,7 +158,7 @@ fn sha256(guest: &mut Guest, path: &str) -> String {
     guest.read(&format!("sha256sum {path}")).unwrap().split(' ').next().unwrap().to_owned()
 }
 
-fn put(guest: &mut Guest, path: &str, text: &str) {
+pub(crate) fn put(guest: &mut Guest, path: &str, text: &str) {
     guest.read(&format!("cat > {path} <<'END'\n{text}\nEND")).unwrap();
 }
 
