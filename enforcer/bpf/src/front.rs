@@ -24,7 +24,7 @@ pub trait Front {
     /// How strong the hook is: the number of a [`Tier`].
     fn tier() -> u8;
 
-    /// An argument, as the register had it.
+    /// An argument, as the register had it. Of one that is shorter, what stands above is anything: see [`Self::number`].
     fn argument(&self, n: usize) -> u64;
 
     /// What lies behind a pointer that the kernel passed, or that was read from such a one.
@@ -32,6 +32,12 @@ pub trait Front {
 
     /// The tag of a task that the kernel passed.
     fn tag(task: Pointer) -> Tag;
+
+    /// An argument of 32 bits. What stands above them is its caller's, or, in Linux 5.15, whatever was on the stack.
+    #[inline(always)]
+    fn number(&self, n: usize) -> u32 {
+        self.argument(n) as u32
+    }
 
     /// An argument that is a pointer.
     #[inline(always)]

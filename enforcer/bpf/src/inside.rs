@@ -16,8 +16,8 @@ const DUMPS_CORE: u32 = 0x200;
 /// signal(7).
 const KILL: u32 = 9;
 /// prctl(2).
-const PR_SET_DUMPABLE: u64 = 4;
-const PR_SET_PTRACER: u64 = 0x5961_6d61;
+const PR_SET_DUMPABLE: u32 = 4;
+const PR_SET_PTRACER: u32 = 0x5961_6d61;
 
 const IO_URING: u128 = named("[io_uring]");
 const USERFAULTFD: u128 = named("[userfaultfd]");
@@ -56,7 +56,7 @@ pub fn ring<F: Front>(_: &F) -> i32 {
 /// `task_prctl(option, second, third, fourth, fifth)`. Zero is "not ours": the kernel's own default follows it in both kinds.
 #[inline(always)]
 pub fn control<F: Front>(front: &F) -> i32 {
-    let (option, value) = (front.argument(0), front.argument(1));
+    let (option, value) = (front.number(0), front.argument(1));
     // To close itself is anybody's right: dumpable 0, no tracer.
     let opens = (option == PR_SET_DUMPABLE || option == PR_SET_PTRACER) && value != 0;
     if !opens {
@@ -91,7 +91,7 @@ pub fn dumping() -> bool {
 /// `signal_deliver(signal, info, action)`: before it is acted upon. Whom it would end with a core dies without one.
 #[inline(always)]
 fn dies<F: Front>(front: &F) -> i32 {
-    let signal = front.argument(0);
+    let signal = front.number(0);
     if !process::dumps_core(signal) || !identity::current().is(enforcer_abi::role::PROTECTED) {
         return 0;
     }
@@ -100,7 +100,7 @@ fn dies<F: Front>(front: &F) -> i32 {
     if handler.is_some_and(|handler| handler != 0) || closed() {
         return 0;
     }
-    let object = Object { detail: signal, ..Object::of(Tag::NONE, 0) };
+    let object = Object { detail: signal.into(), ..Object::of(Tag::NONE, 0) };
     if ruled::<F>(Vector::CoreDump, &object, Voice::Aloud) != 0 {
         // SAFETY: a number. The dump finds the process ending, and does not begin.
         unsafe { bpf_send_signal(KILL) };

@@ -66,7 +66,7 @@ pub struct Window {
 
 /// Pieces of one call that are looked at.
 const PIECES: u32 = 64;
-const MAY_WRITE: u64 = 2;
+const MAY_WRITE: u32 = 2;
 const EAGAIN: i32 = -11;
 const EPERM: i32 = -1;
 
@@ -119,7 +119,7 @@ program!("lsm.s/", leak_send_patient, 3, message::<Typed<'_>, Patient>);
 /// `file_permission(file, mask)`: the bytes are known only from the system call. Sockets are looked at when they send.
 #[inline(always)]
 fn file<F: Front>(front: &F) -> i32 {
-    if front.argument(1) & MAY_WRITE == 0 {
+    if front.number(1) & MAY_WRITE == 0 {
         return 0;
     }
     let Some((tag, set)) = watched() else { return 0 };

@@ -190,7 +190,7 @@ fn in_debugfs<F: Front>(file: &Opened) -> i32 {
 /// who asks.
 #[inline(always)]
 fn lockdown<F: Front>(front: &F) -> i32 {
-    let reason = front.argument(0) as u32;
+    let reason = front.number(0);
     let vector = match reason {
         _ if reason == number!(locked_memory) => Vector::DeviceMemory,
         _ if reason == number!(locked_port) || reason == number!(locked_register) => Vector::IoPort,
@@ -246,7 +246,7 @@ fn hibernation<F: Front>(reason: u32) -> i32 {
 /// `kernel_read_file(file, kind, contents)`.
 #[inline(always)]
 fn read_file<F: Front>(front: &F) -> i32 {
-    let kind = front.argument(1) as u32;
+    let kind = front.number(1);
     let vector = match kind {
         _ if kind == number!(reading_module) => Vector::ModuleLoad,
         _ if kind == number!(reading_kernel) || kind == number!(reading_initrd) => Vector::Kexec,
@@ -261,7 +261,7 @@ fn read_file<F: Front>(front: &F) -> i32 {
 /// `kernel_load_data(kind, contents)`: likewise from memory.
 #[inline(always)]
 fn load_data<F: Front>(front: &F) -> i32 {
-    let kind = front.argument(0) as u32;
+    let kind = front.number(0);
     let vector = match kind {
         _ if kind == number!(loading_module) => Vector::ModuleLoad,
         _ if kind == number!(loading_kernel) => Vector::Kexec,
@@ -296,12 +296,12 @@ const PASS: u64 = 1 << 1
     | 1 << 30
     | 1 << 32;
 /// `BPF_PROG_LOAD` (linux/bpf.h).
-const PROG_LOAD: u64 = 5;
+const PROG_LOAD: u32 = 5;
 
 /// `bpf(command, attributes, size)`.
 #[inline(always)]
 fn bpf<F: Front>(front: &F) -> i32 {
-    let command = front.argument(0) & 0xffff_ffff;
+    let command = front.number(0);
     let attributes = front.pointer(1);
     if command != PROG_LOAD {
         return crate::own::command::<F>(command, attributes);
@@ -318,38 +318,38 @@ fn bpf<F: Front>(front: &F) -> i32 {
 }
 
 /// `PERF_SECURITY_CPU` (linux/perf_event.h).
-const PROCESSOR: u64 = 1;
+const PROCESSOR: u32 = 1;
 
 /// `perf_event_open(attributes, kind)`: counters on a whole processor. Those on one's own processes stay.
 #[inline(always)]
 fn perf<F: Front>(front: &F) -> i32 {
-    perf_kind::<F>(front.argument(1))
+    perf_kind::<F>(front.number(1))
 }
 
 /// `perf_event_open(kind)`, in newer kernels.
 #[inline(always)]
 fn perf_without_attributes<F: Front>(front: &F) -> i32 {
-    perf_kind::<F>(front.argument(0))
+    perf_kind::<F>(front.number(0))
 }
 
 #[inline(always)]
-fn perf_kind<F: Front>(kind: u64) -> i32 {
-    if kind & 0xffff_ffff == PROCESSOR { guarded::<F>(Vector::PerfSystem, &thing(kind)) } else { 0 }
+fn perf_kind<F: Front>(kind: u32) -> i32 {
+    if kind == PROCESSOR { guarded::<F>(Vector::PerfSystem, &thing(kind.into())) } else { 0 }
 }
 
 /// `path_notify(path, mask, kind)`: watching a mount or a file system, with descriptors; watching a file stays.
 #[inline(always)]
 fn notify<F: Front>(front: &F) -> i32 {
-    let kind = front.argument(2) & 0xffff_ffff;
-    if kind == 0 { 0 } else { guarded::<F>(Vector::Fanotify, &thing(kind)) }
+    let kind = front.number(2);
+    if kind == 0 { 0 } else { guarded::<F>(Vector::Fanotify, &thing(kind.into())) }
 }
 
 /// `syslog(action)`: 0 and 1 do nothing, 9 and 10 are sizes (syslog(2)).
 #[inline(always)]
 fn log<F: Front>(front: &F) -> i32 {
-    match front.argument(0) & 0xffff_ffff {
+    match front.number(0) {
         0 | 1 | 9 | 10 => 0,
-        action => guarded::<F>(Vector::KernelLog, &thing(action)),
+        action => guarded::<F>(Vector::KernelLog, &thing(action.into())),
     }
 }
 

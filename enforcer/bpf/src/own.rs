@@ -60,12 +60,12 @@ fn program_number<F: Front>(program: Pointer) -> Option<u64> {
 }
 
 /// linux/bpf.h: `BPF_OBJ_GET`, `BPF_LINK_GET_FD_BY_ID`.
-const OBJECT_GET: u64 = 7;
-const LINK_BY_NUMBER: u64 = 30;
+const OBJECT_GET: u32 = 7;
+const LINK_BY_NUMBER: u32 = 30;
 
 /// What `bpf(2)` is asked for, beside loading. A link has no hook of its own.
 #[inline(always)]
-pub fn command<F: Front>(command: u64, attributes: Pointer) -> i32 {
+pub fn command<F: Front>(command: u32, attributes: Pointer) -> i32 {
     match command {
         LINK_BY_NUMBER => {
             let number = u64::from(probe::<u32>(attributes, 0).unwrap_or(0));
@@ -103,7 +103,7 @@ fn by_path<F: Front>(attributes: Pointer) -> i32 {
     if read < 22 || differs != 0 {
         return 0;
     }
-    own::<F>(Vector::OwnPin, &thing(OBJECT_GET))
+    own::<F>(Vector::OwnPin, &thing(OBJECT_GET.into()))
 }
 
 /// `inode_unlink(folder, entry)`, `inode_rmdir(folder, entry)`.

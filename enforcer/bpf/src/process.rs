@@ -9,9 +9,9 @@ use crate::rule::{Object, Voice, ruled};
 use crate::{crowd, syscalls, trusted};
 
 /// `PTRACE_MODE_NOAUDIT`: asked in passing, by whoever lists processes.
-const NO_AUDIT: u64 = 4;
+const NO_AUDIT: u32 = 4;
 /// `PTRACE_MODE_ATTACH`: to change it, or to take from it, and not only to look.
-const ATTACH: u64 = 2;
+const ATTACH: u32 = 2;
 
 hook!(ptrace_access_check, 2, access);
 hook!(ptrace_traceme, 1, traceme);
@@ -28,7 +28,7 @@ hook!(perf_event_alloc, 1, counted);
 /// `ptrace_access_check(child, mode)`: nearly every way into another process asks here.
 #[inline(always)]
 pub fn access<F: Front>(front: &F) -> i32 {
-    let silent = front.argument(1) & NO_AUDIT != 0;
+    let silent = front.number(1) & NO_AUDIT != 0;
     if silent && !F::REFUSES {
         // Whoever lists processes asks this in passing, and is not killed for it.
         return 0;
@@ -37,7 +37,7 @@ pub fn access<F: Front>(front: &F) -> i32 {
     let object = Object::of(F::tag(child), process::<F>(child));
     let voice = if silent { Voice::Silent } else { Voice::Aloud };
     match ruled::<F>(asked(), &object, voice) {
-        0 if !silent && front.argument(1) & ATTACH != 0 => trusted::taken::<F>(&object),
+        0 if !silent && front.number(1) & ATTACH != 0 => trusted::taken::<F>(&object),
         ruling => ruling,
     }
 }
@@ -134,7 +134,7 @@ pub fn traceme<F: Front>(front: &F) -> i32 {
 #[inline(always)]
 pub fn kill<F: Front>(front: &F) -> i32 {
     let task = front.pointer(0);
-    let signal = front.argument(2);
+    let signal = front.number(2);
     let tag = F::tag(task);
     let vector = if tag.is(enforcer_abi::role::ENFORCER) {
         // 0 only asks whether it is there.
@@ -147,16 +147,16 @@ pub fn kill<F: Front>(front: &F) -> i32 {
     } else {
         return 0;
     };
-    let object = Object { detail: signal, ..Object::of(tag, process::<F>(task)) };
+    let object = Object { detail: signal.into(), ..Object::of(tag, process::<F>(task)) };
     ruled::<F>(vector, &object, Voice::Aloud)
 }
 
 /// signal(7): QUIT, ILL, TRAP, ABRT, BUS, FPE, SEGV, XCPU, XFSZ, SYS.
 #[inline(always)]
-pub const fn dumps_core(signal: u64) -> bool {
-    const CORE: u64 =
+pub const fn dumps_core(signal: u32) -> bool {
+    const CORE: u32 =
         1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 11 | 1 << 24 | 1 << 25 | 1 << 31;
-    signal < 64 && CORE & (1 << signal) != 0
+    signal < 32 && CORE & (1 << signal) != 0
 }
 
 /// The process that a task belongs to.

@@ -28,7 +28,7 @@ trace!(sys_enter, false, entered);
 /// `sys_enter(registers, number)`.
 #[inline(always)]
 fn entered<F: Front>(front: &F) -> i32 {
-    let call = front.argument(1) as i32;
+    let call = front.number(1) as i32;
     if asks(call) && judged::<F>(call, &arguments::<F>(front.pointer(0))) != 0 {
         // SAFETY: a number.
         unsafe { bpf_send_signal(KILL) };
@@ -134,10 +134,10 @@ fn meant(call: i32, &[first, second, third]: &[u64; 3]) -> Option<(Vector, u32)>
         | syscalls::SCHED_SETAFFINITY
         | syscalls::SCHED_SETATTR => (Vector::TaskTune, first),
         // PRIO_PROCESS and IOPRIO_WHO_PROCESS.
-        syscalls::SETPRIORITY if first == 0 => (Vector::TaskTune, second),
-        syscalls::IOPRIO_SET if first == 1 => (Vector::TaskTune, second),
-        syscalls::KILL | syscalls::TKILL if dumps_core(second) => (Vector::SignalCore, first),
-        syscalls::TGKILL if dumps_core(third) => (Vector::SignalCore, second),
+        syscalls::SETPRIORITY if first as u32 == 0 => (Vector::TaskTune, second),
+        syscalls::IOPRIO_SET if first as u32 == 1 => (Vector::TaskTune, second),
+        syscalls::KILL | syscalls::TKILL if dumps_core(second as u32) => (Vector::SignalCore, first),
+        syscalls::TGKILL if dumps_core(third as u32) => (Vector::SignalCore, second),
         _ => return None,
     };
     Some((vector, number as u32))
