@@ -194,16 +194,15 @@ impl Wanted {
     }
 
     fn read_allowed(&self) -> anyhow::Result<Allowed> {
-        let Some(path) = &self.allowed else { return Ok(Allowed::new()) };
+        let Some(path) = &self.allowed else { return Ok(Allowed::default()) };
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
         let allowed =
-            allowed::parse(&text).map_err(anyhow::Error::msg).with_context(|| path.display().to_string())?;
-        for id in allowed.keys() {
-            if !catalogue().iter().any(|probe| probe.id == id) {
-                bail!("{}: there is no probe {id}", path.display());
-            }
+            Allowed::parse(&text).map_err(anyhow::Error::msg).with_context(|| path.display().to_string())?;
+        let ids: Vec<&str> = catalogue().iter().map(|probe| probe.id).collect();
+        if let Some(row) = allowed.idle(&ids) {
+            bail!("{}: there is no probe {row}", path.display());
         }
-        Ok(allowed)
+        Ok(allowed.on(&allowed::kernel()))
     }
 
     fn listens(&self) -> bool {

@@ -60,7 +60,7 @@ impl Verdict {
         match (bare, protected) {
             (Outcome::Got(_), Outcome::Got(_)) if probe.must_work() => Self::Open,
             (Outcome::Got(_), _) if probe.must_work() => Self::Closed,
-            (Outcome::Got(_), Outcome::Got(_)) if allowed.contains_key(probe.id) => Self::Known,
+            (Outcome::Got(_), Outcome::Got(_)) if allowed.knows(probe.id) => Self::Known,
             // What works protected works, whatever came of it bare.
             (_, Outcome::Got(_)) if probe.must_work() => Self::Open,
             (_, Outcome::Got(_)) => Self::StillPossible,
@@ -199,7 +199,7 @@ mod tests {
     const NEED: Probe = Probe::new("runtime/b", crate::OPEN, "", |_| Outcome::Denied(1));
 
     fn said(probe: &Probe, bare: &Outcome, protected: &Outcome) -> Verdict {
-        Verdict::of(probe, Some(bare), Some(protected), &Allowed::new())
+        Verdict::of(probe, Some(bare), Some(protected), &Allowed::default())
     }
 
     #[test]
@@ -221,7 +221,9 @@ mod tests {
     fn what_works_protected_is_a_failure_unless_it_is_known() {
         assert_eq!(said(&PROBE, &Outcome::got("x"), &Outcome::got("x")), Verdict::StillPossible);
         assert_eq!(said(&PROBE, &Outcome::Denied(1), &Outcome::got("x")), Verdict::StillPossible);
-        let known = Allowed::from([("a/b".to_owned(), "everywhere".to_owned())]);
+        let known =
+            Allowed::parse("## Attacks that still work\n| | | |\n| | | |\n| `a/b` | everywhere | why |\n")
+                .unwrap();
         let both = Outcome::got("x");
         assert_eq!(Verdict::of(&PROBE, Some(&both), Some(&both), &known), Verdict::Known);
         assert!(Verdict::StillPossible.is_failure() && !Verdict::Known.is_failure());

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use attacks::allowed;
+use attacks::allowed::{self, Allowed};
 use attacks::catalogue;
 use attacks::report::{Line, Verdict};
 
@@ -33,7 +33,7 @@ pub struct Here<'a> {
 impl Here<'_> {
     /// Tries everything that leaves this machine as it is. Only root can.
     pub fn run(&self) -> Result<Findings> {
-        let allowed = allowed::parse(self.limits).map_err(|why| anyhow!(why))?;
+        let allowed = Allowed::parse(self.limits).map_err(|why| anyhow!(why))?.on(&allowed::kernel());
         // In this order: the group goes when nobody is in it any more.
         let group = Group::make()?;
         let scratch = tempfile::tempdir()?;

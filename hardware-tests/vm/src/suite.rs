@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use attacks::allowed::{self, Allowed};
+use attacks::allowed::Allowed;
 use attacks::report::{Line, Verdict};
 use attacks::{Outcome, Probe, catalogue};
 use serde::Deserialize;
@@ -81,7 +81,7 @@ impl Suite<'_> {
 
     /// Tries everything in one machine.
     pub fn run(&self, boot: Boot) -> Result<Findings> {
-        let allowed = self.allowed(boot)?;
+        let allowed = Allowed::parse(self.limits).map_err(|why| anyhow!(why))?.on(&boot.kernel.to_string());
         let (mut guest, bare) = self.bare(boot).or_else(|error| {
             // Nothing of ours is in this kernel yet: the emulator has lost it, as it does once in a hundred boots.
             ensure!(is_crash(&error), error);
@@ -106,12 +106,6 @@ impl Suite<'_> {
         let mut guest = self.boot(Clock::Host, boot)?;
         let bare = self.ask(&mut guest, "--bare-only").context("without the enforcer")?;
         Ok((guest, bare))
-    }
-
-    /// The known limits of this machine.
-    fn allowed(&self, boot: Boot) -> Result<Allowed> {
-        let all = allowed::parse(self.limits).map_err(|why| anyhow!(why))?;
-        Ok(all.into_iter().filter(|(_, place)| is_there(place, boot)).collect())
     }
 
     fn ask(&self, guest: &mut Guest, words: &str) -> Result<Vec<Probed>> {
@@ -163,14 +157,6 @@ pub(crate) fn line(probe: &'static Probe, bare: &[Probed], protected: &[Probed],
         protected.iter().find(|probed| probed.id == probe.id).and_then(|probed| probed.protected.clone());
     let verdict = Verdict::of(probe, bare.as_ref(), protected.as_ref(), allowed);
     Line { id: probe.id, vector: probe.vector, what: probe.what, bare, protected, verdict }
-}
-
-/// Whether a place in the table of known limits is this machine: `everywhere`, or a list with commas of words of which a
-/// machine has each, as in `6.1 without-bpf, 6.12`.
-fn is_there(place: &str, boot: Boot) -> bool {
-    let here = boot.to_string();
-    let named = |words: &str| words.split_whitespace().all(|word| here.split(' ').any(|part| part == word));
-    place == "everywhere" || place.split(',').any(named)
 }
 
 /// How the enforcer is started.
@@ -283,22 +269,11 @@ const PATIENCE: Duration = Duration::from_mins(8);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guest::{Kernel, Lsm};
 
     #[test]
     fn a_kernel_that_crashed_is_told_from_a_suite_that_failed() {
         let ended = anyhow!("the suite ended with 2").context("without the enforcer");
         assert!(!is_crash(&ended));
         assert!(is_crash(&anyhow!("the shell is silent").context("[ 41.2] Oops: int3: 0000 [#1]")));
-    }
-
-    #[test]
-    fn a_known_limit_is_one_where_it_was_argued_for() {
-        let old = Boot { kernel: Kernel::V6_1, lsm: Lsm::WithoutBpf };
-        let new = Boot { kernel: Kernel::V6_12, lsm: Lsm::Default };
-        assert!(is_there("everywhere", old) && is_there("everywhere", new));
-        assert!(is_there("6.1", old) && !is_there("6.1", new));
-        assert!(is_there("6.1 without-bpf, 6.12", old) && is_there("6.1 without-bpf, 6.12", new));
-        assert!(!is_there("6.1 default", old) && !is_there("without-bpf", new));
     }
 }

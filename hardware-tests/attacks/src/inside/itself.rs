@@ -27,6 +27,12 @@ pub(crate) const PROBES: &[Probe] = &[
         ordered(stage, "userfaultfd-device", "")
     }),
     Probe::new("inside/dumpable", "dumpable", "PR_SET_DUMPABLE of 1", |stage| ordered(stage, "dumpable", "")),
+    Probe::new(
+        "inside/dumpable-wide",
+        "dumpable",
+        "PR_SET_DUMPABLE, with more bits set above its 32",
+        |stage| ordered(stage, "dumpable-wide", ""),
+    ),
     Probe::new("inside/ptracer", "dumpable", "PR_SET_PTRACER of anybody", |stage| {
         ordered(stage, "ptracer", "")
     }),
@@ -46,7 +52,8 @@ pub(super) fn perform(name: &str) -> Outcome {
         "userfaultfd" => userfaultfd(0),
         "userfaultfd-user-mode" => userfaultfd(USER_MODE),
         "userfaultfd-device" => device(),
-        "dumpable" => dumpable(),
+        "dumpable" => dumpable(0),
+        "dumpable-wide" => dumpable(ABOVE),
         "ptracer" => ptracer(),
         "userns-unshare" => unshared(),
         "userns-clone" => cloned(),
@@ -84,8 +91,11 @@ fn device() -> Found {
     Ok("a descriptor for its own faults".into())
 }
 
-fn dumpable() -> Found {
-    call!(libc::SYS_prctl, libc::PR_SET_DUMPABLE, 1, 0, 0, 0)?;
+/// Set above 32 bits, the most that the kernel takes of some arguments.
+const ABOVE: i64 = 0x5a5a << 32;
+
+fn dumpable(above: i64) -> Found {
+    call!(libc::SYS_prctl, i64::from(libc::PR_SET_DUMPABLE) | above, 1, 0, 0, 0)?;
     match call!(libc::SYS_prctl, libc::PR_GET_DUMPABLE, 0, 0, 0, 0)? {
         1 => Ok("it can be dumped".into()),
         other => Err(nothing(format!("it is {other}"))),

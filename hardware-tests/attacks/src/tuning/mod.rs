@@ -54,6 +54,7 @@ pub(crate) const PROBES: &[Probe] = &[
     signal!("sys", libc::SIGSYS, signal::kill, "kill(SIGSYS)"),
     signal!("xcpu", libc::SIGXCPU, signal::kill, "kill(SIGXCPU)"),
     signal!("bus", libc::SIGBUS, signal::tgkill, "tgkill(SIGBUS) of a thread"),
+    signal!("abrt-wide", libc::SIGABRT, signal::wide, "kill(SIGABRT), with more bits set above its 32"),
     signal!("abrt-pidfd", libc::SIGABRT, signal::pidfd, "pidfd_send_signal(SIGABRT)"),
     signal!("abrt-queue", libc::SIGABRT, signal::queue, "rt_sigqueueinfo(SIGABRT)"),
     signal!("abrt-sigio", libc::SIGABRT, signal::sigio, "F_SETOWN and F_SETSIG: the kernel sends SIGABRT"),

@@ -31,6 +31,12 @@ pub(super) fn kill(victim: &Victim, number: i32) -> Result<(), Errno> {
     call!(libc::SYS_kill, victim.pid(), number).map(|_| ())
 }
 
+/// The kernel takes 32 bits of both.
+pub(super) fn wide(victim: &Victim, number: i32) -> Result<(), Errno> {
+    const ABOVE: i64 = 0x5a5a << 32;
+    call!(libc::SYS_kill, victim.pid(), i64::from(number) | ABOVE).map(|_| ())
+}
+
 pub(super) fn tgkill(victim: &Victim, number: i32) -> Result<(), Errno> {
     call!(libc::SYS_tgkill, victim.pid(), victim.held().thread, number).map(|_| ())
 }
