@@ -43,7 +43,7 @@ pub(crate) fn load(program: &mut Program<'_>) -> io::Result<OwnedFd> {
     // SAFETY: this part of the union is the one of BPF_PROG_LOAD.
     let load = unsafe { &mut attributes.__bindgen_anon_3 };
     for (to, from) in load.prog_name.iter_mut().take(15).zip(program.name.bytes()) {
-        *to = i8::from_ne_bytes([from]);
+        *to = std::ffi::c_char::from_ne_bytes([from]);
     }
     load.prog_type = program.kind;
     load.expected_attach_type = program.attach;

@@ -33,9 +33,11 @@ calls! {
     SYS_mount "mount"; SYS_umount2 "umount2"; SYS_move_mount "move_mount"; SYS_open_tree "open_tree"; SYS_fsconfig "fsconfig";
     SYS_fsmount "fsmount"; SYS_mount_setattr "mount_setattr"; SYS_pivot_root "pivot_root";
     SYS_init_module "init_module"; SYS_finit_module "finit_module"; SYS_delete_module "delete_module";
-    SYS_kexec_load "kexec_load"; SYS_kexec_file_load "kexec_file_load"; SYS_syslog "syslog";
+    SYS_kexec_load "kexec_load"; SYS_syslog "syslog";
     SYS_settimeofday "settimeofday"; SYS_clock_settime "clock_settime"; SYS_adjtimex "adjtimex"; SYS_clock_adjtime "clock_adjtime";
     SYS_unlinkat "unlinkat"; SYS_renameat2 "renameat2"; SYS_ioctl "ioctl"; SYS_mmap "mmap"; SYS_vmsplice "vmsplice"; SYS_tee "tee";
+    // musl's table of aarch64 lacks it.
+    #[cfg(target_arch = "x86_64")] SYS_kexec_file_load "kexec_file_load";
     #[cfg(target_arch = "x86_64")] SYS_open "open";
     #[cfg(target_arch = "x86_64")] SYS_creat "creat";
     #[cfg(target_arch = "x86_64")] SYS_readlink "readlink";

@@ -136,7 +136,7 @@ fn programs(pins: &Path) -> io::Result<OwnedFd> {
     const NAME: &[u8] = b"TRUSTED\0";
     let map = kernel::open_pin(&pins.join("maps/TRUSTED"))?;
     let told = kernel::map_info(map.as_fd())?;
-    let name: Vec<u8> = told.name.iter().map(|letter| letter.cast_unsigned()).collect();
+    let name: Vec<u8> = told.name.iter().flat_map(|letter| letter.to_ne_bytes()).collect();
     let sizes = [size_of::<Place>(), size_of::<Known>()].map(u32::try_from);
     if name.starts_with(NAME) && sizes == [Ok(told.key_size), Ok(told.value_size)] {
         Ok(map)
