@@ -73,6 +73,14 @@ impl Child {
         }
     }
 
+    /// A process of ours has ended: what it stopped for is nothing any more.
+    pub(crate) fn ended(&mut self, pid: Pid) {
+        self.tracer.forget(pid);
+        if let Some(held) = &mut self.held {
+            held.retain(|(stopped, _)| *stopped != pid);
+        }
+    }
+
     pub(crate) fn forward(&mut self, signal: i32) {
         match signal {
             libc::SIGTERM => return self.terminate(),

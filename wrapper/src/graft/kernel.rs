@@ -7,13 +7,14 @@
 
 #![expect(unsafe_code, reason = "ptrace and signalfd; nothing else in this room")]
 
+use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::ptr;
 
 use libc::{c_int, c_long, c_uint};
-use rustix::process::Pid;
+use rustix::process::{Pid, getpid};
 
 /// The general registers of this architecture, as `PTRACE_GETREGSET` gives them.
 pub(crate) type Registers = libc::user_regs_struct;
@@ -186,6 +187,13 @@ fn outcome(code: c_int) -> io::Result<()> {
 }
 
 const _: () = assert!(usize::BITS == u64::BITS, "64-bit machines only");
+
+/// Whether we trace a process, or a thread, whose end has not been told yet.
+pub(crate) fn is_traced(pid: Pid) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("TracerPid:"));
+    line.is_some_and(|line| line.trim().parse() == Ok(getpid().as_raw_pid()))
+}
 
 #[cfg(test)]
 mod tests {

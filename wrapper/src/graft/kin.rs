@@ -10,8 +10,6 @@ pub(super) struct Kin {
     traced: BTreeSet<i32>,
     /// Announced, not yet seen.
     unborn: BTreeSet<i32>,
-    /// Seen, not yet announced.
-    early: BTreeSet<i32>,
 }
 
 impl Kin {
@@ -22,16 +20,13 @@ impl Kin {
 
     /// It has been seen. Whether for the first time.
     pub(super) fn born(&mut self, pid: i32) -> bool {
-        let is_new = self.traced.insert(pid);
-        if is_new && !self.unborn.remove(&pid) {
-            self.early.insert(pid);
-        }
-        is_new
+        self.unborn.remove(&pid);
+        self.traced.insert(pid)
     }
 
-    /// A parent says that it is there.
-    pub(super) fn announced(&mut self, child: i32) {
-        if !self.early.remove(&child) {
+    /// A parent says that it has a child, which is still there to be traced, or is not.
+    pub(super) fn announced(&mut self, child: i32, is_there: bool) {
+        if is_there && !self.traced.contains(&child) {
             self.unborn.insert(child);
         }
     }
@@ -40,10 +35,6 @@ impl Kin {
     pub(super) fn gone(&mut self, pid: i32) {
         self.traced.remove(&pid);
         self.unborn.remove(&pid);
-        if self.is_empty() {
-            // Their parents were killed before they could announce them.
-            self.early.clear();
-        }
     }
 
     pub(super) fn has(&self, pid: i32) -> bool {
@@ -71,7 +62,7 @@ mod tests {
     #[test]
     fn a_child_is_waited_for_once_it_is_announced() {
         let mut kin = family();
-        kin.announced(CHILD);
+        kin.announced(CHILD, true);
         kin.gone(PARENT);
         assert!(!kin.is_empty() && !kin.has(CHILD));
         assert!(kin.born(CHILD) && !kin.born(CHILD));
@@ -80,23 +71,26 @@ mod tests {
     }
 
     #[test]
-    fn a_child_that_is_gone_before_it_is_announced_is_not_waited_for() {
+    fn a_child_that_is_seen_before_it_is_announced_is_one() {
         let mut kin = family();
         assert!(kin.born(CHILD));
+        kin.announced(CHILD, true);
         kin.gone(CHILD);
-        kin.announced(CHILD);
         kin.gone(PARENT);
         assert!(kin.is_empty());
     }
 
     #[test]
-    fn a_number_that_is_used_again_is_waited_for_again() {
-        let mut kin = family();
-        kin.born(CHILD);
-        kin.announced(CHILD);
-        kin.gone(CHILD);
-        kin.announced(CHILD);
-        kin.gone(PARENT);
-        assert!(!kin.is_empty());
+    fn a_child_that_is_gone_before_it_is_announced_is_not_waited_for() {
+        for is_seen in [false, true] {
+            let mut kin = family();
+            if is_seen {
+                kin.born(CHILD);
+            }
+            kin.gone(CHILD);
+            kin.announced(CHILD, false);
+            kin.gone(PARENT);
+            assert!(kin.is_empty());
+        }
     }
 }

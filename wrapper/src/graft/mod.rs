@@ -170,7 +170,9 @@ impl Tracer {
     }
 
     fn announced(&mut self, parent: Pid) -> io::Result<()> {
-        self.kin.announced(i32::try_from(kernel::event_message(parent)?).unwrap_or(0));
+        let child = i32::try_from(kernel::event_message(parent)?).unwrap_or(0);
+        let is_there = Pid::from_raw(child).is_some_and(kernel::is_traced);
+        self.kin.announced(child, is_there);
         Ok(())
     }
 

@@ -113,13 +113,6 @@ fn parse(stat: &[u8]) -> Option<(State, i32)> {
     Some((state, fields.next()?.parse().ok()?))
 }
 
-/// Whether we trace a process, or a thread.
-pub(super) fn is_traced_by(pid: Pid, tracer: Pid) -> bool {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("TracerPid:"));
-    line.is_some_and(|line| line.trim().parse() == Ok(tracer.as_raw_pid()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,6 +11,7 @@ use rustix::process::{Pid, WaitOptions, WaitStatus, getpid, wait};
 
 use super::part::Event;
 use super::{Core, Error, family};
+use crate::graft::kernel::is_traced;
 use crate::supervise::{Stopped, Then, code};
 use crate::{say, stem};
 
@@ -46,7 +47,7 @@ impl Core<'_> {
         if is_made && !child.tracer.follows(pid) {
             return Ok(());
         }
-        match child.stopped(pid, status, || family::is_traced_by(pid, getpid())) {
+        match child.stopped(pid, status, || is_traced(pid)) {
             Ok(()) => Ok(()),
             Err(Stopped::Gone(status)) => self.over(pid, status),
             Err(Stopped::Graft(error)) => Err(Error::Graft(error)),
@@ -62,7 +63,7 @@ impl Core<'_> {
             self.events.push(Event::Ended(pid, code(status)));
         }
         let Some(child) = &mut self.child else { return Ok(()) };
-        child.tracer.forget(pid);
+        child.ended(pid);
         if pid != child.main {
             return Ok(());
         }
