@@ -95,13 +95,14 @@ pub(crate) fn iterate(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     descriptor(bpf(bpf_cmd::BPF_ITER_CREATE, &mut attributes)?)
 }
 
-/// Links a program to what a descriptor stands for.
-pub(crate) fn link(program: BorrowedFd<'_>, target: u32, kind: u32) -> io::Result<OwnedFd> {
+/// Links a program to what a descriptor stands for, and tells it a number.
+pub(crate) fn link(program: BorrowedFd<'_>, target: u32, kind: u32, cookie: u64) -> io::Result<OwnedFd> {
     // SAFETY: as above.
     let mut attributes: bpf_attr = unsafe { std::mem::zeroed() };
     attributes.link_create.__bindgen_anon_1.prog_fd = number(program.as_raw_fd());
     attributes.link_create.__bindgen_anon_2.target_fd = target;
     attributes.link_create.attach_type = kind;
+    attributes.link_create.__bindgen_anon_3.perf_event.bpf_cookie = cookie;
     descriptor(bpf(bpf_cmd::BPF_LINK_CREATE, &mut attributes)?)
 }
 

@@ -6,7 +6,7 @@ use enforcer_abi::{Guard, Mode, Tier, Vector};
 use protocol::enforcer::{Defence, Matrix, Verified};
 
 use crate::canary::Proof;
-use crate::load::fronts;
+use crate::load::{calls, fronts};
 
 /// What is known when the matrix is drawn.
 #[derive(Debug)]
@@ -60,8 +60,11 @@ fn defence(known: &Known<'_>, vector: Vector, mode: Mode, proof: Proof) -> Defen
 /// The strongest of its hooks that is in use.
 fn tier(known: &Known<'_>, vector: Vector) -> Option<Tier> {
     let is_asked = |name: &str| fronts::serves(name, vector) && !known.unasked.contains(&(name, vector));
-    let hooks = known.hooks.iter().filter(|(name, _)| is_asked(name));
-    let tier = hooks.map(|(_, tier)| *tier).min()?;
+    let in_use = |name: &str| known.hooks.iter().any(|(hook, _)| *hook == name);
+    // One call of several is no defence.
+    let whole = calls::of(vector).all(|call| in_use(call.name));
+    let counts = |(name, tier): &&(&str, Tier)| is_asked(name) && (*tier != Tier::Override || whole);
+    let tier = known.hooks.iter().filter(counts).map(|(_, tier)| *tier).min()?;
     // Whom we protect is not killed for what it does itself; but for a core, which is written when it dies anyway.
     let told = vector.guard() == Guard::Inside && vector != Vector::CoreDump && tier == Tier::Kill;
     Some(if told { Tier::Observe } else { tier })
@@ -84,6 +87,10 @@ fn why(known: &Known<'_>, vector: Vector, tier: Option<Tier>, mode: Mode, proof:
         (Proof::Went, Mode::Enforce) => Some("an attack on the decoy went through".to_owned()),
         (Proof::Others, _) => Some("refused, and not by us".to_owned()),
         (Proof::Silent, _) => Some("the canary could not try it again".to_owned()),
+        (Proof::Refused | Proof::Killed | Proof::Untried, _) if tier == Some(Tier::Override) => Some(
+            "not what names a process by a descriptor, or all of a group, or is of another architecture"
+                .to_owned(),
+        ),
         (Proof::Refused | Proof::Killed | Proof::Untried, _) => None,
     }
 }

@@ -4,7 +4,10 @@
 //! and a tracepoint that kills, the last resort. Calls through io_uring, by pidfd, or by the numbers of another architecture are
 //! not seen here. A caller in another name space of processes means other processes by its numbers, and is let go.
 
-use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_override_return, bpf_send_signal};
+use aya_ebpf::helpers::bpf_probe_read_user;
+use aya_ebpf::helpers::generated::{
+    bpf_get_attach_cookie, bpf_get_current_task_btf, bpf_override_return, bpf_send_signal,
+};
 use enforcer_abi::{Tag, Vector};
 
 use crate::front::{Front, Overriding, Pointer, Typed, numbered, probe, trace};
@@ -28,7 +31,7 @@ trace!(sys_enter, false, entered);
 /// `sys_enter(registers, number)`.
 #[inline(always)]
 fn entered<F: Front>(front: &F) -> i32 {
-    let call = front.number(1) as i32;
+    let call = syscalls::native(front.number(1) as i32);
     if asks(call) && judged::<F>(call, &arguments::<F>(front.pointer(0))) != 0 {
         // SAFETY: a number.
         unsafe { bpf_send_signal(KILL) };
@@ -42,7 +45,10 @@ fn entered<F: Front>(front: &F) -> i32 {
 pub fn override_call(ctx: *mut core::ffi::c_void) -> u32 {
     let context = aya_ebpf::programs::ProbeContext::new(ctx);
     let registers: u64 = context.arg(0).unwrap_or(0);
-    let (call, arguments) = (syscalls::current(), arguments::<Overriding>(registers as Pointer));
+    // Not by the number in the registers, which is the caller's word: x32 has the same functions by others.
+    // SAFETY: the context is that of this program.
+    let call = unsafe { bpf_get_attach_cookie(ctx.cast()) } as i32;
+    let arguments = arguments::<Overriding>(registers as Pointer);
     let answer = match itself(call, &arguments) {
         0 if asks(call) && judged::<Overriding>(call, &arguments) != 0 => EPERM,
         answer => answer,
@@ -62,11 +68,21 @@ fn itself(call: i32, arguments: &[u64; 3]) -> i64 {
         syscalls::UNSHARE | syscalls::CLONE if arguments[0] & NEW_USER != 0 => {
             (Vector::UserNamespace, Voice::Aloud, EPERM)
         }
-        // What it asks for lies in its memory, where another thread may change it; without this one, programs take the other.
+        syscalls::CLONE3 if asked(arguments[0]) & NEW_USER != 0 => {
+            (Vector::UserNamespace, Voice::Aloud, EPERM)
+        }
+        // Another thread may change what it asks for, which lies in its memory; without this one, programs take the other.
         syscalls::CLONE3 => (Vector::UserNamespace, Voice::Silent, ENOSYS),
         _ => return 0,
     };
     if ruled::<Overriding>(vector, &Object::of(Tag::NONE, 0), voice) == 0 { 0 } else { answer }
+}
+
+/// `clone_args.flags` (clone(2)).
+#[inline(always)]
+fn asked(arguments: u64) -> u64 {
+    // SAFETY: the helper faults for nobody.
+    unsafe { bpf_probe_read_user(arguments as *const u64) }.unwrap_or(0)
 }
 
 /// The first three arguments of a system call.
@@ -102,6 +118,8 @@ fn asks(call: i32) -> bool {
             | syscalls::KILL
             | syscalls::TKILL
             | syscalls::TGKILL
+            | syscalls::RT_SIGQUEUEINFO
+            | syscalls::RT_TGSIGQUEUEINFO
     )
 }
 
@@ -136,8 +154,16 @@ fn meant(call: i32, &[first, second, third]: &[u64; 3]) -> Option<(Vector, u32)>
         // PRIO_PROCESS and IOPRIO_WHO_PROCESS.
         syscalls::SETPRIORITY if first as u32 == 0 => (Vector::TaskTune, second),
         syscalls::IOPRIO_SET if first as u32 == 1 => (Vector::TaskTune, second),
-        syscalls::KILL | syscalls::TKILL if dumps_core(second as u32) => (Vector::SignalCore, first),
-        syscalls::TGKILL if dumps_core(third as u32) => (Vector::SignalCore, second),
+        // A group, by the process that it is called by.
+        syscalls::KILL if dumps_core(second as u32) => {
+            (Vector::SignalCore, u64::from((first as i32).unsigned_abs()))
+        }
+        syscalls::TKILL | syscalls::RT_SIGQUEUEINFO if dumps_core(second as u32) => {
+            (Vector::SignalCore, first)
+        }
+        syscalls::TGKILL | syscalls::RT_TGSIGQUEUEINFO if dumps_core(third as u32) => {
+            (Vector::SignalCore, second)
+        }
         _ => return None,
     };
     Some((vector, number as u32))

@@ -13,6 +13,8 @@ mod table {
     pub const IOCTL: i32 = 16;
     pub const CLONE: i32 = 56;
     pub const KILL: i32 = 62;
+    pub const RT_SIGQUEUEINFO: i32 = 129;
+    pub const RT_TGSIGQUEUEINFO: i32 = 297;
     pub const PTRACE: i32 = 101;
     pub const SETPRIORITY: i32 = 141;
     pub const SCHED_SETPARAM: i32 = 142;
@@ -53,6 +55,8 @@ mod table {
     pub const SCHED_SETSCHEDULER: i32 = 119;
     pub const SCHED_SETAFFINITY: i32 = 122;
     pub const KILL: i32 = 129;
+    pub const RT_SIGQUEUEINFO: i32 = 138;
+    pub const RT_TGSIGQUEUEINFO: i32 = 240;
     pub const TKILL: i32 = 130;
     pub const TGKILL: i32 = 131;
     pub const SETPRIORITY: i32 = 140;
@@ -84,5 +88,32 @@ pub fn current() -> i32 {
     let Some(at) = offset!(regs_orig_ax).or(offset!(regs_syscallno)) else { return -1 };
     // SAFETY: the current task is always there, and so are its registers.
     let registers = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) };
-    Typed::read::<i32>(registers as Pointer, at).unwrap_or(-1)
+    native(Typed::read::<i32>(registers as Pointer, at).unwrap_or(-1))
+}
+
+/// A number of x32's as that of 64 bits: the same calls, but for some that have others (`arch/x86/entry/syscalls/syscall_64.tbl`).
+#[inline(always)]
+pub fn native(number: i32) -> i32 {
+    const X32: i32 = 1 << 30;
+    if !cfg!(bpf_target_arch = "x86_64") || number < X32 {
+        return number;
+    }
+    match number & !X32 {
+        515 => 19,
+        516 => 20,
+        521 => 101,
+        524 => 129,
+        531 => 274,
+        533 => 279,
+        534 => 295,
+        535 => 296,
+        536 => 297,
+        538 => 307,
+        539 => 310,
+        540 => 311,
+        544 => 209,
+        546 => 327,
+        547 => 328,
+        same => same,
+    }
 }

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use enforcer_abi::{Tier, Vector};
+use enforcer_abi::Tier;
 
 use crate::config::{Kind, Run};
+use crate::load::calls::{self, Call};
 use crate::load::fronts;
 use crate::load::hooks::{Place, Reaction};
 use crate::procfs::{genuine, magic};
@@ -49,8 +50,8 @@ impl Arms<'_> {
     }
 
     /// The system calls whose results may be overridden.
-    pub(crate) fn overridden(&self) -> &'static [(&'static str, &'static [Vector])] {
-        if self.entries { &fronts::OVERRIDDEN } else { &[] }
+    pub(crate) fn overridden(&self) -> &'static [Call] {
+        if self.entries { calls::ALL } else { &[] }
     }
 
     /// The tier of what refuses.

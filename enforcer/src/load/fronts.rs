@@ -5,6 +5,8 @@
 
 use enforcer_abi::Vector;
 
+use crate::load::calls;
+
 /// Programs on typed tracepoints that identity does not rest on: name in the object, tracepoint. One that this kernel does not
 /// take is skipped by name.
 pub(crate) const TRACEPOINTS: [(&str, &str); 6] = [
@@ -73,8 +75,10 @@ pub fn serves(shown: &str, vector: Vector) -> bool {
         search if SEARCHES.contains(&search) => vector == Vector::SecretLeak,
         // Every read and write is looked at for that alone.
         "file_permission" => vector != Vector::StaleFile && vector.row().hooks.contains(&shown),
-        shown => match OVERRIDDEN.iter().find(|(call, _)| *call == shown) {
-            Some((_, vectors)) => vectors.contains(&vector),
+        // As a whole where it cannot be loaded, and call by call where it can.
+        calls::PROGRAM => calls::of(vector).next().is_some(),
+        shown => match calls::named(shown) {
+            Some(call) => call.vector == vector,
             None => vector.row().hooks.contains(&shown),
         },
     }
@@ -121,33 +125,6 @@ const ENTRIES: [(&str, &str); 22] = [
     ("kill_shm_free_security", "security_shm_free"),
 ];
 
-/// The program that overrides the results of system calls.
-pub(crate) const OVERRIDE: &str = "override_call";
-/// The system calls that say by a number alone what they are about, and for what each may be refused.
-pub(crate) const OVERRIDDEN: [(&str, &[Vector]); 22] = [
-    ("ptrace", &[Vector::Ptrace]),
-    ("process_vm_readv", &[Vector::ProcessVm]),
-    ("process_vm_writev", &[Vector::ProcessVm]),
-    ("kcmp", &[Vector::ProcessInspect]),
-    ("get_robust_list", &[Vector::ProcessInspect]),
-    ("move_pages", &[Vector::ProcessInspect]),
-    ("migrate_pages", &[Vector::ProcessInspect]),
-    ("perf_event_open", &[Vector::PerfTask]),
-    ("prlimit64", &[Vector::TaskTune]),
-    ("sched_setparam", &[Vector::TaskTune]),
-    ("sched_setscheduler", &[Vector::TaskTune]),
-    ("sched_setaffinity", &[Vector::TaskTune]),
-    ("sched_setattr", &[Vector::TaskTune]),
-    ("setpriority", &[Vector::TaskTune]),
-    ("ioprio_set", &[Vector::TaskTune]),
-    ("kill", &[Vector::SignalCore]),
-    ("tkill", &[Vector::SignalCore]),
-    ("tgkill", &[Vector::SignalCore]),
-    ("io_uring_setup", &[Vector::IoUring]),
-    ("unshare", &[Vector::UserNamespace]),
-    ("clone", &[Vector::UserNamespace]),
-    ("clone3", &[Vector::UserNamespace]),
-];
 /// A hook that older kernels have and do not ask about a vector, and functions of which newer ones have one: `io_uring` makes its
 /// files as others make theirs since 5.16.
 pub(crate) const UNASKED: [(&str, Vector, [&str; 2]); 1] = [(
@@ -155,8 +132,6 @@ pub(crate) const UNASKED: [(&str, Vector, [&str; 2]); 1] = [(
     Vector::IoUring,
     ["anon_inode_getfile_secure", "anon_inode_create_getfile"],
 )];
-/// How the kernel's functions of system calls are called.
-pub(crate) const CALLS: &str = if cfg!(target_arch = "x86_64") { "__x64_sys_" } else { "__arm64_sys_" };
 /// The program that sees every system call, and its tracepoint; only where nothing else does.
 pub(crate) const PASSING: &str = "sys_enter";
 
@@ -185,6 +160,7 @@ mod tests {
         assert!(serves("sys_enter", Vector::ProcessVm));
         assert!(!serves("sys_enter", Vector::ProcMem));
         assert!(serves("kill", Vector::SignalCore) && !serves("kill", Vector::Ptrace));
+        assert!(serves("override_call", Vector::IoUring) && !serves("override_call", Vector::ProcMem));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use enforcer_abi::Tier;
 
 use crate::btf::Btf;
 use crate::kernel;
+use crate::load::calls::{self, Call};
 use crate::load::{fronts, kprobe};
 
 /// `BPF_F_SLEEPABLE` (linux/bpf.h).
@@ -35,7 +36,7 @@ pub(crate) enum Place {
     /// The tracepoint of this name, whose program kills (or only tells) who comes by.
     Passing(&'static str, Reaction),
     /// The entry of this system call, whose program overrides its result.
-    Override(&'static str),
+    Override(&'static Call),
     /// The entry of this function, whose program kills (or only tells) who comes by.
     Entry(&'static str, Reaction),
 }
@@ -79,7 +80,7 @@ impl Hook {
     pub(crate) fn shown(&self) -> &str {
         match self.place {
             Place::Tracepoint(name) | Place::Passing(name, _) => name,
-            Place::Override(call) => call,
+            Place::Override(call) => call.name,
             Place::Lsm | Place::ModifyReturn => {
                 self.name.split_once("__").map_or(self.name.as_str(), |(hook, _)| hook)
             }
@@ -92,7 +93,7 @@ impl Hook {
     /// The name of its pin: one program may be in several places.
     pub(crate) fn pinned(&self) -> String {
         match self.place {
-            Place::Override(call) => format!("{}_{call}", self.name),
+            Place::Override(call) => call.pinned(),
             Place::Lsm
             | Place::ModifyReturn
             | Place::Tracepoint(_)
@@ -190,7 +191,8 @@ impl Hooks {
     pub(crate) fn attach(&self, name: &str, place: Place, btf: &Btf<'_>) -> Result<Hook, Error> {
         let (program, what) = self.prepare(name, place, btf)?;
         let attached = match place {
-            Place::Override(_) | Place::Entry(..) => kprobe::attach(program.as_fd(), &what),
+            Place::Override(call) => kprobe::attach(program.as_fd(), &what, call.cookie()),
+            Place::Entry(..) => kprobe::attach(program.as_fd(), &what, 0),
             Place::Lsm | Place::ModifyReturn | Place::Tracepoint(_) | Place::Passing(..) => {
                 kernel::attach(program.as_fd())
             }
@@ -214,7 +216,7 @@ impl Hooks {
             Place::Lsm => format!("bpf_lsm_{}", fronts::hook(name)),
             Place::ModifyReturn => format!("security_{}", fronts::secured(fronts::hook(name))),
             Place::Tracepoint(name) | Place::Passing(name, _) | Place::Entry(name, _) => name.to_owned(),
-            Place::Override(call) => format!("{}{call}", fronts::CALLS),
+            Place::Override(call) => format!("{}{}", calls::FUNCTIONS, call.name),
         };
         let id = match place {
             Place::Lsm | Place::ModifyReturn => btf.function(&what),

@@ -20,15 +20,15 @@ const UNIT: &str = "/sys/bus/event_source/devices/kprobe/type";
 /// `PERF_FLAG_FD_CLOEXEC` (`linux/perf_event.h`).
 const CLOSE_ON_EXEC: libc::c_ulong = 8;
 
-/// Links a program to the entry of a function. Distributions' kernels ask `CAP_SYS_ADMIN` of whoever opens an event
+/// Links a program to the entry of a function; it is told the number. Distributions' kernels ask `CAP_SYS_ADMIN` of whoever opens an event
 /// (`kernel.perf_event_paranoid` above 2), whatever other right it has.
-pub(crate) fn attach(program: BorrowedFd<'_>, function: &str) -> io::Result<OwnedFd> {
+pub(crate) fn attach(program: BorrowedFd<'_>, function: &str, cookie: u64) -> io::Result<OwnedFd> {
     confine::spare(Listing::Possible)?;
     let event = event(function);
     confine::spare(Listing::Spared)?;
     let event = event?;
     #[expect(clippy::as_conversions, reason = "the number of an enum")]
-    let link = kernel::link(program, number(&event), bpf_attach_type::BPF_PERF_EVENT as u32)?;
+    let link = kernel::link(program, number(&event), bpf_attach_type::BPF_PERF_EVENT as u32, cookie)?;
     // The link holds the event from now on.
     Ok(link)
 }

@@ -5,6 +5,7 @@
 //! Attached is not enforcing: what is loaded here is believed only as far as the canary proves it.
 
 pub(crate) mod arms;
+pub(crate) mod calls;
 pub(crate) mod causes;
 mod error;
 pub mod fronts;

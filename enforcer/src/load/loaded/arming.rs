@@ -2,13 +2,14 @@
 
 use std::os::fd::AsFd as _;
 
-use enforcer_abi::{Part, Vector};
+use enforcer_abi::Part;
 
 use crate::btf::Btf;
 use crate::kernel;
 use crate::leak::Dormant;
 use crate::load::Error;
 use crate::load::arms::Arms;
+use crate::load::calls::{self, Call};
 use crate::load::fronts;
 use crate::load::hooks::{self, Hook, Hooks, Place};
 use crate::load::switches::{self, Stay};
@@ -73,28 +74,33 @@ impl super::Loaded {
 
     /// Where no hook refuses, system calls are looked at themselves.
     fn arm_calls(&mut self, arms: &Arms<'_>, available: &Hooks, btf: &Btf<'_>) -> Result<(), Error> {
-        let mut overridden = false;
-        for (call, vectors) in arms.overridden() {
-            if vectors.iter().all(|vector| self.refuses(*vector)) {
+        let (mut overridden, mut unloadable) = (false, false);
+        for call in arms.overridden() {
+            if self.refuses(call) {
                 continue;
             }
-            match available.attach(fronts::OVERRIDE, Place::Override(call), btf) {
+            self.wanted.push(call.pinned());
+            if unloadable {
+                continue;
+            }
+            match available.attach(calls::PROGRAM, Place::Override(call), btf) {
                 Ok(hook) => {
                     self.keep(hook)?;
                     overridden = true;
                 }
                 // This kernel has another set of calls.
                 Err(error @ hooks::Error::Attach { .. }) => {
-                    self.missing.push(((*call).to_owned(), error.to_string()));
+                    self.missing.push((call.name.to_owned(), error.to_string()));
                 }
                 Err(error) => {
-                    self.missing.push((fronts::OVERRIDE.to_owned(), error.to_string()));
-                    break;
+                    self.missing.push((calls::PROGRAM.to_owned(), error.to_string()));
+                    unloadable = true;
                 }
             }
         }
         let checks = self.hooks.iter().any(|hook| hook.shown() == "ptrace_access_check");
         if !checks && !overridden && arms.passing {
+            self.wanted.push(fronts::PASSING.to_owned());
             let place = Place::Passing(fronts::PASSING, arms.reaction);
             match available.attach(fronts::PASSING, place, btf) {
                 Ok(hook) => self.keep(hook)?,
@@ -104,13 +110,12 @@ impl super::Loaded {
         Ok(())
     }
 
-    /// Whether a hook that refuses is asked about a vector.
-    fn refuses(&self, vector: Vector) -> bool {
-        self.hooks.iter().any(|hook| {
-            matches!(hook.place, Place::Lsm | Place::ModifyReturn)
-                && fronts::serves(hook.shown(), vector)
-                && !self.unasked.contains(&(hook.shown(), vector))
-        })
+    /// Whether the hook that a call comes by refuses.
+    fn refuses(&self, call: &Call) -> bool {
+        !self.unasked.contains(&(call.hook, call.vector))
+            && self.hooks.iter().any(|hook| {
+                matches!(hook.place, Place::Lsm | Place::ModifyReturn) && hook.shown() == call.hook
+            })
     }
 
     fn prepare_searches(&mut self, arms: &Arms<'_>, available: &Hooks, btf: &Btf<'_>) {

@@ -53,7 +53,7 @@ fn a_number_that_is_used_again_says_nothing_of_who_has_it_now() {
 fn a_new_list_gives_nobody_what_another_program_had() {
     let Some(ready) = ready() else { return };
     let mut guest = ready.boot(FMOD_RET);
-    guest.read("cp /bin/busybox /lib/spare/other; echo other >>/lib/spare/other").unwrap();
+    guest.read("mkdir /lib/spare/other && cp /bin/busybox /lib/spare/other/ && echo other >>/lib/spare/other/busybox").unwrap();
     put(&mut guest, "/run/list", &listed(vm::TRUSTED));
     let words = format!("--trusted /run/list --break-glass-key {}", signer());
     Enforcer { words: &words, ..Enforcer::default() }.start(&mut guest).unwrap();
@@ -70,14 +70,15 @@ fn a_new_list_gives_nobody_what_another_program_had() {
     let challenge = "cloudtaser-enforcer challenge --action change --reason 'a new list'";
     let statement = guest.read(challenge).unwrap();
     put(&mut guest, "/run/statement", &broken(statement.trim_end()));
-    put(&mut guest, "/run/list", &listed("/lib/spare/other"));
+    put(&mut guest, "/run/list", &listed("/lib/spare/other/busybox"));
     let changed = format!("{words} --break-glass /run/statement");
     let said = Enforcer { words: &changed, ..Enforcer::default() }.start(&mut guest).unwrap();
     assert!(said.contains("took over from 1 before"), "{said}");
     guest.read("touch /run/go; sleep 3").unwrap();
-    assert_eq!(guest.read("cat /run/looks.*").unwrap(), "seen\nrefused\nseen\nrefused\n");
-    let other = guest.read("/lib/spare/other sh -c 'read line </proc/kallsyms && echo seen'").unwrap();
-    assert_eq!(other, "seen\n");
+    assert_eq!(guest.read("cat /run/looks.*").unwrap(), "seen\nrefused\nseen\nrefused");
+    let other =
+        guest.read("/lib/spare/other/busybox sh -c 'read line </proc/kallsyms && echo seen'").unwrap();
+    assert_eq!(other, "seen");
 }
 
 /// A list with one program.
