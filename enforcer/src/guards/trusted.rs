@@ -3,7 +3,7 @@
 //! A program is known by its file: its digest is checked here, once, and the kernel then knows the file by its place, size and
 //! time of change, at every `execve`. Whoever changes the file makes the entry void. An interpreter that is trusted is
 //! everybody: a trusted shell runs anybody's script. So is, for root, a program into which libraries are loaded: an entry has to
-//! say that it is meant. What is known of them is told to the kernel by [`crate::guards::tell`].
+//! say that it is meant. What is known of them is told to the kernel by `tell`, beside.
 //!
 //! Trusted: the list, which is root's. Untrusted: the files that it names.
 
