@@ -149,6 +149,28 @@ mod tests {
     }
 
     #[test]
+    fn one_overridden_call_of_several_is_no_defence() {
+        let tier_of = |calls: &[&'static str]| {
+            let hooks = calls.iter().map(|call| (*call, Tier::Override)).collect();
+            let known =
+                Known { hooks, unasked: &[], missing: &[], programs: String::new(), kernel: String::new() };
+            tier(&known, Vector::UserNamespace)
+        };
+        assert_eq!(tier_of(&["unshare", "clone", "clone3"]), Some(Tier::Override));
+        assert_eq!(tier_of(&["unshare", "clone"]), None);
+    }
+
+    #[test]
+    fn a_hook_that_the_kernel_does_not_ask_about_a_vector_is_no_defence() {
+        let hooks = vec![("inode_init_security_anon", Tier::Lsm)];
+        let unasked = [("inode_init_security_anon", Vector::IoUring)];
+        let known =
+            Known { hooks, unasked: &unasked, missing: &[], programs: String::new(), kernel: String::new() };
+        assert_eq!(tier(&known, Vector::IoUring), None);
+        assert_eq!(tier(&known, Vector::Userfaultfd), Some(Tier::Lsm));
+    }
+
+    #[test]
     fn what_is_not_in_use_says_why_in_one_line() {
         let missing = [("file_open".to_owned(), "loading it: not permitted\nand more".to_owned())];
         let found = line(vec![], &missing, Mode::Enforce, Proof::Untried);

@@ -4,7 +4,8 @@ use rustix::fs::{Mode, OFlags};
 
 use super::ordered;
 use crate::call;
-use crate::kernel::{Side, adopt, clone, leave};
+use crate::kernel::{Side, adopt, clone, leave, side};
+use crate::layout::put;
 use crate::told::{Found, absent, nothing, told};
 use crate::{Outcome, Probe};
 
@@ -16,6 +17,9 @@ pub(crate) const PROBES: &[Probe] = &[
         "io_uring_setup with a thread of the kernel's that polls",
         |stage| ordered(stage, "io-uring-polled", ""),
     ),
+    Probe::new("inside/io-uring-x32", "io-uring", "io_uring_setup by its number of x32", |stage| {
+        ordered(stage, "io-uring-x32", "")
+    }),
     Probe::new("inside/userfaultfd", "userfaultfd", "userfaultfd", |stage| ordered(stage, "userfaultfd", "")),
     Probe::new(
         "inside/userfaultfd-user-mode",
@@ -42,13 +46,17 @@ pub(crate) const PROBES: &[Probe] = &[
     Probe::new("inside/userns-clone", "user-namespace", "clone(CLONE_NEWUSER)", |stage| {
         ordered(stage, "userns-clone", "")
     }),
+    Probe::new("inside/userns-clone3", "user-namespace", "clone3(CLONE_NEWUSER)", |stage| {
+        ordered(stage, "userns-clone3", "")
+    }),
 ];
 
 /// In the victim's child.
 pub(super) fn perform(name: &str) -> Outcome {
     told(match name {
-        "io-uring" => io_uring(0),
-        "io-uring-polled" => io_uring(POLLED),
+        "io-uring" => io_uring(libc::SYS_io_uring_setup, 0),
+        "io-uring-x32" => io_uring_x32(),
+        "io-uring-polled" => io_uring(libc::SYS_io_uring_setup, POLLED),
         "userfaultfd" => userfaultfd(0),
         "userfaultfd-user-mode" => userfaultfd(USER_MODE),
         "userfaultfd-device" => device(),
@@ -57,6 +65,7 @@ pub(super) fn perform(name: &str) -> Outcome {
         "ptracer" => ptracer(),
         "userns-unshare" => unshared(),
         "userns-clone" => cloned(),
+        "userns-clone3" => cloned_by_structure(),
         other => Err(absent(format!("nothing is known by the name {other}"))),
     })
 }
@@ -69,11 +78,20 @@ const USER_MODE: i32 = 1;
 const USERFAULTFD_IOC_NEW: i32 = 0xaa00;
 
 /// `struct io_uring_params`: the flags are at 8; 120 bytes.
-fn io_uring(flags: u32) -> Found {
+fn io_uring(number: i64, flags: u32) -> Found {
     let mut parameters = [0; 120];
     parameters.iter_mut().skip(8).zip(flags.to_ne_bytes()).for_each(|(to, from)| *to = from);
-    drop(adopt(call!(libc::SYS_io_uring_setup, 4, &mut parameters[..])?)?);
+    drop(adopt(call!(number, 4, &mut parameters[..])?)?);
     Ok("a ring".into())
+}
+
+/// The same function of the kernel, by another number.
+fn io_uring_x32() -> Found {
+    const X32: i64 = 1 << 30;
+    io_uring(X32 | libc::SYS_io_uring_setup, 0).map_err(|error| match error.raw_os_error() {
+        Some(libc::ENOSYS) => absent("this kernel has no x32"),
+        _ => error,
+    })
 }
 
 fn userfaultfd(flags: i32) -> Found {
@@ -119,7 +137,19 @@ fn unshared() -> Found {
 }
 
 fn cloned() -> Found {
-    match clone(libc::CLONE_NEWUSER)? {
+    born(clone(libc::CLONE_NEWUSER)?)
+}
+
+/// `struct clone_args`: the flags are at 0, the signal of its end at 32; 88 bytes.
+fn cloned_by_structure() -> Found {
+    let mut arguments = [0; 88];
+    put(&mut arguments, 0, &i64::from(libc::CLONE_NEWUSER).to_ne_bytes());
+    put(&mut arguments, 32, &i64::from(libc::SIGCHLD).to_ne_bytes());
+    born(side(call!(libc::SYS_clone3, &arguments[..], 88)?)?)
+}
+
+fn born(side: Side) -> Found {
+    match side {
         Side::Child => leave(0),
         Side::Parent(pid) => {
             rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty())?;
