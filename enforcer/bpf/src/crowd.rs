@@ -5,7 +5,7 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::generated::bpf_for_each_map_elem;
+use aya_ebpf::helpers::generated::{bpf_for_each_map_elem, bpf_probe_read_kernel};
 use enforcer_abi::Tag;
 
 use crate::front::{Front, Pointer, probe};
@@ -14,6 +14,8 @@ use crate::rule::Object;
 
 /// `BPF_NOEXIST` (linux/bpf.h).
 const NEW: u64 = 1;
+/// The number of the topmost control group in its file system.
+const TOPMOST: u64 = 1;
 
 /// Remembers in which control group a tagged process is.
 #[inline(always)]
@@ -96,22 +98,30 @@ fn number(group: Pointer) -> Option<u64> {
     probe(node, offset!(kernfs_node_id)?)
 }
 
-/// The groups above one, but for the topmost: what all of the machine does is another guard's.
+/// The groups above one. Numbers are read without asking whether that went well, or each would be two paths for those that come
+/// after: what cannot be read is 0.
 #[inline(always)]
 fn above(group: Pointer) -> [u64; LEVELS] {
     let mut numbers = [0; LEVELS];
     let (Some(own), Some(up)) = (offset!(cgroup_self), offset!(css_parent)) else { return numbers };
+    let (Some(node), Some(id)) = (offset!(cgroup_kn), offset!(kernfs_node_id)) else { return numbers };
     let mut group = group;
     for place in &mut numbers {
         let Some(parent) = probe::<Pointer>(group, own + up).filter(|parent| !parent.is_null()) else {
             break;
         };
         group = parent.wrapping_byte_sub(own);
-        let number = number(group).unwrap_or(0);
-        // The topmost is number 1 of its file system.
-        *place = if number == 1 { 0 } else { number };
+        let mut of = 0_u64;
+        copied(&mut of, group.wrapping_byte_add(node));
+        copied(place, (of as Pointer).wrapping_byte_add(id));
     }
     numbers
+}
+
+#[inline(always)]
+fn copied(to: &mut u64, from: Pointer) {
+    // SAFETY: eight bytes, into eight; the helper faults for nobody.
+    unsafe { bpf_probe_read_kernel((&raw mut *to).cast(), 8, from) };
 }
 
 /// A protected process that lives in a control group; without a tag: none does.
@@ -127,7 +137,8 @@ pub fn inhabitant(cgroup: u64) -> Object {
 #[inline(always)]
 pub fn below(cgroup: u64) -> Object {
     let here = inhabitant(cgroup);
-    if here.tag != Tag::NONE {
+    // What all of the machine does is another guard's.
+    if here.tag != Tag::NONE || cgroup == TOPMOST {
         return here;
     }
     let mut search = Search { cgroup, tag: Tag::NONE, pid: 0 };
