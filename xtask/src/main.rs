@@ -64,5 +64,5 @@ fn dispatch(house: &House, words: &[&str]) -> anyhow::Result<()> {
     }
 }
 
-const USAGE: &str = "demo [--tee NAME], test, ci, layers, measure, package, static, bpf, attacks [--here] [--bench] \
+const USAGE: &str = "demo [--tee NAME], test, ci, layers, measure, package, static, bpf, attacks [--here] [--bench] [--forbid KINDS] \
 [--kernel V] [--lsm L] [--only PROBE], wasm, vectors DIR, bench [--smoke], tools";

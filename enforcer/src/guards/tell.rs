@@ -114,7 +114,12 @@ impl Trusting {
             }
             key = Some(next);
         }
-        stale.iter().try_for_each(|place| kernel::remove(self.programs.as_fd(), place))
+        // Who writes to such a file takes its entry away, too, and shall not keep us from starting by it.
+        let gone = |place| match kernel::remove(self.programs.as_fd(), place) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
+        stale.iter().try_for_each(gone)
     }
 }
 
@@ -128,7 +133,7 @@ pub(crate) enum Believed {
     Trusted,
 }
 
-/// Programs of the list that run already: known by their files, tagged by number. Their threads are known by it, too.
+/// Programs of the list that run already: known by their files, tagged by number. Their threads may what it may.
 fn running(known: &[(Program, Trust)], tags: &impl Tagger, believed: Believed) -> io::Result<()> {
     if known.is_empty() {
         return Ok(());

@@ -1,6 +1,6 @@
 //! Boots the quick machine, runs one command in it as root, and prints what it said; its exit code is ours.
 //!
-//! `cargo run -p cloudtaser-vm --example guest -- [--kernel 6.1|6.12] [--lsm default|without-bpf] [--program PATH]...
+//! `cargo run -p cloudtaser-vm --example guest -- [--kernel 5.15|6.1|6.12|6.18] [--lsm default|with-bpf|without-bpf] [--program PATH]...
 //! [--file HOST=GUEST]... [--timeout SECONDS] [--console] -- COMMAND...`; the kit is `CLOUDTASER_VM`, else what
 //! `cargo xtask tools` made.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to the person who runs it")]
