@@ -1,5 +1,6 @@
 //! One init program, started one way, and what may be done to it.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -166,11 +167,11 @@ impl Started {
         code_within(self.outer.as_mut().unwrap(), within)
     }
 
-    /// The process below the init that runs `name`.
+    /// The process below the init that runs `name`: the eldest, for orphans may run it too.
     pub(crate) fn program(&self, name: &str) -> u32 {
-        let mut left = children(self.init);
-        while let Some(pid) = left.pop() {
-            if fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim_end() == name) {
+        let mut left = VecDeque::from(children(self.init));
+        while let Some(pid) = left.pop_front() {
+            if is_called(pid, name) {
                 return pid;
             }
             left.extend(children(pid));
@@ -194,6 +195,10 @@ pub(crate) fn signal(pid: u32, number: i32) {
 pub(crate) fn children(pid: u32) -> Vec<u32> {
     let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     text.split_whitespace().map(|word| word.parse().unwrap()).collect()
+}
+
+pub(crate) fn is_called(pid: u32, name: &str) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim_end() == name)
 }
 
 /// The state letter of a process; `-` when it is gone.
