@@ -64,13 +64,7 @@ pub(super) fn begin(config: &Run) -> Result<Enforcer<'_>, Error> {
     // Before anything is armed: afterwards nobody may, who is not the enforcer.
     tag_ourselves(&edge).map_err(machine("tagging ourselves"))?;
     let mut canary = Canary::new(&edge, Instant::now()).map_err(machine("starting the canary"))?;
-    let believed = match admitted {
-        Admitted::First => Believed::All,
-        Admitted::Same | Admitted::By(_) | Admitted::Listed(_) => Believed::Trusted,
-    };
-    trust(config, &files, &loaded, &edge, believed)?;
-    ours.put(&loaded.policy()?).map_err(machine("writing down what is enforced"))?;
-    loaded.arm(&arms_of(config))?;
+    put_in_force(config, &files, (&ours, &admitted), &edge, &mut loaded)?;
     let counts = loaded.answered()?;
     let mut leaks = loaded.leaks(config.unread.into())?;
     bait(&mut leaks, &mut canary);
@@ -96,6 +90,31 @@ pub(super) fn begin(config: &Run) -> Result<Enforcer<'_>, Error> {
     }
     enforcer.introduce(before);
     Ok(enforcer)
+}
+
+/// Tells the kernel who is trusted, and arms.
+fn put_in_force(
+    config: &Run,
+    files: &Files,
+    (ours, admitted): (&Policy, &Admitted),
+    edge: &Edge,
+    loaded: &mut Loaded,
+) -> Result<(), Error> {
+    let believed = match admitted {
+        Admitted::First => Believed::All,
+        Admitted::Same | Admitted::By(_) | Admitted::Listed(_) => Believed::Trusted,
+    };
+    let mut said = trust(config, files, loaded, edge, believed)?;
+    ours.put(&loaded.policy()?).map_err(machine("writing down what is enforced"))?;
+    loaded.arm(&arms_of(config))?;
+    if believed == Believed::All {
+        // Who opened a file of the list before there was a hook to see it still has it open, or it is another file now.
+        said = trust(config, files, loaded, edge, believed)?;
+    }
+    for line in &said {
+        say(line);
+    }
+    Ok(())
 }
 
 /// Where our maps are going to be guarded, those are not taken over that were not: whoever opened one could write to it.
@@ -157,23 +176,31 @@ fn policy(config: &Run, files: &Files) -> Policy {
     Policy::of(&arguments, &list, &object, keys, &called(config.node.as_deref()))
 }
 
-/// Tells the kernel who is trusted. A list that cannot be read trusts nobody, and is no ground not to start.
-fn trust(config: &Run, files: &Files, loaded: &Loaded, edge: &Edge, believed: Believed) -> Result<(), Error> {
+/// Tells the kernel who is trusted, and returns what is to be said about it. A list that cannot be read trusts nobody, and is no
+/// ground not to start.
+fn trust(
+    config: &Run,
+    files: &Files,
+    loaded: &Loaded,
+    edge: &Edge,
+    believed: Believed,
+) -> Result<Vec<String>, Error> {
     let trusting = loaded.trusting()?;
-    let list = List::of(&config.trusted, files.list.as_deref()).unwrap_or_else(|void| {
-        say(&format!("nobody is trusted: {void}"));
-        List::default()
-    });
-    for void in trusting.tell(&list, edge, believed).map_err(machine("telling who is trusted"))? {
-        say(&format!("not trusted: {void}"));
-    }
+    let (list, nobody) = match List::of(&config.trusted, files.list.as_deref()) {
+        Ok(list) => (list, None),
+        Err(void) => (List::default(), Some(format!("nobody is trusted: {void}"))),
+    };
+    let void = trusting.tell(&list, edge, believed).map_err(machine("telling who is trusted"))?;
+    let mut said: Vec<String> = nobody.into_iter().collect();
+    said.extend(void.iter().map(|void| format!("not trusted: {void}")));
     if trusting.succeed().map_err(machine("telling our own program"))? == Whole::No {
-        say(
+        said.push(
             "A DEVELOPMENT BUILD: it loads libraries, so this program will not be known when it is started again, and \
-             cannot be replaced or let go without a restart of the node; build it static",
+             cannot be replaced or let go without a restart of the node; build it static"
+                .to_owned(),
         );
     }
-    Ok(())
+    Ok(said)
 }
 
 fn tag_ourselves(edge: &Edge) -> io::Result<()> {

@@ -39,8 +39,7 @@ fn a_refusal_is_a_line_of_the_servers_log_with_its_decision_and_checks() {
     let answer = Machine::spoiled(ReportBuilder::debug).open(&server);
     assert_eq!(answer.failing(), ["snp.policy.debug"]);
     let decision = answer.json["data"]["decision"].as_str().unwrap().to_owned();
-    let log = server.log();
-    let line = log.lines().find(|line| line.contains(&decision)).unwrap_or_else(|| panic!("{log}"));
+    let line = server.logged(&decision);
     for field in ["refused", "failing=snp.policy.debug", "platform=sev-snp", "policy_version=1"] {
         assert!(line.contains(field), "{field} in {line}");
     }

@@ -10,7 +10,7 @@ use simulator::snp::{Chip, CrlBuilder};
 
 use crate::collateral::{Packer, bare, import_pack, status, told};
 use crate::platforms::{Peer, td_platform};
-use crate::server::{Server, chip, now, policy};
+use crate::server::{Answer, Server, chip, now, policy};
 
 const DAY: u64 = 86_400;
 
@@ -18,16 +18,21 @@ const DAY: u64 = 86_400;
 fn drill(server: &Server, packer: &Packer, first: &[Vec<u8>], then: impl Fn() -> Vec<u8>, id: &str) {
     import_pack(server, packer.pack(first)).ok();
     assert_eq!(bare().open(server).status, 200, "{id}: releases go on");
-    let answer = loop {
-        let answer = bare().open(server);
-        if answer.status != 200 {
-            break answer;
-        }
-        std::thread::sleep(Duration::from_millis(500));
-    };
-    assert_eq!(answer.failing(), [id]);
+    assert_eq!(first_refusal(|| bare().open(server)).failing(), [id]);
     assert_eq!(told(import_pack(server, packer.pack(&[then()]))), [1, 0, 0]);
     assert_eq!(bare().open(server).status, 200, "{id}: the pack brings them back");
+}
+
+/// Asks until it is refused. What ends between the verdict and the sealing is told in other words.
+fn first_refusal(open: impl Fn() -> Answer) -> Answer {
+    loop {
+        let answer = open();
+        if answer.status == 403 {
+            return answer;
+        }
+        assert!(answer.status == 200 || answer.errors().contains("before anything was sealed"), "{answer:?}");
+        std::thread::sleep(Duration::from_millis(500));
+    }
 }
 
 fn server_with(freshness: &str) -> (Server, Packer) {
@@ -94,16 +99,7 @@ fn tds_are_released_to_without_sources_until_intels_word_is_too_old() {
     ];
     import_pack(&server, packer.pack(&first)).ok();
     assert_eq!(td.open_on(&server).status, 200);
-    let answer = loop {
-        let answer = td.open_on(&server);
-        // What ends between the verdict and the sealing is told in other words.
-        if answer.status == 403 {
-            break answer;
-        }
-        assert!(answer.status == 200 || answer.errors().contains("before anything was sealed"), "{answer:?}");
-        std::thread::sleep(Duration::from_millis(500));
-    };
-    assert_eq!(answer.failing(), ["tdx.tcb_info.current"]);
+    assert_eq!(first_refusal(|| td.open_on(&server)).failing(), ["tdx.tcb_info.current"]);
     let newer = intel.tcb_info().issue_date(now().0 - 60).json();
     assert_eq!(told(import_pack(&server, packer.pack(&[newer]))), [1, 0, 0]);
     assert_eq!(td.open_on(&server).status, 200);

@@ -97,7 +97,7 @@ fn l18_a_policy_without_the_insecure_line_refuses_simulated_roots() {
     let strict = policy(2).replace("insecure-accept-simulated-roots = true\n", "");
     server.write("attest-keys/policy/simulated", &json!({ "policy": strict })).ok();
     assert_eq!(Machine::good().open(&server).failing(), ["roots.accepted"]);
-    assert!(server.log().contains("insecure-trust-root: simulated hardware is believed"));
+    server.logged("insecure-trust-root: simulated hardware is believed");
 }
 
 #[test]

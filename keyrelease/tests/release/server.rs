@@ -239,6 +239,19 @@ impl Server {
         log
     }
 
+    /// The line of the log with these words, which a busy server may write after it has answered.
+    pub(crate) fn logged(&self, words: &str) -> String {
+        let began = Instant::now();
+        loop {
+            let log = self.log();
+            if let Some(line) = log.lines().find(|line| line.contains(words)) {
+                return line.to_owned();
+            }
+            assert!(began.elapsed() < Duration::from_secs(20), "expected a line with {words}, found:\n{log}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// All that the server audited: an entry a line.
     pub(crate) fn audit(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("audit.log")).unwrap()

@@ -1,7 +1,7 @@
 //! A real OpenBao in development mode, with TLS, and something slow in front of it.
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -141,7 +141,7 @@ pub(crate) fn open(dir: &Path) {
 pub(crate) struct Slow {
     pub(crate) port: u16,
     grant: Sender<usize>,
-    /// A line whenever it waits to be told.
+    /// A line whenever it waits to be told; closed when all is through.
     pub(crate) waits: Receiver<()>,
 }
 
@@ -155,7 +155,11 @@ impl Slow {
             let line = door.accept().unwrap().0;
             let server = TcpStream::connect(("127.0.0.1", port)).unwrap();
             let (mut from, mut to) = (line.try_clone().unwrap(), server.try_clone().unwrap());
-            thread::spawn(move || std::io::copy(&mut from, &mut to));
+            // A client that has gone is followed by its server, and the waiting is over.
+            thread::spawn(move || {
+                std::io::copy(&mut from, &mut to).unwrap_or_default();
+                to.shutdown(Shutdown::Write)
+            });
             pass(&server, &line, &granted, &wait);
         });
         Self { port: own, grant, waits }

@@ -77,7 +77,7 @@ fn a_pod_logs_in_with_its_token_and_root_finds_neither_it_nor_openbaos() {
     command.env("VAULT_ADDR", format!("https://127.0.0.1:{}", slow.port));
     let wrapper = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut looks = 0;
-    while slow.waits.recv_timeout(Duration::from_secs(1)).is_ok() {
+    while slow.waits.recv_timeout(Duration::from_secs(30)).is_ok() {
         thread::sleep(Duration::from_millis(20));
         for member in scan::family(wrapper.id(), "cloudtaser-wrapper") {
             for secret in [signature, CANARY] {

@@ -165,7 +165,7 @@ fn root_finds_neither_value_nor_token_while_they_are_fetched_nor_afterwards() {
     command.env("VAULT_ADDR", format!("https://127.0.0.1:{}", slow.port)).env("VAULT_TOKEN", token);
     let mut wrapper = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut looks = 0;
-    while slow.waits.recv_timeout(Duration::from_secs(1)).is_ok() {
+    while slow.waits.recv_timeout(Duration::from_secs(30)).is_ok() {
         // What has come is worked on.
         thread::sleep(Duration::from_millis(20));
         look(wrapper.id(), token);
@@ -228,7 +228,7 @@ fn no_descriptor_of_secret_memory_is_open_while_an_answer_is_waited_for() {
     command.env("VAULT_ADDR", format!("https://127.0.0.1:{}", slow.port));
     let mut wrapper = command.spawn().unwrap();
     for _ in 0..5 {
-        slow.waits.recv_timeout(Duration::from_secs(5)).unwrap();
+        slow.waits.recv_timeout(Duration::from_secs(30)).unwrap();
         thread::sleep(Duration::from_millis(20));
         for member in scan::family(wrapper.id(), "cloudtaser-wrapper") {
             assert_eq!(scan::open_secret_memory(member), 0, "process {member}");

@@ -77,6 +77,31 @@ fn a_program_that_is_not_known_is_told_who_keeps_it_out_and_waits() {
     assert_eq!(serves(&guest.read(&format!("cat {HEARTBEAT}")).unwrap()), first);
 }
 
+/// The first enforcer looks at the files of its list before it has a hook that would see who opens them.
+#[test]
+fn a_file_that_is_opened_for_writing_before_there_are_hooks_is_not_trusted() {
+    let Some(ready) = ready() else { return };
+    let mut guest = ready.boot(LSM);
+    // It is large, so that it takes time to look at it; who waits to write to it sees the lease come and go.
+    guest
+        .read(&format!(
+            "mkdir /lib/spare/other && cp /bin/busybox {OTHER} && head -c 30000000 /dev/zero >>{OTHER}
+             digest=$(sha256sum {OTHER})
+             printf '[[trusted]]\npath = \"{OTHER}\"\nsha256 = \"%s\"\n' ${{digest%% *}} >/run/list
+             inode=$(stat -c %i {OTHER})
+             leased() {{ while read line; do case $line in *LEASE*:$inode[!0-9]*) return 0; esac; done </proc/locks; return 1; }}
+             (until leased; do :; done; while leased; do :; done
+              exec 7>>{OTHER}; echo open >/run/has; until [ -e /run/go ]; do sleep 1; done) >/dev/null 2>&1 &"
+        ))
+        .unwrap();
+    let said = Enforcer { words: "--trusted /run/list", ..Enforcer::default() }.start(&mut guest).unwrap();
+    assert_eq!(guest.read("cat /run/has").unwrap(), "open");
+    let expected = format!("not trusted: {OTHER}: expected that nobody has it open for writing: ");
+    assert!(said.contains(&expected), "{said}");
+    let read = guest.run(&format!("touch /run/go; sleep 3; {OTHER} head -c 64 /proc/kallsyms")).unwrap();
+    assert_eq!((read.code, refused(&read.text())), (1, true), "{}", read.text());
+}
+
 /// Waits until a file has a word, and shows it.
 fn wait() -> &'static str {
     "wait_for() {
@@ -91,5 +116,6 @@ fn wait() -> &'static str {
 /// What the first enforcer is started with: a next life with other words is refused for those.
 const WORDS: &str = "--object /lib/cloudtaser/enforcer.o --mode enforce --node-guards enforce \
                      --vector secret-leak=enforce --stale-files --tasks-per-group 256";
+const OTHER: &str = "/lib/spare/other/busybox";
 const HEARTBEAT: &str = "/run/cloudtaser/enforcer.json";
 const LSM: Boot = Boot { kernel: Kernel::V6_12, lsm: Lsm::Default };
