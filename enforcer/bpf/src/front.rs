@@ -196,19 +196,26 @@ pub fn numbered(tgid: u32) -> Tag {
     unsafe { PIDS.get(tgid) }.copied().unwrap_or(Tag::NONE)
 }
 
+/// A program of a kind, and what it answers.
+macro_rules! program {
+    ($kind:literal, $name:ident, $ctx:ident => $answer:expr) => {
+        #[unsafe(no_mangle)]
+        #[unsafe(link_section = concat!($kind, "/", stringify!($name)))]
+        pub fn $name($ctx: *mut core::ffi::c_void) -> i32 {
+            let $ctx = aya_ebpf::programs::LsmContext::new($ctx);
+            $answer
+        }
+    };
+}
+pub(crate) use program;
+
 /// A program for LSM and `fmod_ret`: another's refusal is kept, ours is added.
 macro_rules! hook {
     ($name:ident, $arguments:literal, $rule:path) => {
-        #[unsafe(no_mangle)]
-        #[unsafe(link_section = concat!("lsm/", stringify!($name)))]
-        pub fn $name(ctx: *mut core::ffi::c_void) -> i32 {
-            let ctx = aya_ebpf::programs::LsmContext::new(ctx);
+        $crate::front::program!("lsm", $name, ctx => {
             let earlier: i32 = ctx.arg($arguments);
-            if earlier != 0 {
-                return earlier;
-            }
-            $rule(&$crate::front::Typed(&ctx))
-        }
+            if earlier == 0 { $rule(&$crate::front::Typed(&ctx)) } else { earlier }
+        });
     };
 }
 pub(crate) use hook;
@@ -217,12 +224,7 @@ pub(crate) use hook;
 /// refusal the kernel calls no further program.
 macro_rules! uneven_hook {
     ($name:ident, $rule:path) => {
-        #[unsafe(no_mangle)]
-        #[unsafe(link_section = concat!("lsm/", stringify!($name)))]
-        pub fn $name(ctx: *mut core::ffi::c_void) -> i32 {
-            let ctx = aya_ebpf::programs::LsmContext::new(ctx);
-            $rule(&$crate::front::Typed(&ctx))
-        }
+        $crate::front::program!("lsm", $name, ctx => $rule(&$crate::front::Typed(&ctx)));
     };
 }
 pub(crate) use uneven_hook;
@@ -230,13 +232,10 @@ pub(crate) use uneven_hook;
 /// Likewise for a hook that answers nothing; elsewhere loaded as `fentry`.
 macro_rules! void_hook {
     ($name:ident, $rule:path) => {
-        #[unsafe(no_mangle)]
-        #[unsafe(link_section = concat!("lsm/", stringify!($name)))]
-        pub fn $name(ctx: *mut core::ffi::c_void) -> i32 {
-            let ctx = aya_ebpf::programs::LsmContext::new(ctx);
+        $crate::front::program!("lsm", $name, ctx => {
             $rule(&$crate::front::Typed(&ctx));
             0
-        }
+        });
     };
 }
 pub(crate) use void_hook;
@@ -244,13 +243,10 @@ pub(crate) use void_hook;
 /// A program on a typed tracepoint.
 macro_rules! trace {
     ($name:ident, $obeyed:literal, $rule:path) => {
-        #[unsafe(no_mangle)]
-        #[unsafe(link_section = concat!("tp_btf/", stringify!($name)))]
-        pub fn $name(ctx: *mut core::ffi::c_void) -> i32 {
-            let ctx = aya_ebpf::programs::LsmContext::new(ctx);
+        $crate::front::program!("tp_btf", $name, ctx => {
             $rule(&$crate::front::Traced::<$obeyed>(&ctx));
             0
-        }
+        });
     };
 }
 pub(crate) use trace;
