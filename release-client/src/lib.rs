@@ -13,6 +13,7 @@ pub mod json;
 mod login;
 mod open;
 mod openbao;
+pub mod pace;
 mod tls;
 mod workload;
 

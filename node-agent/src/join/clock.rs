@@ -6,8 +6,7 @@ use std::io;
 use attest::UnixTime;
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime};
-
-use super::schedule::Uptime;
+use release_client::pace::Uptime;
 
 /// Since the machine started, sleep included. Nobody sets this clock.
 pub(super) fn uptime() -> Uptime {

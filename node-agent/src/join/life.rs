@@ -16,11 +16,11 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use release_client::pace::{Moment, Uptime};
 
 use super::clerk::Clerk;
 use super::clock;
 use super::machine::{Action, Event, Member, Notice, Standing, Unknown, Verdict};
-use super::schedule::{Moment, Uptime};
 use super::status::{Refused, Status, Times};
 use super::watch::Watch;
 use super::{Settings, Unjoined};

@@ -9,7 +9,9 @@
 
 use std::time::Duration;
 
-use super::schedule::{self, Moment, Uptime};
+use release_client::pace::{Moment, Uptime};
+
+use super::schedule;
 
 /// What the operator wants of a member.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

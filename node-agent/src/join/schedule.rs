@@ -4,86 +4,33 @@
 //! ask together. After silence soon, then later and later, with the same spread. After a refusal not before a whole
 //! interval has passed: asking does not change the answer.
 //!
-//! Trusted: the clock. All times are of one that goes on while the machine sleeps, and that nobody sets.
+//! Trusted: the clock.
 
 use std::time::Duration;
 
-/// Since the machine started: `CLOCK_BOOTTIME`, in milliseconds.
-#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-pub struct Uptime(pub u64);
-
-impl Uptime {
-    /// That much later.
-    #[must_use]
-    pub fn plus(self, time: Duration) -> Self {
-        Self(self.0.saturating_add(millis(time)))
-    }
-
-    /// How long ago that was; nothing if it is still to come.
-    #[must_use]
-    pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(self.0.saturating_sub(earlier.0))
-    }
-}
-
-/// When something happens, and a number that nobody can foretell.
-#[derive(Clone, Copy, Debug)]
-pub struct Moment {
-    /// The time.
-    pub now: Uptime,
-    /// The number.
-    pub dice: u64,
-}
-
-impl Moment {
-    /// A time between the two, both included.
-    fn between(&self, least: Duration, most: Duration) -> Duration {
-        let (least, most) = (millis(least), millis(most));
-        let width = most.saturating_sub(least).saturating_add(1);
-        Duration::from_millis(least.saturating_add(self.dice.checked_rem(width).unwrap_or_default()))
-    }
-}
+use release_client::pace::{Moment, Uptime, part};
 
 /// In the last third of the interval, or of three quarters of a verdict that ends before: what is left is for trying again.
 pub(super) fn after_admission(asked: Uptime, interval: Duration, lasts: Duration, moment: &Moment) -> Uptime {
-    let most = interval.min(quarter(lasts.saturating_mul(3)));
-    asked.plus(moment.between(third(most.saturating_mul(2)), most).max(quiet(interval))).max(moment.now)
+    let most = interval.min(part(lasts.saturating_mul(3), 4));
+    asked.plus(moment.between(part(most.saturating_mul(2), 3), most).max(quiet(interval))).max(moment.now)
 }
 
 /// An interval later, or up to a third more.
 pub(super) fn after_refusal(interval: Duration, moment: &Moment) -> Uptime {
-    moment.now.plus(moment.between(interval, interval.saturating_add(third(interval))))
+    moment.now.plus(moment.between(interval, interval.saturating_add(part(interval, 3))))
 }
 
 /// After up to one, two, four… seconds, and at least half of that; never longer than a minute or the interval.
 pub(super) fn after_silence(failures: u32, interval: Duration, moment: &Moment) -> Uptime {
-    let doubled = 2_u32.checked_pow(failures.saturating_sub(1)).unwrap_or(u32::MAX);
-    let most = FIRST_SILENCE.saturating_mul(doubled).min(LONGEST_SILENCE).min(interval);
-    moment.now.plus(moment.between(half(most), most))
+    moment.now.plus(moment.after_silence(failures, LONGEST_SILENCE.min(interval)))
 }
 
 /// However much changes, no try begins sooner than this after another.
 pub(super) fn quiet(interval: Duration) -> Duration {
-    QUIET.min(quarter(interval))
+    QUIET.min(part(interval, 4))
 }
 
-fn half(time: Duration) -> Duration {
-    Duration::from_millis(millis(time) / 2)
-}
-
-fn third(time: Duration) -> Duration {
-    Duration::from_millis(millis(time) / 3)
-}
-
-fn quarter(time: Duration) -> Duration {
-    Duration::from_millis(millis(time) / 4)
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-const FIRST_SILENCE: Duration = Duration::from_secs(1);
 const LONGEST_SILENCE: Duration = Duration::from_mins(1);
 const QUIET: Duration = Duration::from_secs(5);
 

@@ -13,10 +13,10 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use attest::UnixTime;
+use release_client::pace::Uptime;
 use serde::{Deserialize, Serialize};
 
 use super::machine::{Left, Refusal};
-use super::schedule::Uptime;
 use crate::socket::beside;
 
 /// How a member stands.

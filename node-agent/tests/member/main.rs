@@ -10,8 +10,8 @@ use std::time::Duration;
 use node_agent::join::machine::{
     Action, Event, Left, Member, Notice, Refusal, Standing, Terms, Unclaimed, Unknown, Verdict,
 };
-use node_agent::join::schedule::{Moment, Uptime};
 use proptest::prelude::*;
+use release_client::pace::{Moment, Uptime};
 
 /// What the world does next.
 #[derive(Clone, Copy, Debug)]

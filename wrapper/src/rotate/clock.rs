@@ -8,13 +8,12 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+use release_client::pace::{Moment, Uptime};
 use rustix::rand::{GetRandomFlags, getrandom};
 use rustix::time::{
     ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
     timerfd_create, timerfd_settime,
 };
-
-use super::schedule::{Moment, Uptime};
 
 /// A clock that rings.
 #[derive(Debug)]

@@ -8,7 +8,9 @@
 
 use std::time::Duration;
 
-use super::schedule::{self, Moment, Uptime};
+use release_client::pace::{Moment, Uptime, part};
+
+use super::schedule;
 pub use crate::errand::Of;
 
 /// OpenBao's word on one of them.
@@ -95,7 +97,7 @@ impl Holding {
         }
         self.end = (!grant.lasts.is_zero()).then(|| asked.plus(grant.lasts));
         self.longest = self.longest.max(grant.lasts);
-        self.is_spent = grant.lasts < schedule::part(self.longest, 3);
+        self.is_spent = grant.lasts < part(self.longest, 3);
     }
 
     /// Whether OpenBao can be asked for more of the same, as long as it lasts.
@@ -115,13 +117,13 @@ impl Holding {
     /// Plans the next question that many after the last one.
     pub(super) fn plan(&mut self, after: Option<Duration>) {
         self.next = after.map(|after| self.confirmed.plus(after));
-        self.early = after.map(|after| self.confirmed.plus(schedule::part(after, 4).saturating_mul(3)));
+        self.early = after.map(|after| self.confirmed.plus(part(after, 4).saturating_mul(3)));
     }
 
     /// Around two thirds of its time, and early enough that a quarter of a whole lease is left for trying again.
     pub(super) fn two_thirds(&self, moment: &Moment) -> Option<Duration> {
         let life = self.end?.since(self.confirmed);
-        let latest = life.saturating_sub(schedule::part(self.longest, 4));
+        let latest = life.saturating_sub(part(self.longest, 4));
         Some(if self.is_spent { Duration::ZERO } else { schedule::two_thirds(life, moment).min(latest) })
     }
 }

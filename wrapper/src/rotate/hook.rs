@@ -7,7 +7,9 @@
 
 use std::time::Duration;
 
-use super::schedule::{self, Moment, Uptime};
+use release_client::pace::{Moment, Uptime};
+
+use super::schedule;
 
 /// How often a failing hook is run for one change.
 pub const TRIES: u32 = 5;

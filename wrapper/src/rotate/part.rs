@@ -10,13 +10,13 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::Duration;
 
+use release_client::pace::{Moment, Uptime};
 use rustix::event::PollFlags;
 use rustix::process::Pid;
 
 use super::clock::Clock;
 use super::grants::{self, grants};
 use super::hook::{Deed, Hook};
-use super::schedule::{Moment, Uptime};
 use super::strategy::{Step, Why};
 use super::tenant::{self, Action, Failure, Policy, Reason, Tenant, Values};
 use super::words;

@@ -3,45 +3,11 @@
 //! Around two thirds of the time that it was given, drawn anew each time, so that programs which started together do
 //! not ask together. After silence soon, then later and later. However short a lease is, errands keep a distance.
 //!
-//! Trusted: the clock. All times are of one that goes on while the machine sleeps, and that nobody sets.
+//! Trusted: the clock.
 
 use std::time::Duration;
 
-/// Since the machine started: `CLOCK_BOOTTIME`, in milliseconds.
-#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-pub struct Uptime(pub u64);
-
-impl Uptime {
-    /// That much later.
-    #[must_use]
-    pub fn plus(self, time: Duration) -> Self {
-        Self(self.0.saturating_add(millis(time)))
-    }
-
-    /// How long ago that was; nothing if it is still to come.
-    #[must_use]
-    pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(self.0.saturating_sub(earlier.0))
-    }
-}
-
-/// When something happens, and a number that nobody can foretell.
-#[derive(Clone, Copy, Debug)]
-pub struct Moment {
-    /// The time.
-    pub now: Uptime,
-    /// The number.
-    pub dice: u64,
-}
-
-impl Moment {
-    /// A time between the two, both included.
-    fn between(&self, least: Duration, most: Duration) -> Duration {
-        let (least, most) = (millis(least), millis(most));
-        let width = most.saturating_sub(least).saturating_add(1);
-        Duration::from_millis(least.saturating_add(self.dice.checked_rem(width).unwrap_or_default()))
-    }
-}
+use release_client::pace::{Moment, part};
 
 /// Between three fifths and three quarters of `life`: what is left is for trying again.
 pub(super) fn two_thirds(life: Duration, moment: &Moment) -> Duration {
@@ -56,27 +22,17 @@ pub(super) fn interval(every: Duration, moment: &Moment) -> Duration {
 
 /// After up to one, two, four… seconds, and at least half of that; never longer than half a minute.
 pub(super) fn after_silence(failures: u32, moment: &Moment) -> Duration {
-    let doubled = 2_u32.checked_pow(failures.saturating_sub(1)).unwrap_or(u32::MAX);
-    let most = FIRST_SILENCE.saturating_mul(doubled).min(LONGEST_SILENCE);
-    moment.between(part(most, 2), most)
-}
-
-/// One of so many equal parts.
-pub(super) fn part(time: Duration, parts: u64) -> Duration {
-    Duration::from_millis(millis(time).checked_div(parts).unwrap_or_default())
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+    moment.after_silence(failures, LONGEST_SILENCE)
 }
 
 /// No errand begins sooner than this after another one began.
 pub const DISTANCE: Duration = Duration::from_millis(500);
-const FIRST_SILENCE: Duration = Duration::from_secs(1);
 const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
+    use release_client::pace::Uptime;
+
     use super::*;
 
     fn at(dice: u64) -> Moment {
@@ -112,7 +68,6 @@ mod tests {
 
     #[test]
     fn times_that_no_machine_lives_to_see_do_not_wrap() {
-        assert_eq!(Uptime(5).plus(Duration::MAX), Uptime(u64::MAX));
         assert!(two_thirds(Duration::MAX, &at(7)) > Duration::from_secs(u64::MAX / 2000));
     }
 }

@@ -10,8 +10,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use release_client::pace::{Moment, Uptime};
+
 use super::holding::{Grant, Holding, How, Of};
-use super::schedule::{self, DISTANCE, Moment, Uptime};
+use super::schedule::{self, DISTANCE};
 use crate::config::Withdrawal;
 
 /// What the operator wants.

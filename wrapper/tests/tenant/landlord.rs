@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use release_client::pace::Uptime;
 use wrapper::rotate::holding::{Bond, Grant, How, Of};
-use wrapper::rotate::schedule::Uptime;
 use wrapper::rotate::tenant::Want;
 
 /// A kind of thing that OpenBao lets somebody have.

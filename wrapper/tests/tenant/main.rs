@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use landlord::{Kind, Landlord};
 use proptest::prelude::*;
+use release_client::pace::{Moment, Uptime};
 use wrapper::config::Withdrawal;
 use wrapper::rotate::holding::{Bond, Grant, How, Of};
-use wrapper::rotate::schedule::{DISTANCE, Moment, Uptime};
+use wrapper::rotate::schedule::DISTANCE;
 use wrapper::rotate::tenant::{
     Action, Event, Failure, Notice, Policy, Reason, Standing, Tenant, Values, Want,
 };

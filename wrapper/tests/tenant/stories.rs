@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use release_client::pace::{Moment, Uptime};
 use wrapper::config::Withdrawal;
 use wrapper::rotate::holding::{Bond, Grant, How, Of};
-use wrapper::rotate::schedule::{Moment, Uptime};
 use wrapper::rotate::tenant::{
     Action, Event, Failure, Notice, Policy, Reason, Standing, Tenant, Values, Want,
 };
