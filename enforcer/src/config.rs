@@ -1,8 +1,10 @@
 //! What the program was told: words in, values out, all problems at once.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use ed25519_dalek::VerifyingKey;
 
 /// Keeps even root out of processes that hold secrets.
 #[derive(Debug, Parser)]
@@ -24,6 +26,17 @@ pub enum Verb {
     Detach(crate::succession::release::Detach),
     /// Write the statement that is to be signed, for this node as it is now.
     Challenge(crate::succession::challenge::Challenge),
+    /// Say the digests by which a list of successors names this program, its object, and words of `run` with their list.
+    Digests {
+        /// `run`, and its words.
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            required = true,
+            value_name = "run WORDS"
+        )]
+        words: Vec<OsString>,
+    },
     /// Let another program in, by a signed list: for `start`.
     #[command(hide = true)]
     Admit(crate::succession::admit::Admit),
@@ -112,6 +125,9 @@ pub struct Run {
     /// The list of trusted programs; without the file, nobody is.
     #[arg(long, value_name = "FILE", default_value = "/etc/cloudtaser/enforcer.toml")]
     pub trusted: PathBuf,
+    /// Where the files that it names lie: the machine's topmost folder, as a container sees it.
+    #[arg(long, value_name = "FOLDER", default_value = "/")]
+    pub trusted_root: PathBuf,
     /// What this node is called in statements of break-glass; without it, by the machine's own name.
     #[arg(long, value_name = "NAME")]
     pub node: Option<String>,
@@ -201,12 +217,20 @@ impl From<Mode> for enforcer_abi::Mode {
 
 fn key(word: &str) -> Result<[u8; 32], String> {
     let bytes = hex::decode(word).map_err(|error| error.to_string())?;
-    <[u8; 32]>::try_from(bytes).map_err(|bytes| format!("expected 32 bytes, found {}", bytes.len()))
+    let bytes =
+        <[u8; 32]>::try_from(bytes).map_err(|bytes| format!("expected 32 bytes, found {}", bytes.len()))?;
+    // Zeros are a point by chance, and mean that there is no key.
+    let is_key = VerifyingKey::from_bytes(&bytes).is_ok_and(|key| !key.is_weak());
+    if is_key {
+        Ok(bytes)
+    } else {
+        Err("expected an Ed25519 public key, found 32 bytes that are none".to_owned())
+    }
 }
 
 fn vector(word: &str) -> Result<(enforcer_abi::Vector, Mode), String> {
     let (name, mode) = word.split_once('=').ok_or_else(|| format!("expected NAME=MODE, found {word}"))?;
-    let vector = enforcer_abi::Vector::named(name).ok_or_else(|| format!("no vector has the name {name}"))?;
+    let vector = enforcer_abi::Vector::named(name).ok_or_else(|| format!("no vector has the name {name}: docs/enforcer-vectors.md names them, and `cloudtaser enforcer matrix`"))?;
     Ok((
         vector,
         Mode::from_str(mode, false)

@@ -23,6 +23,10 @@ fn main() -> anyhow::Result<()> {
         Verb::Detach(told) => {
             Ok(enforcer::succession::release::detach(&told, enforcer::succession::release::now())?)
         }
+        Verb::Digests { words } => {
+            let digests = enforcer::run::digests(&words, &enforcer::succession::start::run_of(&words)?)?;
+            Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string(&digests)?)?)
+        }
         Verb::Run(config) => Ok(enforcer::run::run(&config)?),
     }
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use enforcer::config::Verb;
 
-const EXAMPLES: [&str; 2] = ["detect", "enforce"];
+const EXAMPLES: [&str; 3] = ["detect", "enforce", "guards"];
 
 /// After a change of the chart: `UPDATE_GOLDENS=1 cargo test -p cloudtaser-enforcer --test chart`.
 #[test]
@@ -54,6 +54,12 @@ fn values_that_mean_nothing_are_refused() {
         ),
         ("upgradeKey=abc", "at '/upgradeKey': 'abc' does not match pattern"),
         ("successors=unsigned", "at '/successors': 'unsigned' does not match pattern"),
+        (
+            "ebpf.nodeGuards=enforce",
+            "ebpf.nodeGuards=enforce takes ebpf.trusted: without a list nobody on the node may do what its guards are against",
+        ),
+        ("ebpf.trusted=/bin/true", "at '/ebpf/trusted': '/bin/true' does not match pattern"),
+        ("ebpf.trial=2000", "at '/ebpf/trial': maximum: got 2,000, want 1,440"),
         ("privileged=true", "at '': additional properties 'privileged' not allowed"),
     ] {
         let output = template(&helm, "enforce", &[setting]);

@@ -60,6 +60,9 @@ pub fn serve_by(config: &Config, answerer: Answerer) -> Result<(), Error> {
     let socket = Socket::bind(&config.socket, config.socket_mode)?;
     // Only by the agent that has the socket: a second one would measure what the first would have to take as its own.
     if let Some(settings) = &config.facts {
+        if !facts::await_enforcer(settings, end.as_fd()).map_err(Error::Facts)? {
+            return Ok(());
+        }
         let places = config.hardware.values().filter_map(Hardware::facts).collect();
         facts::keep(settings, places).map_err(Error::Facts)?;
     }

@@ -2,10 +2,13 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a test")]
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
 use std::thread;
+use std::time::Duration;
 
 use nix::sys::socket::{
     AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, accept, bind, listen, recv, send, socket,
@@ -106,6 +109,33 @@ fn one_that_does_not_protect_the_decoy_proves_nothing_and_says_why() {
     assert_eq!(told["facts"]["enforcer.proved"], "unknown");
     let remarks: Vec<&str> = told["remarks"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     assert!(remarks.contains(&"enforcer.proved: the decoy was not protected: no room"), "{remarks:?}");
+}
+
+/// Each text that was measured stays on record, the first one too.
+#[test]
+fn an_agent_that_is_told_to_serves_nobody_before_the_enforcer_is_there() {
+    if !is_root("an_agent_that_is_told_to_serves_nobody_before_the_enforcer_is_there") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [agent, enforcer] = ["agent.sock", "enforcer.sock"].map(|name| folder.path().join(name));
+    let config = folder.path().join("agent.toml");
+    let facts = format!("[facts]\nenforcer = {enforcer:?}\nenforcer_within = 60\n");
+    fs::write(&config, format!("socket = {agent:?}\nallowed_uids = [0]\n[snp]\n{facts}")).unwrap();
+    let mut serve = Command::new(env!("CARGO_BIN_EXE_cloudtaser-node-agent"));
+    let serve = serve.args(["serve", "--config"]).arg(&config).stderr(Stdio::piped()).spawn();
+    let mut serve = serve.unwrap();
+    let (tell, lines) = channel();
+    let said = BufReader::new(serve.stderr.take().unwrap());
+    thread::spawn(move || said.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+    let early: Vec<String> = std::iter::from_fn(|| lines.recv_timeout(Duration::from_secs(2)).ok()).collect();
+    assert!(!early.iter().any(|line| line.contains("listening on")), "{early:?}");
+    play(&enforcer, Said::Tagged {});
+    let until = |line: &String| line.contains("listening on");
+    let heard = std::iter::from_fn(|| lines.recv_timeout(Duration::from_secs(30)).ok()).find(until);
+    serve.kill().unwrap();
+    serve.wait().unwrap();
+    assert!(heard.is_some(), "{early:?}");
 }
 
 #[test]

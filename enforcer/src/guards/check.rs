@@ -27,7 +27,7 @@ pub fn check(path: &Path) -> Result<Checked, Void> {
     }?;
     let (mut lines, mut voids) = (Vec::new(), 0_usize);
     for entry in &list.trusted {
-        match entry.resolve() {
+        match entry.resolve(Path::new("/")) {
             Ok((_, trust)) => lines.extend(known(entry, trust)),
             Err(void) => {
                 voids = voids.saturating_add(1);

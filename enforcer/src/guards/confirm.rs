@@ -15,6 +15,10 @@ use crate::procfs;
 
 /// Asks the enforcer at this socket.
 pub fn confirm(socket: &Path) -> io::Result<()> {
+    ask(socket).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", socket.display())))
+}
+
+fn ask(socket: &Path) -> io::Result<()> {
     let kind = SocketType::SEQPACKET;
     let line = socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
     for which in [Timeout::Send, Timeout::Recv] {

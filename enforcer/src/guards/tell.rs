@@ -12,7 +12,7 @@ use std::path::Path;
 use enforcer_abi::{Known, Place, Program, Tag, Trust, role, trust};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use crate::guards::trusted::{Entry, List, Void, Whole, inode, ourselves, own, program, whole};
+use crate::guards::trusted::{Entry, List, Void, Whole, number_of, ourselves, own, program, whole};
 use crate::kernel;
 use crate::load::switches::GROUPS;
 use crate::procfs::{self, Procfs};
@@ -27,13 +27,19 @@ pub(crate) struct Trusting {
 }
 
 impl Trusting {
-    /// Tells the kernel the list. What was there before is void; an entry that is void is left out, and said.
-    pub(crate) fn tell(&self, list: &List, tags: &impl Tagger, believed: Believed) -> io::Result<Vec<Void>> {
+    /// Tells the kernel the list, whose files lie below `root`. What was there before is void; an entry that is void is left out, and
+    /// said.
+    pub(crate) fn tell(
+        &self,
+        (list, root): (&List, &Path),
+        tags: &impl Tagger,
+        believed: Believed,
+    ) -> io::Result<Vec<Void>> {
         let mut void = Vec::new();
         let mut known = Vec::new();
         let mut next = self.unused()?;
         for entry in &list.trusted {
-            match self.learn(entry, &mut next)? {
+            match self.learn(entry, root, &mut next)? {
                 Ok(found) => known.push(found),
                 Err(error) => void.push(error),
             }
@@ -61,8 +67,13 @@ impl Trusting {
     }
 
     /// Tells the kernel one entry, if nobody wrote to its file until the kernel knew it. A new one takes the next number.
-    fn learn(&self, entry: &Entry, next: &mut u32) -> io::Result<Result<(Program, Trust), Void>> {
-        let (quiet, trust) = match entry.resolve() {
+    fn learn(
+        &self,
+        entry: &Entry,
+        root: &Path,
+        next: &mut u32,
+    ) -> io::Result<Result<(Program, Trust), Void>> {
+        let (quiet, trust) = match entry.resolve(root) {
             Ok(found) => found,
             Err(void) => return Ok(Err(void)),
         };
@@ -182,7 +193,8 @@ fn fit(procfs: &Procfs, process: i32, trust: &Trust) -> io::Result<bool> {
     let group = groups.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
     let folder = Path::new(GROUPS).join(group);
     let mut above = folder.ancestors().take_while(|path| path.starts_with(GROUPS));
-    let within = trust.cgroup == 0 || above.any(|path| inode(path).is_ok_and(|found| found == trust.cgroup));
+    let within =
+        trust.cgroup == 0 || above.any(|path| number_of(path).is_ok_and(|found| found == trust.cgroup));
     Ok(alone && loads && within)
 }
 

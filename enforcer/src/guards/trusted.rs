@@ -14,7 +14,7 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
 use enforcer_abi::{Place, Program, State, Trust, Vector, trust};
-use rustix::fs::{Stat, fstat, fstatfs};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat, fstat, fstatfs, openat, openat2};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::elf::{self, Kind};
 use crate::load::own::device_of;
-use crate::procfs;
+use crate::procfs::{self, magic};
 use crate::quiet::{Loud, Quiet};
 
 /// The most entries; the map of the programs holds one more, ourselves.
@@ -74,6 +74,16 @@ pub enum Void {
     File {
         /// Which.
         path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The control group is none.
+    #[error("{path}: its control group {group}: {source}")]
+    Group {
+        /// Which entry.
+        path: String,
+        /// Which group.
+        group: String,
         /// Why not.
         source: io::Error,
     },
@@ -149,10 +159,12 @@ impl List {
 }
 
 impl Entry {
-    /// What the kernel is told of it: the file as it was when its digest was taken, and what it may. It has no number yet.
-    pub(crate) fn resolve(&self) -> Result<(Quiet, Trust), Void> {
+    /// What the kernel is told of it: the file below `root` as it was when its digest was taken, and what it may. It has no number
+    /// yet.
+    pub(crate) fn resolve(&self, root: &Path) -> Result<(Quiet, Trust), Void> {
         let file = |source| Void::File { path: self.path.display().to_string(), source };
-        let mut quiet = Quiet::hold(File::open(&self.path).map_err(file)?).map_err(|loud| self.loud(loud))?;
+        let opened = below(root, &self.path).map_err(file)?;
+        let mut quiet = Quiet::hold(opened).map_err(|loud| self.loud(loud))?;
         let found = digest(quiet.file()).map_err(file)?;
         if let Some(expected) = self.sha256.as_ref().filter(|expected| !found.eq_ignore_ascii_case(expected))
         {
@@ -160,10 +172,17 @@ impl Entry {
             return Err(Void::Digest { path, expected, found });
         }
         self.fits(elf::kind(quiet.file()).map_err(file)?)?;
-        let cgroup = self.cgroup.as_deref().map(inode).transpose().map_err(file)?.unwrap_or(0);
+        let cgroup = self.group()?;
         let children = if self.children { trust::CHILDREN } else { 0 };
         let flags = children | if self.loads { trust::MAY_LOAD } else { 0 };
         Ok((quiet, Trust { vectors: self.allowed()?, cgroup, entry: 0, flags }))
+    }
+
+    /// Its control group; 0: any.
+    fn group(&self) -> Result<u64, Void> {
+        let Some(group) = &self.cgroup else { return Ok(0) };
+        let (path, shown) = (self.path.display().to_string(), group.display().to_string());
+        number_of(group).map_err(|source| Void::Group { path, group: shown, source })
     }
 
     pub(crate) fn loud(&self, loud: Loud) -> Void {
@@ -304,8 +323,23 @@ fn device(file: &File) -> io::Result<u64> {
     Ok(device_of(rustix::fs::major(device), rustix::fs::minor(device)))
 }
 
-pub(crate) fn inode(path: &Path) -> io::Result<u64> {
-    Ok(rustix::fs::stat(path)?.st_ino)
+/// A file as those see it whose topmost folder is `root`: links do not lead out of it.
+fn below(root: &Path, path: &Path) -> io::Result<File> {
+    let root = openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    Ok(openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT)?.into())
+}
+
+/// The number of a control group: the kernel knows it by its folder's.
+pub(crate) fn number_of(group: &Path) -> io::Result<u64> {
+    let folder = openat(CWD, group, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let kind = fstatfs(&folder)?.f_type;
+    if kind != magic::CGROUP2 {
+        let found =
+            format!("expected a folder of the unified hierarchy (cgroup2), found one of kind {kind:x}");
+        return Err(io::Error::other(found));
+    }
+    Ok(fstat(&folder)?.st_ino)
 }
 
 /// SHA-256 of what is left of a file, hexadecimal.
@@ -365,13 +399,14 @@ mod tests {
         let path = folder.path().join("program");
         fs::write(&path, elf::tests::program(&[1])).unwrap();
         let expected = "00".repeat(32);
-        let error = Entry { sha256: Some(expected.clone()), ..entry(&path) }.resolve().unwrap_err();
+        let error =
+            Entry { sha256: Some(expected.clone()), ..entry(&path) }.resolve(Path::new("/")).unwrap_err();
         let found = hex::encode(Sha256::digest(elf::tests::program(&[1])));
         assert_eq!(
             error.to_string(),
             format!("{}: expected SHA-256 {expected}, found {found}", path.display())
         );
-        assert!(Entry { sha256: Some(found.to_uppercase()), ..entry(&path) }.resolve().is_ok());
+        assert!(Entry { sha256: Some(found.to_uppercase()), ..entry(&path) }.resolve(Path::new("/")).is_ok());
     }
 
     #[test]
@@ -379,12 +414,41 @@ mod tests {
         let (folder, _) = list("");
         let path = folder.path().join("program");
         fs::write(&path, elf::tests::program(&[1])).unwrap();
-        let program = || entry(&path).resolve().unwrap().0.program();
+        let program = || entry(&path).resolve(Path::new("/")).unwrap().0.program();
         let before = program();
         fs::write(&path, elf::tests::program(&[2])).unwrap();
         let after = program();
         assert_eq!((before.place, before.state.size), (after.place, after.state.size));
         assert_ne!(before, after);
+    }
+
+    #[test]
+    fn an_entry_is_looked_for_below_the_root_that_is_told_and_not_outside() {
+        let (folder, _) = list("");
+        let inside = folder.path().join("usr");
+        fs::create_dir(&inside).unwrap();
+        fs::write(inside.join("program"), elf::tests::program(&[1])).unwrap();
+        std::os::unix::fs::symlink("/usr", folder.path().join("bin")).unwrap();
+        entry(Path::new("/bin/program")).resolve(folder.path()).unwrap();
+        let outside = entry(Path::new("/../../../../bin/true")).resolve(folder.path()).unwrap_err();
+        assert_eq!(outside.to_string(), "/../../../../bin/true: No such file or directory (os error 2)");
+    }
+
+    #[test]
+    fn a_control_group_that_is_none_makes_the_entry_void_by_its_name() {
+        let (folder, _) = list("");
+        let path = folder.path().join("program");
+        fs::write(&path, elf::tests::program(&[1])).unwrap();
+        let within = |group: &Path| Entry { cgroup: Some(group.into()), ..entry(&path) };
+        let error = within(Path::new("/nowhere")).resolve(Path::new("/")).unwrap_err().to_string();
+        let expected =
+            format!("{}: its control group /nowhere: No such file or directory (os error 2)", path.display());
+        assert_eq!(error, expected);
+        let error = within(folder.path()).resolve(Path::new("/")).unwrap_err().to_string();
+        assert!(
+            error.contains("expected a folder of the unified hierarchy (cgroup2), found one of kind "),
+            "{error}"
+        );
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! From what we are told to an enforcer that is ready: admitted, tagged, armed, proved, confined. Nothing that is attached here
 //! comes before our own tag.
 
-use std::fs;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::path::Path;
@@ -13,6 +12,7 @@ use rustix::process::{PidfdFlags, getpid, pidfd_open};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::enforcer::{Enforcer, draw};
+use super::told::Files;
 use super::{Error, arms_of, attackers, machine, say};
 use crate::canary::Canary;
 use crate::config::Run;
@@ -30,14 +30,12 @@ use crate::load::switches::GROUPS;
 use crate::load::{Loaded, Wanted};
 use crate::record;
 use crate::socket::{Door, Server, Tagger as _};
-use crate::succession::challenge::called;
-use crate::succession::policy::{self, Admitted, Keys, Policy};
-use crate::succession::signed::NO_KEY;
+use crate::succession::policy::{self, Admitted, Policy};
 
 /// All of it.
 pub(super) fn begin(config: &Run) -> Result<Enforcer<'_>, Error> {
     let files = Files::read(config);
-    let ours = policy(config, &files);
+    let ours = files.policy(std::env::args_os(), config);
     let now = clock::now().unix / 1_000_000_000;
     let rights = |listing| confine::spare(listing).map_err(machine("rights"));
     rights(Listing::Possible)?;
@@ -150,32 +148,6 @@ fn admitted(config: &Run, ours: &Policy, now: u64) -> Result<(Policy, Admitted),
     Ok((ours, admitted))
 }
 
-/// What we are told by files. Read once: what was judged is what is used, whatever becomes of them meanwhile.
-struct Files {
-    object: io::Result<Vec<u8>>,
-    list: io::Result<Vec<u8>>,
-}
-
-impl Files {
-    fn read(config: &Run) -> Self {
-        Self { object: fs::read(&config.object), list: fs::read(&config.trusted) }
-    }
-}
-
-/// What we were told, as one digest; and by whose word it changes. Arguments are the kernel's word: whoever starts us may put
-/// another file over `/proc/self/cmdline`.
-fn policy(config: &Run, files: &Files) -> Policy {
-    let arguments: Vec<u8> =
-        std::env::args_os().flat_map(|word| [word.as_encoded_bytes(), b"\0"].concat()).collect();
-    let bytes = |file: &'_ io::Result<Vec<u8>>| file.as_ref().map_or(Vec::new(), Clone::clone);
-    let (object, list) = (bytes(&files.object), bytes(&files.list));
-    let keys = Keys {
-        glass: config.break_glass_key.unwrap_or(NO_KEY),
-        upgrade: config.upgrade_key.unwrap_or(NO_KEY),
-    };
-    Policy::of(&arguments, &list, &object, keys, &called(config.node.as_deref()))
-}
-
 /// Tells the kernel who is trusted, and returns what is to be said about it. A list that cannot be read trusts nobody, and is no
 /// ground not to start.
 fn trust(
@@ -190,7 +162,9 @@ fn trust(
         Ok(list) => (list, None),
         Err(void) => (List::default(), Some(format!("nobody is trusted: {void}"))),
     };
-    let void = trusting.tell(&list, edge, believed).map_err(machine("telling who is trusted"))?;
+    let void = trusting
+        .tell((&list, &config.trusted_root), edge, believed)
+        .map_err(machine("telling who is trusted"))?;
     let mut said: Vec<String> = nobody.into_iter().collect();
     said.extend(void.iter().map(|void| format!("not trusted: {void}")));
     if trusting.succeed().map_err(machine("telling our own program"))? == Whole::No {

@@ -4,6 +4,7 @@
 
 mod begin;
 mod enforcer;
+mod told;
 
 use std::io::{self, Write as _};
 use std::os::fd::BorrowedFd;
@@ -22,6 +23,8 @@ use crate::load::arms::Arms;
 use crate::procfs::{genuine_bytes, magic};
 use crate::socket::Occupied;
 use crate::succession::policy;
+
+pub use told::{Digests, digests};
 
 /// The longest time between two looks at everything.
 const LONGEST: Duration = Duration::from_secs(1);

@@ -1,7 +1,8 @@
-//! `detach --break-glass`: the enforcer lets go, by a signed statement, whether its loader lives or not.
+//! `detach`: the enforcer lets go, whether its loader lives or not; where it guards itself, by a signed statement.
 //!
 //! This program is the enforcer by its file: the programs in the kernel let it through to the pins. It acts on nothing but a
-//! good statement, writes down that it did before it does, and then takes away what refuses.
+//! good statement there, writes down that it did before it does, and then takes away what refuses. Where it does not, anybody
+//! could take everything away, and nobody has to sign.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -18,9 +19,9 @@ use crate::{kernel, record};
 /// What is told.
 #[derive(Args, Debug)]
 pub struct Detach {
-    /// The signed statement.
+    /// The signed statement; without it only what does not guard itself is let go (`--mode detect`).
     #[arg(long, value_name = "FILE")]
-    pub break_glass: PathBuf,
+    pub break_glass: Option<PathBuf>,
     /// Where the enforcer's maps and links have their names.
     #[arg(long, value_name = "FOLDER", default_value = "/sys/fs/bpf/cloudtaser")]
     pub pins: PathBuf,
@@ -36,6 +37,12 @@ pub enum Error {
     /// The statement, or what is enforced.
     #[error(transparent)]
     Policy(#[from] policy::Error),
+    /// There is nothing.
+    #[error("{0}: expected an enforcer's maps, found none: there is nothing to let go")]
+    Nothing(String),
+    /// It guards itself.
+    #[error("expected a signed statement (--break-glass), for the enforcer guards itself here; found none")]
+    Guarded,
     /// It cannot be written down, so it is not done.
     #[error("{path}: {source}")]
     Record {
@@ -57,7 +64,10 @@ pub enum Error {
 
 /// Lets go, at this time (Unix).
 pub fn detach(told: &Detach, now: u64) -> Result<(), Error> {
-    let (statement, spent) = policy::release(&told.break_glass, now)?;
+    let Some(statement) = &told.break_glass else {
+        return if policy::in_force()?.is_some() { Err(Error::Guarded) } else { let_go(&told.pins) };
+    };
+    let (statement, spent) = policy::release(statement, now)?;
     let line = serde_json::json!({ "event": "ENFORCER_RELEASED", "time": now, "statement": statement });
     let unwritten = |path: &Path| {
         let path = path.display().to_string();
@@ -66,10 +76,19 @@ pub fn detach(told: &Detach, now: u64) -> Result<(), Error> {
     written(&told.record, &line.to_string()).map_err(unwritten(&told.record))?;
     let upstream = Path::new(protocol::enforcer::LET_GO);
     record::upstream(upstream, &statement, now).map_err(unwritten(upstream))?;
-    let owned = kernel::open_pin(&told.pins.join("maps/OWN")).map(Owned::by).map_err(Error::Switches)?;
-    switches::release(Path::new(switches::GROUPS), &owned).map_err(Error::Switches)?;
-    pins::clear(&told.pins)?;
+    let_go(&told.pins)?;
     spent.forget().map_err(Error::Spent)
+}
+
+/// Takes away what is attached and pinned.
+fn let_go(pins: &Path) -> Result<(), Error> {
+    let nothing = |error: io::Error| {
+        let is_there = error.kind() != io::ErrorKind::NotFound;
+        if is_there { Error::Switches(error) } else { Error::Nothing(pins.display().to_string()) }
+    };
+    let owned = kernel::open_pin(&pins.join("maps/OWN")).map(Owned::by).map_err(nothing)?;
+    switches::release(Path::new(switches::GROUPS), &owned).map_err(Error::Switches)?;
+    Ok(pins::clear(pins)?)
 }
 
 /// Now, as Unix time.

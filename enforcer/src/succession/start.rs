@@ -71,6 +71,7 @@ pub fn run_of(words: &[OsString]) -> Result<Run, Error> {
         | Verb::Admit(_)
         | Verb::Challenge(_)
         | Verb::CheckList { .. }
+        | Verb::Digests { .. }
         | Verb::ConfirmGuards { .. }
         | Verb::Detach(_)
         | Verb::Canary { .. } => Err(Error::Words("another verb".to_owned())),

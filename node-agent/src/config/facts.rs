@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use attest::Platform;
 use serde::Deserialize;
@@ -18,6 +19,7 @@ pub(super) struct RawFacts {
     enabled: Option<bool>,
     folder: Option<PathBuf>,
     enforcer: Option<PathBuf>,
+    enforcer_within: Option<u64>,
     #[serde(default)]
     files: BTreeMap<String, PathBuf>,
 }
@@ -34,8 +36,13 @@ pub(super) fn facts(
         folder: raw.folder.unwrap_or_else(|| Settings::FOLDER.into()),
         files: raw.files,
         enforcer: raw.enforcer.unwrap_or_else(|| Settings::ENFORCER.into()),
+        enforcer_within: Duration::from_secs(raw.enforcer_within.unwrap_or(0)),
         decoy: std::env::current_exe().ok(),
     };
+    if settings.enforcer_within > LONGEST {
+        let found = settings.enforcer_within.as_secs();
+        problems.push(format!("facts.enforcer_within: expected at most 3600 seconds, found {found}"));
+    }
     let named = settings.files.iter().map(|(name, path)| (format!("files.{name}"), path));
     let paths = [("folder".to_owned(), &settings.folder), ("enforcer".to_owned(), &settings.enforcer)];
     for (name, path) in paths.into_iter().chain(named).filter(|(_, path)| !Path::is_absolute(path)) {
@@ -54,3 +61,6 @@ pub(super) fn facts(
     }
     Some(settings)
 }
+
+/// Somebody would take an agent that waits longer for one that hangs.
+const LONGEST: Duration = Duration::from_hours(1);

@@ -27,6 +27,11 @@ use protocol::enforcer::{
 use super::{Settings, Told};
 use crate::logs::file;
 
+/// Whether anybody answers there.
+pub(super) fn answers(socket: &Path) -> bool {
+    ask(socket, &Ask::Matrix {}).is_ok()
+}
+
 pub(super) fn tell(told: &mut Told<'_>, settings: &Settings) {
     glass(told, settings);
     let matrix = match ask(&settings.enforcer, &Ask::Matrix {}) {

@@ -17,6 +17,7 @@ mod programs;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use attest::eventlog::Facts;
 
@@ -24,7 +25,7 @@ use crate::logs::file;
 
 pub use enforcer::decoy;
 pub use events::Layout;
-pub use keeper::{Place, keep};
+pub use keeper::{Place, await_enforcer, keep};
 pub(crate) use measured::still;
 pub use measured::{Measured, NotMeasured};
 
@@ -37,6 +38,8 @@ pub struct Settings {
     pub files: BTreeMap<String, PathBuf>,
     /// The enforcer's socket.
     pub enforcer: PathBuf,
+    /// How long the first facts wait until it answers there.
+    pub enforcer_within: Duration,
     /// The program that plays the decoy of our own attack: ours. Without one, nothing is proved.
     pub decoy: Option<PathBuf>,
 }
@@ -54,6 +57,7 @@ impl Settings {
             folder: Self::FOLDER.into(),
             files: BTreeMap::new(),
             enforcer: Self::ENFORCER.into(),
+            enforcer_within: Duration::ZERO,
             decoy: None,
         }
     }
@@ -156,6 +160,7 @@ mod tests {
             folder: root.join("measured"),
             files: BTreeMap::from([("wrapper".to_owned(), root.join("usr/bin/wrapper"))]),
             enforcer: root.join("run/enforcer.sock"),
+            enforcer_within: Duration::ZERO,
             decoy: None,
         }
     }

@@ -54,9 +54,11 @@ fn a_strangers_socket_or_file_is_left_alone() {
 #[test]
 fn a_configuration_with_problems_is_told_whole_with_code_2() {
     let directory = TempDir::new().unwrap();
-    let (code, said) = Agent::fail(directory.path(), "[]", "prefer = \"tdx\"\n[snp]\nprivlevel = 9\n");
+    let rest = "prefer = \"tdx\"\n[snp]\nprivlevel = 9\n[facts]\nenforcer_within = 3601\n";
+    let (code, said) = Agent::fail(directory.path(), "[]", rest);
     assert_eq!(code, Some(2));
-    let expected = "3 problem(s) in the configuration\n  snp.privlevel: expected 0 to 3, found 9\n  \
+    let expected = "4 problem(s) in the configuration\n  snp.privlevel: expected 0 to 3, found 9\n  \
+                    facts.enforcer_within: expected at most 3600 seconds, found 3601\n  \
                     allowed_uids: empty, so nobody could ask for evidence\n  \
                     prefer: tdx is not enabled\n";
     assert_eq!(said, expected);

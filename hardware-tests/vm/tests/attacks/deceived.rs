@@ -56,7 +56,13 @@ fn a_next_life_that_is_shown_another_proc_is_not_deceived() {
 fn a_program_that_is_not_known_is_told_who_keeps_it_out_and_waits() {
     let Some(ready) = ready() else { return };
     let mut guest = ready.boot(LSM);
-    Enforcer::default().start(&mut guest).unwrap();
+    let started = Enforcer::default().start(&mut guest).unwrap();
+    // Whoever signs for it is told what it is by the same words.
+    let digests = guest.read(&format!("cloudtaser-enforcer digests run {WORDS}")).unwrap();
+    let digests: Value = serde_json::from_str(&digests).unwrap();
+    let word = |name: &str| digests[name].as_str().unwrap().to_owned();
+    let expected = format!("settings {}, programs {}", word("settings"), word("object"));
+    assert!(started.contains(&expected), "{expected}\n{started}");
     let serves = |text: &str| serde_json::from_str::<Value>(text).unwrap()["pid"].as_u64().unwrap();
     let first = serves(&guest.read(&format!("{} {HEARTBEAT} pid", wait())).unwrap());
     let said = guest

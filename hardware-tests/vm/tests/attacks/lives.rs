@@ -25,6 +25,39 @@ fn a_next_life_with_other_words_is_refused_and_the_first_goes_on() {
 }
 
 #[test]
+fn what_does_not_guard_itself_is_let_go_unsigned_and_what_does_is_not() {
+    let Some(ready) = ready() else { return };
+    let mut guest = ready.boot(LSM);
+    Enforcer { mode: "detect", ..Enforcer::default() }.start(&mut guest).unwrap();
+    let links = "for p in $(pidof cloudtaser-enforcer); do ls -l /proc/$p/fd; done | grep -c 'bpf[-_]link'";
+    assert!(guest.read(links).unwrap().parse::<u32>().unwrap() > 10);
+    let detach = "cloudtaser-enforcer detach";
+    assert_eq!(guest.run(detach).unwrap().text(), "");
+    // Who still runs sees within seconds that its pins have gone, and holds nothing any more.
+    guest
+        .read(&format!(
+            "times=0; while [ $({links}) != 0 ]; do
+               sleep 0.5; times=$((times+1)); [ $times -lt 60 ] || exit 1
+             done
+             kill $(pidof cloudtaser-enforcer); sleep 2"
+        ))
+        .unwrap();
+    let said = guest.run(detach).unwrap();
+    let expected =
+        "/sys/fs/bpf/cloudtaser: expected an enforcer's maps, found none: there is nothing to let go";
+    assert!(said.code == 1 && said.text().contains(expected), "{}", said.text());
+
+    Enforcer::default().start(&mut guest).unwrap();
+    let victim = attack_steadily(&mut guest);
+    let said = guest.run(detach).unwrap();
+    let expected =
+        "expected a signed statement (--break-glass), for the enforcer guards itself here; found none";
+    assert!(said.code == 1 && said.text().contains(expected), "{}", said.text());
+    let read = guest.run(&format!("cat /proc/{victim}/environ")).unwrap();
+    assert_eq!((read.code, refused(&read.text())), (1, true), "{}", read.text());
+}
+
+#[test]
 fn a_number_that_is_used_again_says_nothing_of_who_has_it_now() {
     let Some(ready) = ready() else { return };
     let mut guest = ready.boot(LSM);
