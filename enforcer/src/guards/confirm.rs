@@ -15,16 +15,16 @@ use crate::procfs;
 
 /// Asks the enforcer at this socket.
 pub fn confirm(socket: &Path) -> io::Result<()> {
-    ask(socket).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", socket.display())))
-}
-
-fn ask(socket: &Path) -> io::Result<()> {
     let kind = SocketType::SEQPACKET;
     let line = socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
     for which in [Timeout::Send, Timeout::Recv] {
         set_socket_timeout(&line, which, Some(PATIENCE))?;
     }
-    connect(&line, &SocketAddrUnix::new(socket)?)?;
+    let nobody = |error: rustix::io::Errno| {
+        let error = io::Error::from(error);
+        io::Error::new(error.kind(), format!("{}: {error}", socket.display()))
+    };
+    connect(&line, &SocketAddrUnix::new(socket)?).map_err(nobody)?;
     send(&line, &serde_json::to_vec(&Ask::ConfirmGuards {})?, SendFlags::NOSIGNAL)?;
     let mut packet = vec![0; MAX_PACKET];
     let (_, length) = recv(&line, &mut packet[..], RecvFlags::empty())?;
