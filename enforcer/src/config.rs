@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ed25519_dalek::VerifyingKey;
 
+/// Where the list of trusted programs is, unless it is said.
+pub const TRUSTED: &str = "/etc/cloudtaser/enforcer.toml";
+
 /// Keeps even root out of processes that hold secrets.
 #[derive(Debug, Parser)]
 #[command(name = "cloudtaser-enforcer", version)]
@@ -43,7 +46,7 @@ pub enum Verb {
     /// Say what would become of each entry of a list of trusted programs.
     CheckList {
         /// The list.
-        #[arg(default_value = "/etc/cloudtaser/enforcer.toml")]
+        #[arg(default_value = TRUSTED)]
         file: PathBuf,
     },
     /// Confirm that the node can be used while its guards refuse: from a session that began after they did.
@@ -123,7 +126,7 @@ pub struct Run {
     #[arg(long)]
     pub reactive_kill: bool,
     /// The list of trusted programs; without the file, nobody is.
-    #[arg(long, value_name = "FILE", default_value = "/etc/cloudtaser/enforcer.toml")]
+    #[arg(long, value_name = "FILE", default_value = TRUSTED)]
     pub trusted: PathBuf,
     /// Where the files that it names lie: the machine's topmost folder, as a container sees it.
     #[arg(long, value_name = "FOLDER", default_value = "/")]

@@ -27,6 +27,7 @@ pub(crate) mod magic {
     pub(crate) const PROC: FsWord = 0x9fa0;
     pub(crate) const SECURITYFS: FsWord = 0x7363_6673;
     pub(crate) const SYSFS: FsWord = 0x6265_6572;
+    pub(crate) const TRACEFS: FsWord = 0x7472_6163;
 }
 
 /// Its topmost folder (`PROC_ROOT_INO`, `linux/proc_ns.h`): a folder within another procfs is none.
@@ -158,6 +159,19 @@ pub(crate) fn genuine(path: &Path, file_system: FsWord) -> io::Result<File> {
 pub(crate) fn genuine_bytes(path: &Path, file_system: FsWord) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     genuine(path, file_system)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The content of a file that the kernel does not make: we read what others may not, and say of a file what is wrong with it.
+pub(crate) fn ordinary_bytes(path: &Path) -> io::Result<Vec<u8>> {
+    const KERNELS: [FsWord; 6] =
+        [magic::PROC, magic::SYSFS, magic::SECURITYFS, magic::DEBUGFS, magic::TRACEFS, magic::BPF];
+    let mut file = File::open(path)?;
+    if KERNELS.contains(&fstatfs(&file)?.f_type) {
+        return Err(io::Error::other("expected an ordinary file, found one that the kernel makes"));
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -59,6 +59,7 @@ fn values_that_mean_nothing_are_refused() {
             "ebpf.nodeGuards=enforce takes ebpf.trusted: without a list nobody on the node may do what its guards are against",
         ),
         ("ebpf.trusted=/bin/true", "at '/ebpf/trusted': '/bin/true' does not match pattern"),
+        ("ebpf.trusted=# [[trusted]]", "at '/ebpf/trusted': '# [[trusted]]' does not match pattern"),
         ("ebpf.trial=2000", "at '/ebpf/trial': maximum: got 2,000, want 1,440"),
         ("privileged=true", "at '': additional properties 'privileged' not allowed"),
     ] {

@@ -403,8 +403,15 @@ fn a_frozen_program_stands_with_all_its_processes_and_goes_on() {
     let size = || fs::metadata(&ticks).unwrap().len();
     eventually("it ticks", || size() > 20);
     for _ in 0..5 {
-        stage.order("freeze");
-        assert_eq!(stage.tells(), "frozen true");
+        // It gives up after some seconds, which a busy machine may need for this many processes.
+        let mut freezes = || {
+            stage.order("freeze");
+            stage.tells() == "frozen true" || {
+                stage.order("thaw");
+                false
+            }
+        };
+        assert!((0..5).any(|_| freezes()));
         let stands = size();
         sleep(Duration::from_millis(100));
         assert_eq!(size(), stands);

@@ -7,6 +7,7 @@ use std::path::Path;
 use enforcer_abi::{Trust, Vector, trust};
 
 use crate::guards::trusted::{Entry, List, Void};
+use crate::procfs::ordinary_bytes;
 
 /// What is said, and whether all entries would be known.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ pub struct Checked {
 
 /// Looks at a list.
 pub fn check(path: &Path) -> Result<Checked, Void> {
-    let read = std::fs::read(path);
+    let read = ordinary_bytes(path);
     // For the enforcer a file that is not there is an empty list; who asks for it to be checked meant one that is.
     let list = match &read {
         Err(error) => Err(Void::List { path: path.display().to_string(), why: error.to_string() }),
@@ -99,6 +100,14 @@ mod tests {
              4 entries, 2 of them void\n"
         );
         assert_eq!((checked.text, checked.void), (expected, 2));
+    }
+
+    /// The enforcer may read what root may not, and a list that is wrong is quoted.
+    #[test]
+    fn what_the_kernel_says_is_no_list() {
+        let error = check(Path::new("/proc/kallsyms")).unwrap_err();
+        let expected = "/proc/kallsyms: expected an ordinary file, found one that the kernel makes";
+        assert_eq!(error.to_string(), expected);
     }
 
     #[test]

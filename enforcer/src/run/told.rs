@@ -3,14 +3,14 @@
 //! Trusted: the kernel, whose word our arguments are. Untrusted: the files, until somebody has signed for them.
 
 use std::ffi::OsString;
-use std::fs;
 use std::io;
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::Error;
-use crate::config::Run;
+use crate::config::{Run, TRUSTED};
+use crate::procfs::ordinary_bytes;
 use crate::succession::admit::own_digest;
 use crate::succession::challenge::called;
 use crate::succession::list::Digest;
@@ -25,7 +25,7 @@ pub(super) struct Files {
 
 impl Files {
     pub(super) fn read(config: &Run) -> Self {
-        Self { object: fs::read(&config.object), list: fs::read(&config.trusted) }
+        Self { object: ordinary_bytes(&config.object), list: ordinary_bytes(&config.trusted) }
     }
 
     /// What we were told, as one digest; and by whose word it changes. Arguments are the kernel's word: whoever starts us may put
@@ -52,7 +52,7 @@ pub struct Digests {
 }
 
 /// Of this program, its object, and these words with the list of trusted programs that they name. A file that cannot be read is no
-/// empty one here.
+/// empty one here, nor one that was named and is not there.
 pub fn digests(words: &[OsString], config: &Run) -> Result<Digests, Error> {
     let files = Files::read(config);
     let arguments = [OsString::from("cloudtaser-enforcer")].into_iter().chain(words.iter().cloned());
@@ -63,8 +63,9 @@ pub fn digests(words: &[OsString], config: &Run) -> Result<Digests, Error> {
     };
     files.object.map_err(unread(&config.object))?;
     match files.list {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unread(&config.trusted)(error)),
-        _ => {}
+        // Without the usual file nobody is trusted; one that was named is meant to be there.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && config.trusted == Path::new(TRUSTED) => {}
+        read => drop(read.map_err(unread(&config.trusted))?),
     }
     let program = own_digest().map_err(unread(Path::new("/proc/self/exe")))?;
     Ok(Digests { program: Digest(program), object: Digest(object), settings: Digest(settings) })

@@ -67,7 +67,7 @@ pub enum Error {
     Unlisted(String),
     /// Somebody made a map that looks like ours.
     #[error(
-        "expected one map with what is enforced here, found {0}: all but the enforcer's have to go first"
+        "expected one map with what is enforced here, in this version's form, found {0} in all: all but the enforcer's have to go first"
     )]
     Several(usize),
     /// There is no enforcer.
@@ -290,7 +290,7 @@ fn failed(what: &str) -> impl FnOnce(io::Error) -> Error + use<> {
 /// whole is no ground to go on, and neither are two policies.
 pub(crate) fn in_force() -> Result<Option<(Policy, OwnedFd)>, Error> {
     let list = || failed("the kernel's list of maps");
-    let (mut policies, mut refuses) = (Vec::new(), false);
+    let (mut policies, mut seen, mut refuses) = (Vec::new(), 0_usize, false);
     for map in aya::maps::loaded_maps() {
         let map = match map {
             Ok(map) => map,
@@ -307,6 +307,7 @@ pub(crate) fn in_force() -> Result<Option<(Policy, OwnedFd)>, Error> {
             Err(error) if is_gone(&error) => continue,
             Err(error) => return Err(Error::Unlisted(causes::line(&error))),
         };
+        seen = seen.saturating_add(usize::from(name == MAP));
         if name == MAP && map.value_size() == u32::try_from(LENGTH).unwrap_or(0) {
             let value: Option<Value> = kernel::lookup(open.as_fd(), &0_u32).map_err(list())?;
             let map = open.as_fd().try_clone_to_owned().map_err(list())?;
@@ -317,17 +318,17 @@ pub(crate) fn in_force() -> Result<Option<(Policy, OwnedFd)>, Error> {
             refuses |= mode.is_some_and(|mode| Mode::of(mode) == Mode::Enforce);
         }
     }
-    if refuses { only(policies) } else { Ok(None) }
+    if refuses { only(policies, seen) } else { Ok(None) }
 }
 
-/// The one policy that there is. A map of that name that is not the enforcer's is somebody's who wants another.
-fn only<M>(policies: Vec<(Policy, M)>) -> Result<Option<(Policy, M)>, Error> {
-    let found = policies.len();
-    let mut policies = policies.into_iter();
-    match (policies.next(), policies.next()) {
-        (_, Some(_)) => Err(Error::Several(found)),
+/// The one policy that there is, of so many maps of its name. One that is not the enforcer's is somebody's who wants another, and
+/// one of another form another version's.
+fn only<M>(mut policies: Vec<(Policy, M)>, seen: usize) -> Result<Option<(Policy, M)>, Error> {
+    match (policies.pop(), seen) {
+        (None, 0) => Ok(None),
         // Made, and not yet written: by an enforcer that ended before it armed anything. Or it has let go.
-        (one, None) => Ok(one.filter(|(policy, _)| policy.settings != [0; 32])),
+        (Some(one), 1) => Ok(Some(one).filter(|(policy, _)| policy.settings != [0; 32])),
+        _ => Err(Error::Several(seen)),
     }
 }
 
@@ -419,13 +420,17 @@ mod tests {
     fn a_second_map_of_the_policys_name_is_believed_by_nobody() {
         let forged = Policy { keys: Keys { glass: [2; 32], ..KEYS }, ..ours() };
         let unwritten = Policy { settings: [0; 32], ..forged };
-        let one_of = |policies: &[Policy]| only(policies.iter().map(|policy| (*policy, ())).collect());
+        let all = |policies: &[Policy]| policies.iter().map(|policy| (*policy, ())).collect();
+        let one_of = |policies: &[Policy]| only(all(policies), policies.len());
         assert_eq!(one_of(&[]).unwrap(), None);
         assert_eq!(one_of(&[ours()]).unwrap(), Some((ours(), ())));
         assert_eq!(one_of(&[unwritten]).unwrap(), None);
         for pair in [[ours(), forged], [forged, ours()], [ours(), unwritten]] {
             assert!(matches!(one_of(&pair), Err(Error::Several(2))));
         }
+        // Of another version, which keeps it in another form.
+        assert!(matches!(only(all(&[]), 1), Err(Error::Several(1))));
+        assert!(matches!(only(all(&[ours()]), 2), Err(Error::Several(2))));
     }
 
     #[test]

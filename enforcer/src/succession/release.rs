@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::kernel;
 use crate::load::own::Owned;
 use crate::load::{pins, switches};
+use crate::succession::glass::Statement;
 use crate::succession::policy;
-use crate::{kernel, record};
 
 /// What is told.
 #[derive(Args, Debug)]
@@ -65,19 +66,29 @@ pub enum Error {
 /// Lets go, at this time (Unix).
 pub fn detach(told: &Detach, now: u64) -> Result<(), Error> {
     let Some(statement) = &told.break_glass else {
-        return if policy::in_force()?.is_some() { Err(Error::Guarded) } else { let_go(&told.pins) };
+        if policy::in_force()?.is_some() {
+            return Err(Error::Guarded);
+        }
+        record(&told.record, now, None)?;
+        return let_go(&told.pins);
     };
     let (statement, spent) = policy::release(statement, now)?;
-    let line = serde_json::json!({ "event": "ENFORCER_RELEASED", "time": now, "statement": statement });
-    let unwritten = |path: &Path| {
-        let path = path.display().to_string();
-        |source| Error::Record { path, source }
-    };
-    written(&told.record, &line.to_string()).map_err(unwritten(&told.record))?;
+    record(&told.record, now, Some(&statement))?;
     let upstream = Path::new(protocol::enforcer::LET_GO);
-    record::upstream(upstream, &statement, now).map_err(unwritten(upstream))?;
+    crate::record::upstream(upstream, &statement, now).map_err(unwritten(upstream))?;
     let_go(&told.pins)?;
     spent.forget().map_err(Error::Spent)
+}
+
+/// Writes down that all is let go, by which statement.
+fn record(path: &Path, now: u64, statement: Option<&Statement>) -> Result<(), Error> {
+    let line = serde_json::json!({ "event": "ENFORCER_RELEASED", "time": now, "statement": statement });
+    written(path, &line.to_string()).map_err(unwritten(path))
+}
+
+fn unwritten(path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
+    let path = path.display().to_string();
+    |source| Error::Record { path, source }
 }
 
 /// Takes away what is attached and pinned.
