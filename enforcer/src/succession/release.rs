@@ -69,14 +69,15 @@ pub fn detach(told: &Detach, now: u64) -> Result<(), Error> {
         if policy::in_force()?.is_some() {
             return Err(Error::Guarded);
         }
+        let owned = owned(&told.pins)?;
         record(&told.record, now, None)?;
-        return let_go(&told.pins);
+        return let_go(&told.pins, &owned);
     };
     let (statement, spent) = policy::release(statement, now)?;
     record(&told.record, now, Some(&statement))?;
     let upstream = Path::new(protocol::enforcer::LET_GO);
     crate::record::upstream(upstream, &statement, now).map_err(unwritten(upstream))?;
-    let_go(&told.pins)?;
+    let_go(&told.pins, &owned(&told.pins)?)?;
     spent.forget().map_err(Error::Spent)
 }
 
@@ -91,14 +92,18 @@ fn unwritten(path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
     |source| Error::Record { path, source }
 }
 
-/// Takes away what is attached and pinned.
-fn let_go(pins: &Path) -> Result<(), Error> {
+/// What is the enforcer's, as it says itself.
+fn owned(pins: &Path) -> Result<Owned, Error> {
     let nothing = |error: io::Error| {
         let is_there = error.kind() != io::ErrorKind::NotFound;
         if is_there { Error::Switches(error) } else { Error::Nothing(pins.display().to_string()) }
     };
-    let owned = kernel::open_pin(&pins.join("maps/OWN")).map(Owned::by).map_err(nothing)?;
-    switches::release(Path::new(switches::GROUPS), &owned).map_err(Error::Switches)?;
+    kernel::open_pin(&pins.join("maps/OWN")).map(Owned::by).map_err(nothing)
+}
+
+/// Takes away what is attached and pinned.
+fn let_go(pins: &Path, owned: &Owned) -> Result<(), Error> {
+    switches::release(Path::new(switches::GROUPS), owned).map_err(Error::Switches)?;
     Ok(pins::clear(pins)?)
 }
 

@@ -31,8 +31,9 @@ fn what_does_not_guard_itself_is_let_go_unsigned_and_what_does_is_not() {
     Enforcer { mode: "detect", ..Enforcer::default() }.start(&mut guest).unwrap();
     let links = "for p in $(pidof cloudtaser-enforcer); do ls -l /proc/$p/fd; done | grep -c 'bpf[-_]link'";
     assert!(guest.read(links).unwrap().parse::<u32>().unwrap() > 10);
-    let detach = "cloudtaser-enforcer detach";
+    let detach = "cloudtaser-enforcer detach --record /run/released";
     assert_eq!(guest.run(detach).unwrap().text(), "");
+    assert!(guest.read("cat /run/released").unwrap().contains(r#""statement":null"#));
     // Who still runs sees within seconds that its pins have gone, and holds nothing any more.
     guest
         .read(&format!(
@@ -55,6 +56,13 @@ fn what_does_not_guard_itself_is_let_go_unsigned_and_what_does_is_not() {
     assert!(said.code == 1 && said.text().contains(expected), "{}", said.text());
     let read = guest.run(&format!("cat /proc/{victim}/environ")).unwrap();
     assert_eq!((read.code, refused(&read.text())), (1, true), "{}", read.text());
+    assert_eq!(guest.read("wc -l </run/released").unwrap(), "1");
+    // Nor does what the enforcer's own program prints turn a switch, wherever root has it printed.
+    for switch in ["ftrace_enabled", "kptr_restrict"] {
+        let prints = format!("{{ cloudtaser-enforcer check-list /dev/null; }} >/proc/sys/kernel/{switch}");
+        let said = guest.run(&prints).unwrap();
+        assert!(said.code != 0 && refused(&said.text()), "{}", said.text());
+    }
 }
 
 #[test]
