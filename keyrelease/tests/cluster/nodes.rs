@@ -8,7 +8,7 @@ use crate::cluster::{Cluster, NODES, calm};
 use crate::configuration::OLD;
 use crate::evidence::{names_of, record};
 use crate::machine::{Key, Machine, challenge, present, sealed};
-use crate::requests::{log_in, open, reinstate, release, revoke};
+use crate::requests::{log_in, open, reinstate, release_once_known, revoke};
 use crate::server::{Answer, SECRET, now, policy};
 
 #[test]
@@ -65,9 +65,10 @@ fn a_login_on_one_standby_releases_on_the_other() {
     let [one, other] = cluster.standbys();
     let machine = Machine { key: Key::x_wing(), ..Machine::good() };
     let token = log_in(&machine, cluster.node(one), "auth/attest");
-    let sealed = sealed(&release(cluster.node(other), "attest-keys", &token, &machine.key));
+    let node = cluster.node(other);
+    let sealed = sealed(&release_once_known(cluster, node, "attest-keys", &token, &machine.key));
     assert_eq!(machine.key.field(&sealed, "password").as_deref(), Some(SECRET));
-    let thief = release(cluster.node(other), "attest-keys", &token, &Key::x25519());
+    let thief = release_once_known(cluster, node, "attest-keys", &token, &Key::x25519());
     assert_eq!(thief.status, 403, "{thief:?}");
     assert!(thief.errors().contains("which was attested at login"), "{}", thief.errors());
 }
@@ -171,7 +172,7 @@ fn a_revocation_through_a_standby_binds_every_node_at_once_and_so_does_its_end()
         revoke(one, &selector);
         for node in cluster.nodes() {
             assert_eq!(machine.open(node).failing(), ["standing.revoked"]);
-            let by_token = release(node, "attest-keys", &token, &machine.key);
+            let by_token = release_once_known(cluster, node, "attest-keys", &token, &machine.key);
             assert_eq!(by_token.status, 403, "{by_token:?}");
             assert!(by_token.errors().contains("revoked at"), "{}", by_token.errors());
             let shown = format!("attest-keys/revocation/{selector}");
@@ -180,7 +181,8 @@ fn a_revocation_through_a_standby_binds_every_node_at_once_and_so_does_its_end()
         reinstate(other, "revoked", &selector);
         for node in cluster.nodes() {
             assert_eq!(machine.open(node).status, 200);
-            assert_eq!(release(node, "attest-keys", &token, &machine.key).status, 200);
+            let by_token = release_once_known(cluster, node, "attest-keys", &token, &machine.key);
+            assert_eq!(by_token.status, 200, "{by_token:?}");
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use protocol::release::{Base64, ChallengeReply, Presentation, Sealed, login_context, open_context};
 use serde_json::{Value, json};
 
+use crate::cluster::Cluster;
 use crate::machine::{Key, Machine, challenge};
 use crate::server::{Answer, Server};
 
@@ -101,6 +102,26 @@ pub(crate) fn reinstate(server: &Server, cause: &str, selector: &str) {
 /// Asks for `db` with a token.
 pub(crate) fn release(server: &Server, mount: &str, token: &str, key: &Key) -> Answer {
     server.call("POST", &format!("{mount}/release/db"), Some(&offer(key)), token)
+}
+
+/// Likewise, with a token that is new: OpenBao's access control on a standby may not know whose it is, for long on a busy machine
+/// (docs/cluster.md). So it is asked again, and at last the active node.
+pub(crate) fn release_once_known(
+    cluster: &Cluster,
+    server: &Server,
+    mount: &str,
+    token: &str,
+    key: &Key,
+) -> Answer {
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(15) {
+        let answer = release(server, mount, token, key);
+        if answer.status != 403 || !answer.errors().contains("permission denied") {
+            return answer;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    release(cluster.node(cluster.leader()), mount, token, key)
 }
 
 fn offer(key: &Key) -> Value {
