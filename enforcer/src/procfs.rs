@@ -170,6 +170,9 @@ pub(crate) fn ordinary_bytes(path: &Path) -> io::Result<Vec<u8>> {
     if KERNELS.contains(&fstatfs(&file)?.f_type) {
         return Err(io::Error::other("expected an ordinary file, found one that the kernel makes"));
     }
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("expected an ordinary file, found a folder or a device"));
+    }
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     Ok(bytes)

@@ -108,6 +108,8 @@ mod tests {
         let error = check(Path::new("/proc/kallsyms")).unwrap_err();
         let expected = "/proc/kallsyms: expected an ordinary file, found one that the kernel makes";
         assert_eq!(error.to_string(), expected);
+        let error = check(Path::new("/dev/zero")).unwrap_err();
+        assert_eq!(error.to_string(), "/dev/zero: expected an ordinary file, found a folder or a device");
     }
 
     #[test]
