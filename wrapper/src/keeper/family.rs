@@ -22,6 +22,8 @@ const PAUSE: Duration = Duration::from_millis(1);
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum State {
     Runs,
+    /// For a device, or for a child that has its memory until it executes (vfork(2)). It does nothing before it has stopped.
+    Waits,
     Stands,
     Over,
 }
@@ -30,7 +32,7 @@ enum State {
 ///
 /// False if one does not stand still in time: it waits for a device, and stops when that answers.
 pub(super) fn stop(root: Pid, spared: &BTreeSet<i32>) -> io::Result<bool> {
-    settle(root, spared, libc::SIGSTOP, |state| state != State::Runs)
+    settle(root, spared, libc::SIGSTOP, |state| matches!(state, State::Stands | State::Over))
 }
 
 /// Kills every descendant, and those that appear meanwhile. False as for [`stop`].
@@ -90,7 +92,14 @@ fn descendants(root: Pid, spared: &BTreeSet<i32>) -> io::Result<BTreeMap<i32, St
     let mut found = BTreeMap::new();
     let mut unseen = vec![root.as_raw_pid()];
     while let Some(parent) = unseen.pop() {
-        for (pid, state) in children.remove(&parent).into_iter().flatten() {
+        let born = children.remove(&parent).unwrap_or_default();
+        // Who waits for a child that stands, stands with it.
+        if let Some(state @ State::Waits) = found.get_mut(&parent)
+            && born.iter().any(|(_, state)| *state == State::Stands)
+        {
+            *state = State::Stands;
+        }
+        for (pid, state) in born {
             if !spared.contains(&pid) {
                 found.insert(pid, state);
                 unseen.push(pid);
@@ -108,6 +117,7 @@ fn parse(stat: &[u8]) -> Option<(State, i32)> {
     let state = match fields.next()? {
         "Z" | "X" => State::Over,
         "T" | "t" => State::Stands,
+        "D" => State::Waits,
         _other => State::Runs,
     };
     Some((state, fields.next()?.parse().ok()?))
